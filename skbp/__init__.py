@@ -1,0 +1,7 @@
+"""skbp: neural networks trained by backpropagation, as scikit-learn estimators."""
+
+from skbp.estimators import BackpropClassifier, BackpropRegressor
+
+__version__ = "0.1.0.dev0"
+
+__all__ = ["BackpropClassifier", "BackpropRegressor", "__version__"]

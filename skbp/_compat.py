@@ -1,0 +1,37 @@
+"""The private scikit-learn names that skbp needs, in one place."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
+from sklearn.utils.multiclass import _check_partial_fit_first_call as check_first_partial_fit
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = [
+    "Integer",
+    "InvalidParameterError",
+    "Number",
+    "Options",
+    "StrOptions",
+    "check_first_partial_fit",
+    "check_sample_weight",
+]
+
+
+class Number(Interval):
+    """A real number in a range; True and False are not numbers."""
+
+    kind: type = Real
+
+    def __init__(self, left, right=None, *, closed="left"):
+        super().__init__(self.kind, left, right, closed=closed)
+
+    def is_satisfied_by(self, val):
+        """Whether `val` is a number of the right kind in the range."""
+        return not isinstance(val, bool | np.bool_) and super().is_satisfied_by(val)
+
+
+class Integer(Number):
+    """A whole number in a range; True and False are not numbers."""
+
+    kind = Integral

@@ -1,0 +1,1 @@
+"""The machinery: kernels, network, objective, batches, training. Nothing here is public."""

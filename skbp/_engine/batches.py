@@ -1,0 +1,156 @@
+"""Rows into batches: shuffling, and gathering rows (dense or CSR) into buffers."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import _sparsetools
+
+from skbp._engine import kernels
+
+#: A batch counts for at least this share of an average batch's weight when the penalty is divided
+#: by it, so that rows of almost no weight cannot blow the penalty up.
+SMALLEST_SHARE = 1e-3
+
+
+class CSR(NamedTuple):
+    """The arrays of a CSR matrix: all that the kernels need, without scipy's checks per batch."""
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, matrix):
+        """Take the arrays of a scipy CSR matrix (shared, not copied); arrays pass through."""
+        if isinstance(matrix, np.ndarray):
+            return matrix
+        return cls(matrix.data, matrix.indices, matrix.indptr, matrix.shape)
+
+    def astype(self, dtype):
+        """Return the same matrix with values of another dtype."""
+        return self._replace(data=self.data.astype(dtype))
+
+    def take(self, rows):
+        """Return the given rows, in the given order."""
+        indptr = np.zeros(len(rows) + 1, self.indptr.dtype)
+        np.cumsum(self.indptr[rows + 1] - self.indptr[rows], out=indptr[1:])
+        indices = np.empty(indptr[-1], self.indices.dtype)
+        data = np.empty(indptr[-1], self.data.dtype)
+        _sparsetools.csr_row_index(
+            len(rows), rows.astype(self.indices.dtype), self.indptr, self.indices, self.data,
+            indices, data,
+        )  # fmt: skip
+        return CSR(data, indices, indptr, (len(rows), self.shape[1]))
+
+    def between(self, start, stop):
+        """Return the rows from start to stop; values and column indices are views."""
+        first, last = self.indptr[start], self.indptr[stop]
+        return CSR(
+            self.data[first:last], self.indices[first:last],
+            self.indptr[start : stop + 1] - first, (stop - start, self.shape[1]),
+        )  # fmt: skip
+
+
+def rows_between(x, start, stop):
+    """Return rows of an array (a view) or of a `CSR`."""
+    return x.between(start, stop) if isinstance(x, CSR) else x[start:stop]
+
+
+class Data(NamedTuple):
+    """Validated training data.
+
+    x : ndarray of shape (n, ...) or CSR; y : ndarray of shape (n,) or (n, k), as the loss wants it;
+    weight : ndarray of shape (n,), float64, or None where every row counts one.
+    """
+
+    x: np.ndarray | CSR
+    y: np.ndarray
+    weight: np.ndarray | None
+
+
+class Batch(NamedTuple):
+    """What one step of training sees.
+
+    x, y : the rows; weight : shape (n,), sums to one; total : what the weights summed to before
+    (the number of rows where there are none), by which penalties are divided.
+    """
+
+    x: np.ndarray | CSR
+    y: np.ndarray
+    weight: np.ndarray
+    total: float
+
+
+class Batches:
+    """Cuts rows into batches, anew each epoch.
+
+    Parameters
+    ----------
+    data : Data
+        Everything there is to train on.
+    rows : ndarray of shape (m,), intp, or None
+        The rows to train on; None means all.
+    batch_size : int
+        Rows per batch, at most m; the last batch of an epoch may be smaller.
+    shuffle : bool
+        Whether each epoch goes through the rows in a new order.
+    rng : numpy.random.RandomState
+        Source of the order. It is drawn from as scikit-learn's MLP does: one shuffle of
+        0 .. m - 1 each epoch, applied on top of the last order.
+    """
+
+    def __init__(self, data, rows, batch_size, shuffle, rng):
+        self._data = data
+        self._order = rows
+        self.n_rows = len(data.y) if rows is None else len(rows)
+        self.batch_size = batch_size
+        self._shuffle = shuffle
+        self._rng = rng
+        if data.weight is not None:
+            weight = data.weight if rows is None else data.weight[rows]
+            self._mean_weight = weight.mean()
+        self._x = self._y = None
+        if shuffle or rows is not None:
+            self._y = np.empty((batch_size, *data.y.shape[1:]), data.y.dtype)
+            if not isinstance(data.x, CSR):
+                self._x = np.empty((batch_size, *data.x.shape[1:]), data.x.dtype)
+        self._uniform = {}
+
+    def epoch(self):
+        """Yield the batches of one epoch; their arrays are overwritten by the next batch."""
+        if self._shuffle:
+            permutation = np.arange(self.n_rows)
+            self._rng.shuffle(permutation)
+            self._order = permutation if self._order is None else self._order[permutation]
+        for start in range(0, self.n_rows, self.batch_size):
+            yield self._batch(start, min(start + self.batch_size, self.n_rows))
+
+    def _batch(self, start, stop):
+        data, n = self._data, stop - start
+        rows = slice(start, stop) if self._order is None else self._order[start:stop]
+        if self._order is None:
+            x, y = rows_between(data.x, start, stop), data.y[rows]
+        else:
+            y = self._y[:n]
+            kernels.gather(data.y, rows, y)
+            if isinstance(data.x, CSR):
+                x = data.x.take(rows)
+            else:
+                x = self._x[:n]
+                kernels.gather(data.x, rows, x)
+        if data.weight is None:
+            return Batch(x, y, self._uniform_weight(n), n)
+        weight = data.weight[rows]
+        total = weight.sum()
+        return Batch(
+            x, y, (weight / total).astype(data.x.data.dtype if isinstance(x, CSR) else x.dtype),
+            max(total, SMALLEST_SHARE * n * self._mean_weight),
+        )  # fmt: skip
+
+    def _uniform_weight(self, n):
+        if n not in self._uniform:
+            x = self._data.x
+            dtype = x.data.dtype if isinstance(x, CSR) else x.dtype
+            self._uniform[n] = np.full(n, 1 / n, dtype)
+        return self._uniform[n]

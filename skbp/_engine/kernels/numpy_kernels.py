@@ -1,0 +1,199 @@
+"""The hot loops, in NumPy: what each kernel means.
+
+Every kernel works in place on C-contiguous float32 or float64 arrays that its caller allocated.
+Element-wise work goes block by block, so that what one pass writes the next still finds in the
+cache, and so that scratch memory is of the size of a block, not of a batch.
+"""
+
+import numpy as np
+from scipy.sparse import _sparsetools  # public products allocate; these write in place
+from scipy.special import expit
+
+#: Elements per block: three or four such float32 arrays fit a core's L2 cache together.
+BLOCK = 32768
+
+
+def _blocks(size):
+    return [slice(start, start + BLOCK) for start in range(0, size, BLOCK)]
+
+
+# ---------------------------------------------------------------- rows and products
+
+
+def gather(source, rows, out):
+    """Copy ``source[rows]`` into `out`, row by row."""
+    # mode="clip" lets NumPy write straight into `out`; the rows are known to be valid.
+    np.take(source, rows, axis=0, out=out, mode="clip")
+
+
+def matmul(x, weight, out):
+    """``out = x @ weight``, x of shape (n, fan_in): an array, or a CSR matrix."""
+    if isinstance(x, np.ndarray):
+        np.matmul(x, weight, out=out)
+        return
+    out.fill(0)
+    _sparsetools.csr_matvecs(
+        *x.shape, weight.shape[1], x.indptr, x.indices, x.data, weight.ravel(), out.ravel()
+    )
+
+
+def matmul_transposed(x, dy, out):
+    """``out = x.T @ dy``, the gradient of a weight; x of shape (n, fan_in), dense or CSR."""
+    if isinstance(x, np.ndarray):
+        np.matmul(x.T, dy, out=out)
+        return
+    # The transpose of a CSR matrix is the same three arrays read as CSC.
+    out.fill(0)
+    _sparsetools.csc_matvecs(
+        *x.shape[::-1], dy.shape[1], x.indptr, x.indices, x.data, dy.ravel(), out.ravel()
+    )
+
+
+def column_sums(a, out):
+    """Sum the rows of `a`, shape (n, k), into `out`, shape (k,)."""
+    np.matmul(np.ones(len(a), a.dtype), a, out=out)  # a GEMV beats a.sum(axis=0)
+
+
+# ---------------------------------------------------------------- activations
+
+
+def add_bias(z, bias):
+    """``z += bias``, z of shape (n, k)."""
+    np.add(z, bias, out=z)
+
+
+def relu(z, out):
+    """``out = max(z, 0)``; `out` may be `z`."""
+    np.clip(z, 0, np.inf, out=out)  # a scalar np.maximum has no vector loop; clip has
+
+
+def relu_backward(dy, y):
+    """Zero `dy` where the unit was off, ``y == 0``."""
+    flat_dy, flat_y = dy.reshape(-1), y.reshape(-1)
+    for block in _blocks(flat_dy.size):
+        part = flat_dy[block]
+        np.multiply(part, flat_y[block] > 0, out=part)
+
+
+def tanh_backward(dy, y):
+    """``dy *= 1 - y**2``."""
+    flat_dy, flat_y = dy.reshape(-1), y.reshape(-1)
+    for block in _blocks(flat_dy.size):
+        slope = np.square(flat_y[block])
+        np.subtract(1, slope, out=slope)
+        flat_dy[block] *= slope
+
+
+def logistic_backward(dy, y):
+    """``dy *= y * (1 - y)``."""
+    flat_dy, flat_y = dy.reshape(-1), y.reshape(-1)
+    for block in _blocks(flat_dy.size):
+        slope = 1 - flat_y[block]
+        slope *= flat_y[block]
+        flat_dy[block] *= slope
+
+
+# ---------------------------------------------------------------- dropout
+
+
+def dropout_mask(rng, rate, out):
+    """Draw a 0/1 mask into `out` (uint8); returns the share that is kept, a multiple of 2**-16.
+
+    Sixteen random bits decide a unit: cheaper than one random float.
+    """
+    cut = min(max(round(rate * 65536), 1), 65535)
+    flat = out.reshape(-1)
+    for block in _blocks(flat.size):
+        part = flat[block]
+        words = rng.integers(0, 2**64, size=(part.size + 3) // 4, dtype=np.uint64)
+        np.greater_equal(words.view(np.uint16)[: part.size], cut, out=part.view(bool))
+    return 1 - cut / 65536
+
+
+def masked_scale(x, mask, scale, out):
+    """``out = x * mask * scale``; `out` may be `x`."""
+    flat_x, flat_mask, flat_out = x.reshape(-1), mask.reshape(-1), out.reshape(-1)
+    scale = x.dtype.type(scale)
+    for block in _blocks(flat_x.size):
+        part = flat_out[block]
+        np.multiply(flat_x[block], flat_mask[block], out=part)
+        part *= scale
+
+
+# ---------------------------------------------------------------- losses
+
+
+def softmax_cross_entropy(raw, target, weight, grad):
+    """Loss and gradient of the softmax cross-entropy on raw scores.
+
+    With p the softmax of a row z of `raw` and c its class, the row's loss is
+    ``logsumexp(z) - z[c]`` and its gradient ``p - onehot(c)``; both times the row's weight.
+    `weight` has shape (n,); returns the weighted sum of the losses.
+    """
+    rows = np.arange(len(raw))
+    np.subtract(raw, raw.max(axis=1, keepdims=True), out=grad)
+    picked = grad[rows, target]
+    np.exp(grad, out=grad)
+    total = grad.sum(axis=1)
+    grad *= (weight / total)[:, None]
+    grad[rows, target] -= weight
+    return float(np.dot(weight, np.log(total) - picked))
+
+
+def sigmoid_cross_entropy(raw, target, weight, grad):
+    """Loss and gradient of the binary cross-entropy on raw scores, summed over columns.
+
+    For a score z with target y in [0, 1] the loss is ``log(1 + exp(z)) - y z``, its gradient
+    ``sigmoid(z) - y``. `weight` has shape (n,); returns the weighted sum of the losses.
+    """
+    loss = np.logaddexp(0, raw) - target * raw
+    expit(raw, out=grad)
+    grad -= target
+    grad *= weight[:, None]
+    return float(np.dot(weight, loss).sum())
+
+
+# ---------------------------------------------------------------- updates
+
+
+def l2(params, grads, strength):
+    """``grads += strength * params``; returns the sum of the squares of `params`."""
+    for block in _blocks(params.size):
+        grads[block] += strength * params[block]
+    return float(np.dot(params, params))
+
+
+def sgd_step(params, grads, velocity, lr, momentum, nesterov):
+    """Stochastic gradient descent with momentum; with Nesterov's look-ahead if asked."""
+    for block in _blocks(params.size):
+        v = velocity[block]
+        step = grads[block] * lr
+        v *= momentum
+        v -= step
+        if nesterov:
+            params[block] -= step
+            params[block] += momentum * v
+        else:
+            params[block] += v
+
+
+def adam_step(params, grads, m, v, lr, beta_1, beta_2, epsilon):
+    """One Adam update of sums that leave out the factors (1 - beta).
+
+    ``m = beta_1 m + g``, ``v = beta_2 v + g**2``, ``p -= lr m / (sqrt(v) + epsilon)``: the caller
+    folds ``1 - beta`` and the bias corrections into `lr` and `epsilon`, which saves three passes.
+    """
+    scratch = np.empty(min(BLOCK, params.size), params.dtype)
+    for block in _blocks(params.size):
+        g, m_block, v_block, p_block = grads[block], m[block], v[block], params[block]
+        part = scratch[: g.size]
+        m_block *= beta_1
+        m_block += g
+        np.multiply(g, g, out=part)
+        v_block *= beta_2
+        v_block += part
+        np.sqrt(v_block, out=part)
+        part += epsilon
+        np.divide(m_block, part, out=part)
+        part *= lr
+        p_block -= part

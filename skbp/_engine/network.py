@@ -1,0 +1,173 @@
+"""The network: layers over one flat vector of parameters, and the workspace of a batch."""
+
+from math import prod
+
+import numpy as np
+
+
+def _size_and_dtype(spec, dtype):
+    """Read a `work_shapes` entry: a shape, or a pair of shape and dtype."""
+    if len(spec) == 2 and isinstance(spec[0], tuple):
+        return spec
+    return spec, dtype
+
+
+class Network:
+    """Layers, and their parameters in one flat vector.
+
+    The vector holds first all parameters that weight penalties apply to, then the others, so that
+    a penalty is one operation on one range.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        The layers, in forward order.
+    input_shape : tuple of int
+        Shape of one input row.
+    dtype : numpy dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    params : ndarray of shape (n_params,)
+        All parameters.
+    n_penalized : int
+        ``params[:n_penalized]`` are the penalised ones.
+    views : list of dict of str to ndarray
+        For each layer its parameters by name, as views into `params`.
+    """
+
+    def __init__(self, layers, input_shape, dtype):
+        self.layers = layers
+        self.input_shape = tuple(input_shape)
+        self.params = np.zeros(self._lay_out(), dtype)
+        self.views = self.views_of(self.params)
+
+    def _lay_out(self):
+        """Find each layer's shapes and the place of each parameter; return the total size."""
+        shape, places = self.input_shape, []
+        self.input_shapes = []
+        for index, layer in enumerate(self.layers):
+            self.input_shapes.append(shape)
+            for name, param_shape in layer.param_shapes(shape).items():
+                places.append((name not in layer.penalized, index, name, param_shape))
+            shape = layer.output_shape(shape)
+        self.output_shape = shape
+        self._places, start = [], 0
+        for _, index, name, param_shape in sorted(places, key=lambda place: place[0]):
+            self._places.append((index, name, start, param_shape))
+            start += prod(param_shape)
+        self.n_penalized = sum(prod(place[3]) for place in places if not place[0])
+        return start
+
+    def views_of(self, flat):
+        """Return, for each layer, a dict of named views into a vector shaped like `params`."""
+        views = [{} for _ in self.layers]
+        for index, name, start, shape in self._places:
+            views[index][name] = flat[start : start + prod(shape)].reshape(shape)
+        return views
+
+    def same_shapes(self, other):
+        """Whether another network has the same parameters in the same places."""
+        return self._places == other._places and self.input_shape == other.input_shape
+
+    def init(self, rng):
+        """Draw all first weights from a numpy.random.RandomState, layer by layer."""
+        for layer, p, shape in zip(self.layers, self.views, self.input_shapes, strict=True):
+            layer.init(p, shape, rng)
+
+    @property
+    def stochastic(self):
+        """Whether training draws random numbers in forward passes."""
+        return any(layer.stochastic for layer in self.layers)
+
+    def forward(self, x, workspace, rng=None):
+        """Run a batch through all layers; keep each layer's input for `backward`.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, *input_shape), or CSR matrix of shape (n, n_features)
+        workspace : Workspace
+            For at least n rows.
+        rng : numpy.random.Generator, optional
+            Given in training, None in inference.
+
+        Returns
+        -------
+        raw : ndarray of shape (n, *output_shape)
+            Lives in the workspace.
+        """
+        work = workspace.rows(x.shape[0])
+        for index, layer in enumerate(self.layers):
+            workspace.inputs[index] = x
+            x = layer.forward(x, self.views[index], work[index], rng)
+        return x
+
+    def backward(self, dy, workspace):
+        """Propagate the gradient of the raw outputs; fills ``workspace.grads``."""
+        work = workspace.rows(len(dy))
+        for index in range(len(self.layers) - 1, -1, -1):
+            dy = self.layers[index].backward(
+                dy, workspace.inputs[index], self.views[index], workspace.views[index],
+                work[index], need_dx=index > 0,
+            )  # fmt: skip
+
+    def __getstate__(self):
+        # Views do not survive pickling as views: they would come back as copies, and training
+        # would go on in `params` while `forward` reads the copies.
+        return {key: value for key, value in vars(self).items() if key != "views"}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self.views = self.views_of(self.params)
+
+
+class Workspace:
+    """The gradient vector and every buffer a batch needs, allocated once.
+
+    Parameters
+    ----------
+    network : Network
+        Whose buffers these are.
+    max_rows : int
+        The most rows a batch will have.
+    training : bool, default=True
+        Whether `backward` will be called; without, there is no gradient vector.
+
+    Attributes
+    ----------
+    grads : ndarray of shape (n_params,) or None
+        Gradient of the loss with respect to the network's parameters.
+    views : list of dict of str to ndarray
+        Named views into `grads`, as `Network.views`.
+    inputs : list
+        The input of each layer in the last forward pass.
+    """
+
+    def __init__(self, network, max_rows, training=True):
+        self._network = network
+        self.grads = np.zeros_like(network.params) if training else None
+        self.views = network.views_of(self.grads) if training else []
+        self.inputs = [None] * len(network.layers)
+        self._flat = [
+            {name: np.empty(prod(shape), dtype) for name, shape, dtype in layer_specs}
+            for layer_specs in self._specs(max_rows)
+        ]
+        self._by_rows = {}
+
+    def _specs(self, n):
+        network = self._network
+        for layer, input_shape in zip(network.layers, network.input_shapes, strict=True):
+            yield [
+                (name, *_size_and_dtype(spec, network.params.dtype))
+                for name, spec in layer.work_shapes(input_shape, n).items()
+            ]
+
+    def rows(self, n):
+        """Return, for each layer, its buffers by name for a batch of n rows."""
+        if n not in self._by_rows:
+            self._by_rows[n] = [
+                {name: flat[name][: prod(shape)].reshape(shape) for name, shape, _ in layer_specs}
+                for flat, layer_specs in zip(self._flat, self._specs(n), strict=True)
+            ]
+        return self._by_rows[n]

@@ -1,0 +1,141 @@
+"""The objective: network, loss and penalty together, as a value and a gradient."""
+
+import numpy as np
+
+from skbp._engine import kernels
+from skbp._engine.batches import Batch, rows_between
+from skbp._engine.network import Workspace
+
+#: Rows that a full-batch pass works on at a time.
+CHUNK = 4096
+
+
+class Objective:
+    """What training minimises: the loss, and ``alpha / 2`` times the squared weights.
+
+    The loss is a weighted mean over rows; the penalty is divided by the same total weight, so that
+    for the whole training set ``total * objective = sum of losses + alpha / 2 |W|**2``.
+
+    Parameters
+    ----------
+    network : Network
+        Trained in place.
+    loss : Loss
+        The loss on raw outputs.
+    alpha : float
+        Strength of the L2 penalty on the weights (not the biases); not negative.
+    max_rows : int
+        The most rows a batch will have.
+    """
+
+    def __init__(self, network, loss, alpha, max_rows):
+        self.network = network
+        self.loss = loss
+        self.alpha = alpha
+        self.workspace = Workspace(network, max_rows)
+        self._dy = np.empty((max_rows, *network.output_shape), network.params.dtype)
+
+    @property
+    def grads(self):
+        """Gradient of the last `value_and_grad`, shape (n_params,)."""
+        return self.workspace.grads
+
+    def value_and_grad(self, batch, rng=None):
+        """Compute loss and penalty of a batch; leaves the gradient of their sum in `grads`.
+
+        Parameters
+        ----------
+        batch : Batch
+            Rows, targets, and weights.
+        rng : numpy.random.Generator, optional
+            For layers that draw random numbers.
+
+        Returns
+        -------
+        data, penalty : float
+            The two terms of the objective.
+        """
+        data = self._data_term(batch.x, batch.y, batch.weight, rng)
+        return data, self._penalty(batch.total)
+
+    def full_value_and_grad(self, data):
+        """Compute the objective of a whole data set, a chunk of rows at a time.
+
+        Parameters
+        ----------
+        data : Data
+            The training set.
+
+        Returns
+        -------
+        data, penalty : float
+            As `value_and_grad`; the gradient is in `grads`.
+        """
+        n = len(data.y)
+        total = n if data.weight is None else data.weight.sum()
+        value, sums = 0.0, None
+        for start in range(0, n, CHUNK):
+            stop = min(start + CHUNK, n)
+            weight = np.ones(stop - start) if data.weight is None else data.weight[start:stop]
+            value += self._data_term(
+                rows_between(data.x, start, stop), data.y[start:stop],
+                (weight / total).astype(self.network.params.dtype),
+            )  # fmt: skip
+            if stop < n or sums is not None:
+                sums = self.grads.copy() if sums is None else np.add(sums, self.grads, out=sums)
+        if sums is not None:
+            self.grads[...] = sums
+        return value, self._penalty(total)
+
+    def reported(self, data, penalty):
+        """Return the number shown to people, from the two terms."""
+        return self.loss.reported(data, self.network.output_shape[0]) + penalty
+
+    def _data_term(self, x, y, weight, rng=None):
+        raw = self.network.forward(x, self.workspace, rng)
+        dy = self._dy[: len(raw)]
+        value = self.loss.value_and_grad(raw, y, weight, dy)
+        self.network.backward(dy, self.workspace)
+        return value
+
+    def _penalty(self, total):
+        if not self.alpha:
+            return 0.0
+        strength = self.alpha / total
+        penalized = slice(self.network.n_penalized)
+        return 0.5 * strength * kernels.l2(
+            self.network.params[penalized], self.grads[penalized], strength
+        )  # fmt: skip
+
+
+def predict_raw(network, x, chunk=1024):
+    """Run rows through a network in inference, a chunk at a time.
+
+    Parameters
+    ----------
+    network : Network
+    x : ndarray of shape (n, ...) or CSR, float32 or float64
+        Chunks are converted to the network's dtype.
+    chunk : int, default=1024
+        Rows at a time: bounds the memory, and keeps the work in cache.
+
+    Returns
+    -------
+    raw : ndarray of shape (n, k), dtype of the network
+    """
+    n, dtype = x.shape[0], network.params.dtype
+    out = np.empty((n, *network.output_shape), dtype)
+    workspace = Workspace(network, min(n, chunk), training=False)
+    for start in range(0, n, chunk):
+        part = rows_between(x, start, min(start + chunk, n))
+        out[start : start + chunk] = network.forward(_as_dtype(part, dtype), workspace)
+    return out
+
+
+def _as_dtype(x, dtype):
+    if isinstance(x, np.ndarray):
+        return x.astype(dtype, copy=False)
+    return x if x.data.dtype == dtype else x.astype(dtype)
+
+
+__all__ = ["Batch", "Objective", "predict_raw"]

@@ -1,0 +1,143 @@
+"""Class labels into the engine's targets, and raw outputs back into labels."""
+
+import numpy as np
+from scipy.sparse import csr_matrix, issparse
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
+
+
+class ClassTargets:
+    """The classes of a problem, and the way between labels and numbers.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        Sorted labels; for a multilabel problem the column numbers.
+    kind : {"binary", "multiclass", "multilabel"}
+        "binary" is for one or two classes.
+    sparse : bool, default=False
+        Whether multilabel predictions come back as a sparse matrix, as the labels came in.
+    """
+
+    def __init__(self, classes, kind, sparse=False):
+        self.classes = classes
+        self.kind = kind
+        self.sparse = sparse
+
+    @classmethod
+    def of(cls, y, classes=None):
+        """Find the classes in `y`; `classes` lists them where `y` may not show them all."""
+        check_classification_targets(y)
+        target_type = type_of_target(y)
+        if target_type == "multilabel-indicator":
+            return cls(np.arange(y.shape[1]), "multilabel", issparse(y))
+        if target_type == "multiclass-multioutput":
+            raise ValueError(
+                "Multioutput target data is not supported: y has several columns that are not 0/1 "
+                "indicators. Fit one classifier per column (MultiOutputClassifier)."
+            )
+        classes = np.unique(y) if classes is None else unique_labels(classes)
+        return cls(classes, "binary" if len(classes) <= 2 else "multiclass")
+
+    @property
+    def n_outputs(self):
+        """Number of the network's outputs."""
+        return 1 if self.kind == "binary" else len(self.classes)
+
+    def check_same(self, y):
+        """Raise a ValueError unless `y` has just these classes, as warm starts need."""
+        classes = unique_labels(y)
+        if set(classes) != set(self.classes):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes}, `y` has {classes}"
+            )
+
+    def encode(self, y):
+        """Turn labels into targets.
+
+        Returns
+        -------
+        targets : ndarray
+            Class codes of shape (n,), intp, for "multiclass"; else 0/1 of shape (n, n_outputs).
+
+        Raises
+        ------
+        ValueError
+            If `y` has labels that are not among the classes, or is of another kind.
+        """
+        check_classification_targets(y)
+        multilabel = type_of_target(y) == "multilabel-indicator"
+        if multilabel != (self.kind == "multilabel") or (
+            multilabel and y.shape[1] != self.n_outputs
+        ):
+            raise ValueError(
+                f"y has shape {y.shape}, but the estimator was fitted to a {self.kind} problem "
+                f"with {len(self.classes)} classes. Give labels of the same kind, or fit anew."
+            )
+        if multilabel:
+            return y.toarray() if issparse(y) else y
+        unseen = np.setdiff1d(y, self.classes)
+        if len(unseen):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`: {unseen}. `self.classes_` has "
+                f"{self.classes}. List all classes in the first call to partial_fit."
+            )
+        codes = np.searchsorted(self.classes, y)
+        return codes if self.kind == "multiclass" else codes[:, None]
+
+    def class_weights(self, class_weight, targets, weight):
+        """Multiply class weights into row weights.
+
+        Parameters
+        ----------
+        class_weight : dict, "balanced", or for multilabel also a list of dict
+            As the estimator's parameter of that name.
+        targets : ndarray
+            What `encode` returned.
+        weight : ndarray of shape (n,) or None
+            Row weights; balancing counts rows by them, so that a weight is a number of copies.
+
+        Returns
+        -------
+        weight : ndarray of shape (n,), float64
+        """
+        multilabel = self.kind == "multilabel"
+        if isinstance(class_weight, dict if multilabel else list):
+            raise ValueError(
+                "For multilabel targets class_weight must be 'balanced' or a list with one dict "
+                f"per label. Got {class_weight!r}."
+                if multilabel
+                else f"class_weight must be a dict or 'balanced'. Got {class_weight!r}."
+            )
+        columns = targets.T if multilabel else [targets.reshape(len(targets))]
+        if not isinstance(class_weight, str | dict) and len(class_weight) != len(columns):
+            raise ValueError(
+                f"class_weight has {len(class_weight)} elements for {len(columns)} labels; give "
+                "one dict per label."
+            )
+        result = np.ones(len(targets)) if weight is None else weight.copy()
+        for index, column in enumerate(columns):
+            names = np.arange(2) if multilabel else self.classes
+            present, codes = np.unique(column, return_inverse=True)
+            labels = names[present.astype(int)]
+            factors = compute_class_weight(
+                class_weight[index] if isinstance(class_weight, list) else class_weight,
+                classes=labels, y=labels[codes], sample_weight=weight,
+            )  # fmt: skip
+            result *= factors[codes]
+        return result
+
+    def codes(self, raw):
+        """Return the predicted targets for raw outputs, in the form that `encode` gives."""
+        if self.kind == "multiclass":
+            return raw.argmax(axis=1)
+        # A probability of more than one half; with one class there is nothing to decide.
+        return (raw > 0).astype(int) if len(self.classes) > 1 else np.zeros(raw.shape, int)
+
+    def decode(self, raw):
+        """Return the predicted labels for raw outputs."""
+        codes = self.codes(raw)
+        if self.kind == "multilabel":
+            return csr_matrix(codes) if self.sparse else codes
+        return self.classes[codes.reshape(-1)]

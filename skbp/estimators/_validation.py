@@ -1,0 +1,143 @@
+"""Checks of what comes in: sparse matrices, weights, and the split for early stopping."""
+
+from math import ceil
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.model_selection import train_test_split
+
+from skbp._compat import check_sample_weight
+
+#: Mean sample weights outside this range cannot be meant as counts of rows: they are rescaled.
+SANE_MEAN_WEIGHT = (1e-9, 1e9)
+
+
+def check_sparse_format(X):
+    """Check that a sparse matrix keeps the rules of its format, without changing it.
+
+    scipy trusts these arrays: a column index out of range reads or writes foreign memory.
+
+    Raises
+    ------
+    ValueError
+        If indices or index pointers are inconsistent with the shape.
+    """
+    if not issparse(X):
+        return
+    problem = None
+    if X.format in ("csr", "csc"):
+        major, minor = X.shape if X.format == "csr" else X.shape[::-1]
+        problem = _compressed_problem(X.indptr, X.indices, X.data, major, minor)
+    elif X.format == "coo":
+        problem = _coordinate_problem(X)
+    if problem:
+        raise ValueError(
+            f"X is not a valid {X.format.upper()} matrix of shape {X.shape}: {problem}. Its arrays "
+            "were changed after it was built; build it anew, for example from a dense array or "
+            "from (data, (row, column)) triples."
+        )
+
+
+def _compressed_problem(indptr, indices, data, major, minor):
+    if indptr.ndim != 1 or len(indptr) != major + 1:
+        return f"indptr has shape {indptr.shape}, expected ({major + 1},)"
+    if indptr[0] != 0:
+        return f"indptr starts with {indptr[0]}, expected 0"
+    if (indptr[1:] < indptr[:-1]).any():
+        return "indptr decreases"
+    if len(indices) != len(data):
+        return f"there are {len(indices)} indices for {len(data)} values"
+    if indptr[-1] > len(indices):
+        return f"indptr ends with {indptr[-1]}, but there are {len(indices)} entries"
+    return _range_problem("index", indices, minor)
+
+
+def _coordinate_problem(X):
+    row, column = X.coords
+    if not len(row) == len(column) == len(X.data):
+        return f"there are {len(row)} rows and {len(column)} columns for {len(X.data)} values"
+    return _range_problem("row", row, X.shape[0]) or _range_problem("column", column, X.shape[1])
+
+
+def _range_problem(what, indices, bound):
+    if len(indices) and not (indices.min() >= 0 and indices.max() < bound):
+        return f"a {what} lies outside 0 .. {bound - 1}"
+    return None
+
+
+def check_weights(sample_weight, X):
+    """Check sample weights; rescale them if their mean is beyond all reason.
+
+    Parameters
+    ----------
+    sample_weight : None, number, or array-like of shape (n_samples,)
+        Not negative, finite, not all zero.
+    X : array-like of shape (n_samples, ...)
+
+    Returns
+    -------
+    weight : ndarray of shape (n_samples,), float64, or None
+        Unchanged, save that weights with a mean below 1e-9 or above 1e9 are divided by their mean.
+    """
+    if sample_weight is None:
+        return None
+    weight = check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=False
+    )
+    largest = weight.max()
+    relative_mean = (weight / largest).mean()  # neither the sum nor its parts overflow
+    low, high = SANE_MEAN_WEIGHT
+    if not low <= largest * relative_mean <= high:
+        return weight / largest / relative_mean
+    return weight
+
+
+def drop_rows_without_weight(X, y, weight):
+    """Leave out rows of weight zero, as if they had never been given."""
+    if weight is None or weight.all():
+        return X, y, weight
+    rows = np.flatnonzero(weight)
+    return X[rows], y[rows], weight[rows]
+
+
+def validation_split(n_rows, fraction, rng, groups=None):
+    """Split row numbers into those to train and those to validate on.
+
+    Parameters
+    ----------
+    n_rows : int
+        How many rows there are.
+    fraction : float
+        Share of rows to validate on; at least two rows are, and one per group.
+    rng : numpy.random.RandomState
+        Source of the split; drawn from as scikit-learn's MLP does.
+    groups : ndarray of shape (n_rows,), optional
+        Classes whose shares the split keeps.
+
+    Returns
+    -------
+    train, validation : ndarray of intp
+
+    Raises
+    ------
+    ValueError
+        If there are too few rows, or only one of some group.
+    """
+    n_groups = 1 if groups is None else len(np.unique(groups))
+    n_validation = max(ceil(fraction * n_rows), 2, n_groups)
+    if n_rows - n_validation < n_groups:
+        raise ValueError(
+            f"The validation set is too small: early_stopping=True needs at least "
+            f"{max(2, n_groups)} rows to validate and {n_groups} to train on, with "
+            f"validation_fraction={fraction}; got {n_rows} rows. Give more rows, lower "
+            "'validation_fraction', or use early_stopping=False."
+        )
+    try:
+        return train_test_split(
+            np.arange(n_rows), test_size=n_validation, random_state=rng, stratify=groups
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"early_stopping=True needs at least two rows of each class, one to train and one to "
+            f"validate on. Give more rows of the rare classes, or use early_stopping=False. {error}"
+        ) from error

@@ -1,0 +1,367 @@
+"""The classifier."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
+
+from skbp._compat import StrOptions, check_first_partial_fit
+from skbp.estimators._parameters import CONSTRAINTS
+from skbp.estimators._targets import ClassTargets
+from skbp.estimators.base import BaseBackprop
+from skbp.losses import BinaryLogLoss, LogLoss, Loss
+
+
+class BackpropClassifier(ClassifierMixin, BaseBackprop):
+    """Neural network classifier trained by backpropagation.
+
+    Takes the place of `sklearn.neural_network.MLPClassifier`: same parameters, same fitted
+    attributes, the same network. Binary, multiclass and multilabel targets; dense and sparse input.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer, each at least 1; ``()`` for none (logistic regression).
+    activation : {"identity", "logistic", "tanh", "relu"} or Activation, default="relu"
+        Activation of the hidden layers.
+    loss : {"log_loss"}, default="log_loss"
+        Cross-entropy: of the softmax for several classes, of the sigmoid for two classes and,
+        summed over labels, for multilabel targets.
+    solver : {"adam", "sgd", "lbfgs"} or Optimizer, default="adam"
+        How the weights are trained.
+
+        - "adam": `skbp.optimizers.Adam` with `beta_1`, `beta_2` and `epsilon`; the choice for
+          thousands of rows and more.
+        - "sgd": `skbp.optimizers.SGD` with `momentum` and `nesterovs_momentum`.
+        - "lbfgs": a quasi-Newton method on all rows at once; often best on a few hundred rows.
+        - an optimizer of `skbp.optimizers`, with its own parameters.
+
+    alpha : float, default=1e-4
+        Strength of the L2 penalty ``alpha / 2 * sum(W**2)`` on the weights, not the biases; finite,
+        >= 0. Like the loss it is divided by the number of rows of a batch (the sum of their
+        weights).
+    batch_size : int or "auto", default="auto"
+        Rows per update, at least 1; "auto" means ``min(200, n_samples)``. Not used by "lbfgs".
+    learning_rate : {"constant", "invscaling", "adaptive"} or Schedule, default="constant"
+        How the rate changes. The names apply to ``solver="sgd"`` only; a schedule of
+        `skbp.schedules` applies to any stochastic solver.
+
+        - "constant": `learning_rate_init` throughout.
+        - "invscaling": ``learning_rate_init / (t_ + 1)**power_t``.
+        - "adaptive": divided by 5 each time training stands still; ends below 1e-6.
+
+    learning_rate_init : float, default=1e-3
+        The first learning rate, > 0.
+    power_t : float, default=0.5
+        Exponent for "invscaling", >= 0.
+    max_iter : int, default=200
+        The most epochs (passes over the rows); for "lbfgs" the most iterations.
+    shuffle : bool, default=True
+        Whether each epoch takes the rows in a new order.
+    random_state : int, RandomState or None, default=None
+        Source of the first weights, the validation split, the batches and dropout. Pass an int for
+        the same result at each call.
+    tol : float, default=1e-4
+        An epoch has to better the best loss (with `early_stopping` the best score) by this much to
+        count as progress; >= 0. For "lbfgs" the largest component of the gradient at which to stop.
+    verbose : bool or int, default=False
+        Whether to print a line an epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last call.
+    momentum : float, default=0.9
+        Momentum of "sgd", in [0, 1].
+    nesterovs_momentum : bool, default=True
+        Whether "sgd" uses Nesterov's momentum.
+    early_stopping : bool, default=False
+        Whether to set rows aside, to stop when their score stands still, and to restore the weights
+        of the best epoch. The split is stratified, except for multilabel targets. Not used by
+        "lbfgs"; `partial_fit` does one pass regardless.
+    validation_fraction : float, default=0.1
+        Share of rows set aside for `early_stopping`, in [0, 1); at least two rows, and one
+        per class where the split is stratified.
+    beta_1, beta_2 : float, default=0.9 and 0.999
+        Decay rates of "adam", in [0, 1).
+    epsilon : float, default=1e-8
+        Stabiliser of "adam", > 0.
+    n_iter_no_change : int or inf, default=10
+        Training stands still after more epochs than this without progress.
+    max_fun : int, default=15000
+        The most evaluations of the loss by "lbfgs".
+    class_weight : dict, "balanced", list of dict or None, default=None
+        Factors on the rows' weights by class: a dict from label to factor, one where it is silent;
+        "balanced" for ``n_samples / (n_classes * weight of the class)``, in `partial_fit` over the
+        rows of that call. For multilabel targets "balanced" or a list with one dict a label, whose
+        factors multiply.
+    dropout : float, default=0.0
+        Share of hidden units that each training batch leaves out, in [0, 1); needs a stochastic
+        solver.
+    initializer : str or Initializer, default="auto"
+        Draws the first weights: "auto" as scikit-learn's MLP does, or "glorot_uniform",
+        "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "orthogonal",
+        "zeros", or a component of `skbp.initializers`.
+    dtype : {"auto", "float32", "float64"} or numpy dtype, default="auto"
+        Precision of all computations. "auto" takes float32 if the input is float32 or there are
+        more rows than `batch_size` (the noise of mini-batches dwarfs rounding), float64 otherwise
+        and for "lbfgs".
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted; for multilabel targets the column numbers.
+    coefs_ : list of ndarray of shape (n_inputs, n_units)
+        Weights of each layer, in the dtype of the training input.
+    intercepts_ : list of ndarray of shape (n_units,)
+        Biases of each layer.
+    loss_ : float
+        Loss of the last epoch: mean over rows, penalty included.
+    loss_curve_ : list of float
+        Loss of each epoch. Not for "lbfgs".
+    best_loss_ : float or None
+        The lowest loss; None with `early_stopping`. Not for "lbfgs".
+    validation_scores_ : list of float or None
+        Accuracy on the rows set aside, epoch by epoch; None without `early_stopping`.
+    best_validation_score_ : float or None
+        The best of them.
+    n_iter_ : int
+        Epochs (iterations of "lbfgs") of the last call of fit.
+    t_ : int
+        Training rows seen, repeats counted.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where all are strings.
+    n_layers_ : int
+        Number of layers, input and output included.
+    n_outputs_ : int
+        Number of the network's outputs.
+    out_activation_ : str
+        "softmax" for several classes, else "logistic".
+    dtype_ : numpy dtype
+        The precision that was used.
+
+    See Also
+    --------
+    BackpropRegressor : The same network for numbers.
+
+    References
+    ----------
+    D. E. Rumelhart, G. E. Hinton, R. J. Williams (1986), "Learning representations by
+    back-propagating errors".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skbp import BackpropClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = BackpropClassifier((16,), solver="lbfgs", alpha=0.1, max_iter=1000, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), net).fit(X, y)
+    >>> model.predict(X[:3])
+    array([0, 0, 0])
+    >>> model.score(X, y) > 0.95
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **CONSTRAINTS,
+        "loss": [StrOptions({"log_loss"}), Loss],
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        loss="log_loss",
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        class_weight=None,
+        dropout=0.0,
+        initializer="auto",
+        dtype="auto",
+    ):
+        super().__init__(
+            hidden_layer_sizes,
+            activation,
+            loss=loss,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+            dropout=dropout,
+            initializer=initializer,
+            dtype=dtype,
+        )
+        self.class_weight = class_weight
+
+    def fit(self, X, y, sample_weight=None):
+        """Train on rows X with labels y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Training rows; finite numbers. Sparse input is never made dense.
+        y : array-like of shape (n_samples,), or (n_samples, n_labels) of 0/1
+            Labels of any type; two-dimensional for multilabel.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, >= 0; rows of weight 0 are left out.
+
+        Returns
+        -------
+        self : BackpropClassifier
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are not as described, or training diverges; the estimator
+            then is as it was before the call.
+        """
+        return self._train(X, y, sample_weight, incremental=False)
+
+    @available_if(lambda self: self._check_solver())
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Go once over the rows X, from the weights so far.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call.
+
+        Returns
+        -------
+        self : BackpropClassifier
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, and if `y` has a label that is not among the classes.
+        """
+        return self._train(X, y, sample_weight, incremental=True, classes=classes)
+
+    def predict(self, X):
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or, for multilabel, (n_samples, n_labels) of 0/1
+        """
+        return self._targets.decode(self._predict_raw(X))
+
+    def predict_proba(self, X):
+        """Predict probabilities, strictly between 0 and 1 unless there is but one class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, n_classes), float32 or float64 as X
+            Columns in the order of `classes_`. Rows sum to one, except for multilabel.
+        """
+        raw = self._predict_raw(X)
+        if len(self.classes_) == 1:
+            return np.ones_like(raw)
+        if self._targets.kind == "binary":
+            raw = np.hstack([-raw, raw])
+        return self._loss.predict(raw)
+
+    def predict_log_proba(self, X):
+        """Predict logarithms of probabilities, finite where `predict_proba` rounds to 0 or 1.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_probability : ndarray of shape (n_samples, n_classes)
+        """
+        raw = self._predict_raw(X)
+        if len(self.classes_) == 1:
+            return np.zeros_like(raw)
+        if self._targets.kind == "binary":
+            raw = np.hstack([-raw, raw])
+        return self._loss.log_predict(raw)
+
+    def _encode_targets(self, y, fresh, incremental, classes):
+        if incremental:
+            check_first_partial_fit(self, classes)
+            if fresh:
+                self._targets = ClassTargets.of(y, self.classes_)
+        elif fresh:
+            self._targets = ClassTargets.of(y)
+        else:
+            self._targets.check_same(y)
+        self.classes_ = self._targets.classes
+        return self._targets.encode(y)
+
+    def _n_outputs(self, y):
+        return self._targets.n_outputs
+
+    def _resolve_loss(self):
+        if isinstance(self.loss, Loss):
+            return self.loss
+        return LogLoss() if self._targets.kind == "multiclass" else BinaryLogLoss()
+
+    def _class_weights(self, y, weight):
+        if self.class_weight is None:
+            return weight
+        return self._targets.class_weights(self.class_weight, y, weight)
+
+    def _split_groups(self, y):
+        if self._targets.kind == "multilabel":
+            return None
+        return y if y.ndim == 1 else y[:, 0] > 0
+
+    def _score_raw(self, y, raw, weight):
+        right = self._targets.codes(raw) == y
+        return np.average(right if right.ndim == 1 else right.all(axis=1), weights=weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,306 @@
+"""The regressor."""
+
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import column_or_1d
+
+from skbp._compat import StrOptions
+from skbp._component import resolve
+from skbp.estimators._parameters import CONSTRAINTS
+from skbp.estimators.base import BaseBackprop
+from skbp.losses import LOSSES, Loss, Poisson
+
+
+class BackpropRegressor(RegressorMixin, BaseBackprop):
+    """Neural network regressor trained by backpropagation.
+
+    Takes the place of `sklearn.neural_network.MLPRegressor`: same parameters, same fitted
+    attributes, the same network. One or several outputs; dense and sparse input.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer, each at least 1; ``()`` for none (linear regression).
+    activation : {"identity", "logistic", "tanh", "relu"} or Activation, default="relu"
+        Activation of the hidden layers.
+    loss : {"squared_error", "poisson"} or Loss, default="squared_error"
+        Half the squared error, or half the Poisson deviance with a log link (for y >= 0).
+    solver : {"adam", "sgd", "lbfgs"} or Optimizer, default="adam"
+        How the weights are trained.
+
+        - "adam": `skbp.optimizers.Adam` with `beta_1`, `beta_2` and `epsilon`; the choice for
+          thousands of rows and more.
+        - "sgd": `skbp.optimizers.SGD` with `momentum` and `nesterovs_momentum`.
+        - "lbfgs": a quasi-Newton method on all rows at once; often best on a few hundred rows.
+        - an optimizer of `skbp.optimizers`, with its own parameters.
+
+    alpha : float, default=1e-4
+        Strength of the L2 penalty ``alpha / 2 * sum(W**2)`` on the weights, not the biases; finite,
+        >= 0. Like the loss it is divided by the number of rows of a batch (the sum of their
+        weights).
+    batch_size : int or "auto", default="auto"
+        Rows per update, at least 1; "auto" means ``min(200, n_samples)``. Not used by "lbfgs".
+    learning_rate : {"constant", "invscaling", "adaptive"} or Schedule, default="constant"
+        How the rate changes. The names apply to ``solver="sgd"`` only; a schedule of
+        `skbp.schedules` applies to any stochastic solver.
+
+        - "constant": `learning_rate_init` throughout.
+        - "invscaling": ``learning_rate_init / (t_ + 1)**power_t``.
+        - "adaptive": divided by 5 each time training stands still; ends below 1e-6.
+
+    learning_rate_init : float, default=1e-3
+        The first learning rate, > 0.
+    power_t : float, default=0.5
+        Exponent for "invscaling", >= 0.
+    max_iter : int, default=200
+        The most epochs (passes over the rows); for "lbfgs" the most iterations.
+    shuffle : bool, default=True
+        Whether each epoch takes the rows in a new order.
+    random_state : int, RandomState or None, default=None
+        Source of the first weights, the validation split, the batches and dropout. Pass an int for
+        the same result at each call.
+    tol : float, default=1e-4
+        An epoch has to better the best loss (with `early_stopping` the best score) by this much to
+        count as progress; >= 0. For "lbfgs" the largest component of the gradient at which to stop.
+    verbose : bool or int, default=False
+        Whether to print a line an epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last call.
+    momentum : float, default=0.9
+        Momentum of "sgd", in [0, 1].
+    nesterovs_momentum : bool, default=True
+        Whether "sgd" uses Nesterov's momentum.
+    early_stopping : bool, default=False
+        Whether to set rows aside, to stop when their score stands still, and to restore the weights
+        of the best epoch. Not used by "lbfgs"; `partial_fit` does one pass regardless.
+    validation_fraction : float, default=0.1
+        Share of rows set aside for `early_stopping`, in [0, 1); at least two rows.
+    beta_1, beta_2 : float, default=0.9 and 0.999
+        Decay rates of "adam", in [0, 1).
+    epsilon : float, default=1e-8
+        Stabiliser of "adam", > 0.
+    n_iter_no_change : int or inf, default=10
+        Training stands still after more epochs than this without progress.
+    max_fun : int, default=15000
+        The most evaluations of the loss by "lbfgs".
+    dropout : float, default=0.0
+        Share of hidden units that each training batch leaves out, in [0, 1); needs a stochastic
+        solver.
+    initializer : str or Initializer, default="auto"
+        Draws the first weights: "auto" as scikit-learn's MLP does, or "glorot_uniform",
+        "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "orthogonal",
+        "zeros", or a component of `skbp.initializers`.
+    dtype : {"auto", "float32", "float64"} or numpy dtype, default="auto"
+        Precision of all computations. "auto" takes float32 if the input is float32 or there are
+        more rows than `batch_size` (the noise of mini-batches dwarfs rounding), float64 otherwise
+        and for "lbfgs".
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray of shape (n_inputs, n_units)
+        Weights of each layer, in the dtype of the training input.
+    intercepts_ : list of ndarray of shape (n_units,)
+        Biases of each layer.
+    loss_ : float
+        Loss of the last epoch: mean over rows, penalty included.
+    loss_curve_ : list of float
+        Loss of each epoch. Not for "lbfgs".
+    best_loss_ : float or None
+        The lowest loss; None with `early_stopping`. Not for "lbfgs".
+    validation_scores_ : list of float or None
+        R2 on the rows set aside, epoch by epoch; None without `early_stopping`.
+    best_validation_score_ : float or None
+        The best of them.
+    n_iter_ : int
+        Epochs (iterations of "lbfgs") of the last call of fit.
+    t_ : int
+        Training rows seen, repeats counted.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where all are strings.
+    n_layers_ : int
+        Number of layers, input and output included.
+    n_outputs_ : int
+        Number of the network's outputs.
+    out_activation_ : str
+        "identity", or "exp" for the Poisson loss.
+    dtype_ : numpy dtype
+        The precision that was used.
+
+    See Also
+    --------
+    BackpropClassifier : The same network for labels.
+
+    References
+    ----------
+    D. E. Rumelhart, G. E. Hinton, R. J. Williams (1986), "Learning representations by
+    back-propagating errors".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skbp import BackpropRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> net = BackpropRegressor((8,), solver="lbfgs", alpha=10, max_iter=2000, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), net).fit(X, y)
+    >>> model.predict(X[:3]).shape
+    (3,)
+    >>> model.score(X, y) > 0.5
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **CONSTRAINTS,
+        "loss": [StrOptions({"squared_error", "poisson"}), Loss],
+    }
+    _numeric_targets = True
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        loss="squared_error",
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        dropout=0.0,
+        initializer="auto",
+        dtype="auto",
+    ):
+        super().__init__(
+            hidden_layer_sizes,
+            activation,
+            loss=loss,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+            dropout=dropout,
+            initializer=initializer,
+            dtype=dtype,
+        )
+
+    def fit(self, X, y, sample_weight=None):
+        """Train on rows X with targets y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+            Training rows; finite numbers. Sparse input is never made dense.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers; not negative for the Poisson loss.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, >= 0; rows of weight 0 are left out.
+
+        Returns
+        -------
+        self : BackpropRegressor
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are not as described, or training diverges; the estimator
+            then is as it was before the call.
+        """
+        return self._train(X, y, sample_weight, incremental=False)
+
+    @available_if(lambda self: self._check_solver())
+    def partial_fit(self, X, y, sample_weight=None):
+        """Go once over the rows X, from the weights so far.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        self : BackpropRegressor
+
+        Raises
+        ------
+        ValueError
+            As in `fit`.
+        """
+        return self._train(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs), float32 or float64 as X
+        """
+        prediction = self._loss.predict(self._predict_raw(X))
+        return prediction[:, 0] if prediction.shape[1] == 1 else prediction
+
+    def _encode_targets(self, y, fresh, incremental, classes):
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        y = y.reshape(len(y), -1)
+        if not fresh and y.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y has {y.shape[1]} outputs, but the fitted network has {self.n_outputs_}. Give "
+                "targets of the same shape, or fit anew."
+            )
+        if isinstance(self._resolve_loss(), Poisson) and (y < 0).any():
+            raise ValueError(
+                f"loss='poisson' needs targets y >= 0; the smallest given is {y.min()}. Use "
+                "loss='squared_error', or shift the targets."
+            )
+        return y
+
+    def _resolve_loss(self):
+        return resolve(self.loss, LOSSES, "loss")
+
+    def _score_raw(self, y, raw, weight):
+        return r2_score(y, self._resolve_loss().predict(raw), sample_weight=weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

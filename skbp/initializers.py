@@ -1,0 +1,207 @@
+"""Initialisers: the weights a network starts from.
+
+Notation: a weight matrix has ``fan_in`` inputs and ``fan_out`` outputs. A uniform initialiser draws
+from U(-a, a), a normal one from N(0, s**2); each class gives a or s.
+"""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+__all__ = [
+    "INITIALIZERS",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Initializer",
+    "LeCunNormal",
+    "LeCunUniform",
+    "Orthogonal",
+    "Zeros",
+]
+
+
+class Initializer(BaseEstimator):
+    """Draws a layer's first weights and biases.
+
+    A new initialiser writes `weight`; biases start at zero unless it writes `bias` too.
+    """
+
+    def weight(self, shape, fan_in, fan_out, rng):
+        """Draw a weight.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Shape of the weight; the last axis runs over the outputs.
+        fan_in, fan_out : int
+            Number of values each output reads, and of outputs each value feeds.
+        rng : numpy.random.RandomState
+            Source of all randomness.
+
+        Returns
+        -------
+        weight : ndarray of shape `shape`, float64
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define weight(...)")
+
+    def bias(self, shape, fan_in, fan_out, rng):
+        """Draw a bias, by default zeros; parameters as in `weight`."""
+        return np.zeros(shape)
+
+
+class GlorotUniform(Initializer):
+    """Glorot (Xavier) uniform: ``a = sqrt(factor / (fan_in + fan_out))``.
+
+    Parameters
+    ----------
+    factor : float, default=6.0
+        6 keeps the variance of activations and gradients for units that are linear around zero.
+        scikit-learn's MLP uses 2 for logistic units.
+    random_bias : bool, default=False
+        Whether biases are drawn like the weights, as scikit-learn's MLP does; else they are zero.
+
+    References
+    ----------
+    X. Glorot, Y. Bengio (2010), "Understanding the difficulty of training deep feedforward neural
+    networks", equation 16.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> w = GlorotUniform().weight((3, 3), 3, 3, np.random.RandomState(0))
+    >>> bool(abs(w).max() < 1.0)
+    True
+    """
+
+    def __init__(self, factor=6.0, random_bias=False):
+        self.factor = factor
+        self.random_bias = random_bias
+
+    def weight(self, shape, fan_in, fan_out, rng):
+        bound = np.sqrt(self.factor / (fan_in + fan_out))
+        return rng.uniform(-bound, bound, shape)
+
+    def bias(self, shape, fan_in, fan_out, rng):
+        if self.random_bias:
+            return self.weight(shape, fan_in, fan_out, rng)
+        return super().bias(shape, fan_in, fan_out, rng)
+
+
+class GlorotNormal(Initializer):
+    """Glorot (Xavier) normal: ``s = sqrt(2 / (fan_in + fan_out))``.
+
+    References
+    ----------
+    X. Glorot, Y. Bengio (2010), as for `GlorotUniform`, equation 12.
+    """
+
+    def weight(self, shape, fan_in, fan_out, rng):
+        return rng.normal(0.0, np.sqrt(2 / (fan_in + fan_out)), shape)
+
+
+class HeUniform(Initializer):
+    """He (Kaiming) uniform: ``a = sqrt(6 / fan_in)``; for relu units.
+
+    References
+    ----------
+    K. He, X. Zhang, S. Ren, J. Sun (2015), "Delving deep into rectifiers", section 2.2.
+    """
+
+    def weight(self, shape, fan_in, fan_out, rng):
+        bound = np.sqrt(6 / fan_in)
+        return rng.uniform(-bound, bound, shape)
+
+
+class HeNormal(Initializer):
+    """He (Kaiming) normal: ``s = sqrt(2 / fan_in)``; for relu units.
+
+    References
+    ----------
+    K. He, X. Zhang, S. Ren, J. Sun (2015), "Delving deep into rectifiers", equation 10.
+    """
+
+    def weight(self, shape, fan_in, fan_out, rng):
+        return rng.normal(0.0, np.sqrt(2 / fan_in), shape)
+
+
+class LeCunUniform(Initializer):
+    """LeCun uniform: ``a = sqrt(3 / fan_in)``; the variance is 1 / fan_in.
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller (1998), "Efficient BackProp", equation 16.
+    """
+
+    def weight(self, shape, fan_in, fan_out, rng):
+        bound = np.sqrt(3 / fan_in)
+        return rng.uniform(-bound, bound, shape)
+
+
+class LeCunNormal(Initializer):
+    """LeCun normal: ``s = sqrt(1 / fan_in)``.
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller (1998), "Efficient BackProp", equation 16.
+    """
+
+    def weight(self, shape, fan_in, fan_out, rng):
+        return rng.normal(0.0, np.sqrt(1 / fan_in), shape)
+
+
+class Orthogonal(Initializer):
+    """A random matrix with orthonormal rows or columns, whichever are fewer, times `gain`.
+
+    A weight of more than two axes is treated as the matrix (all other axes, last axis).
+
+    Parameters
+    ----------
+    gain : float, default=1.0
+        Factor on the orthonormal matrix; sqrt(2) suits relu units.
+
+    References
+    ----------
+    A. M. Saxe, J. L. McClelland, S. Ganguli (2014), "Exact solutions to the nonlinear dynamics of
+    learning in deep linear neural networks", section 3.
+    F. Mezzadri (2007), "How to generate random matrices from the classical compact groups",
+    section 5: the signs that make the QR factor uniformly distributed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> w = Orthogonal().weight((5, 3), 5, 3, np.random.RandomState(0))
+    >>> bool(np.allclose(w.T @ w, np.eye(3)))
+    True
+    """
+
+    def __init__(self, gain=1.0):
+        self.gain = gain
+
+    def weight(self, shape, fan_in, fan_out, rng):
+        rows, columns = int(np.prod(shape[:-1])), shape[-1]
+        q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+        q *= np.sign(np.diag(r))
+        return self.gain * (q if rows >= columns else q.T).reshape(shape)
+
+
+class Zeros(Initializer):
+    """All zeros: for nets without a hidden layer, where there is no symmetry to break.
+
+    With hidden layers every unit of a layer then learns the same.
+    """
+
+    def weight(self, shape, fan_in, fan_out, rng):
+        return np.zeros(shape)
+
+
+INITIALIZERS: dict[str, type[Initializer]] = {
+    "glorot_uniform": GlorotUniform,
+    "glorot_normal": GlorotNormal,
+    "he_uniform": HeUniform,
+    "he_normal": HeNormal,
+    "lecun_uniform": LeCunUniform,
+    "lecun_normal": LeCunNormal,
+    "orthogonal": Orthogonal,
+    "zeros": Zeros,
+}

@@ -1,0 +1,81 @@
+"""What every layer promises."""
+
+from sklearn.base import BaseEstimator
+
+
+class Layer(BaseEstimator):
+    """One step of a network: forward, and the gradient backward.
+
+    A layer holds hyperparameters only. Everything else is handed to it: ``p``, ``g`` and ``w`` are
+    dicts of arrays (parameters, their gradients, workspace), made from what `param_shapes` and
+    `work_shapes` ask for. It writes to its own workspace and gradients only; its input is
+    read-only, and ``dy`` is scratch.
+
+    Attributes
+    ----------
+    penalized : tuple of str
+        Names of the parameters that weight penalties (alpha) apply to.
+    stochastic : bool
+        Whether training needs random numbers in `forward`.
+    """
+
+    penalized: tuple[str, ...] = ()
+    stochastic = False
+
+    def output_shape(self, input_shape):
+        """Shape of one output row, given that of one input row (without the batch axis)."""
+        return input_shape
+
+    def param_shapes(self, input_shape):
+        """Name and shape of each parameter, in the order in which `init` draws them."""
+        return {}
+
+    def work_shapes(self, input_shape, n):
+        """Name and shape of each buffer for a batch of n rows.
+
+        A shape means the network's dtype; a pair (shape, dtype) another one. Buffers for fewer
+        rows are views into those for the most.
+        """
+        return {}
+
+    def init(self, p, input_shape, rng):
+        """Fill the parameters with their first values."""
+
+    def forward(self, x, p, w, rng=None):
+        """Compute the layer's output.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, *input_shape), or a CSR matrix for the first layer
+            Read-only.
+        p, w : dict of str to ndarray
+            Parameters, and workspace for n rows.
+        rng : numpy.random.Generator, optional
+            Source of randomness in training; None means inference.
+
+        Returns
+        -------
+        y : ndarray of shape (n, *output_shape)
+            Lives in the workspace until the next `forward`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define forward(...)")
+
+    def backward(self, dy, x, p, g, w, need_dx=True):
+        """Compute gradients from that of the output.
+
+        Parameters
+        ----------
+        dy : ndarray of shape (n, *output_shape)
+            Gradient of the loss with respect to the output; may be overwritten.
+        x, p, w
+            As in `forward`, which came right before.
+        g : dict of str to ndarray
+            Overwritten with the gradients of the parameters.
+        need_dx : bool, default=True
+            Whether the gradient with respect to `x` is wanted.
+
+        Returns
+        -------
+        dx : ndarray of shape (n, *input_shape) or None
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define backward(...)")

@@ -1,0 +1,138 @@
+"""Optimizers: how a gradient changes the parameters.
+
+An optimizer works on the network's one flat vector of parameters. It holds hyperparameters only;
+what it remembers between steps is a dict of arrays and numbers that `init_state` makes.
+"""
+
+import math
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from skbp._engine import kernels
+
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "Optimizer"]
+
+
+class Optimizer(BaseEstimator):
+    """A rule that takes one step down the gradient."""
+
+    def init_state(self, params):
+        """Return the state before the first step.
+
+        Parameters
+        ----------
+        params : ndarray of shape (n_params,), float32 or float64
+            The parameters that will be trained; only shape and dtype are read.
+
+        Returns
+        -------
+        state : dict of str to (ndarray or int)
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define init_state(params)")
+
+    def step(self, params, grads, state, lr):
+        """Change `params` and `state` in place.
+
+        Parameters
+        ----------
+        params, grads : ndarray of shape (n_params,), float32 or float64
+            Parameters, and the gradient of the loss with respect to them; `grads` is scratch.
+        state : dict
+            What `init_state` returned, as the last step left it.
+        lr : float
+            Learning rate of this step.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define step(...)")
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum.
+
+    ``v = momentum v - lr g``, then ``p = p + v``; with Nesterov's momentum
+    ``p = p + momentum v - lr g``.
+
+    Parameters
+    ----------
+    momentum : float, default=0.9
+        In [0, 1]: the share of the last step that is kept.
+    nesterovs_momentum : bool, default=True
+        Whether to look ahead along the momentum.
+
+    References
+    ----------
+    I. Sutskever, J. Martens, G. Dahl, G. Hinton (2013), "On the importance of initialization and
+    momentum in deep learning", section 2; in the rewriting that keeps the parameters at the
+    look-ahead point.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p, sgd = np.array([1.0]), SGD(momentum=0.0)
+    >>> sgd.step(p, np.array([1.0]), sgd.init_state(p), lr=0.25)
+    >>> p
+    array([0.75])
+    """
+
+    def __init__(self, momentum=0.9, nesterovs_momentum=True):
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+
+    def init_state(self, params):
+        return {"velocity": np.zeros_like(params)}
+
+    def step(self, params, grads, state, lr):
+        kernels.sgd_step(
+            params, grads, state["velocity"], lr, self.momentum, self.nesterovs_momentum
+        )
+
+
+class Adam(Optimizer):
+    """Adam: steps scaled by running averages of the gradient and of its square.
+
+    With ``m = beta_1 m + (1 - beta_1) g`` and ``v = beta_2 v + (1 - beta_2) g**2`` after t steps,
+    ``p = p - lr_t m / (sqrt(v) + epsilon)``,
+    ``lr_t = lr sqrt(1 - beta_2**t) / (1 - beta_1**t)``.
+
+    Parameters
+    ----------
+    beta_1, beta_2 : float, default=0.9 and 0.999
+        In [0, 1): decay rates of the two averages.
+    epsilon : float, default=1e-8
+        Positive; keeps the denominator from zero.
+
+    References
+    ----------
+    D. P. Kingma, J. Ba (2015), "Adam: a method for stochastic optimization", algorithm 1 in the
+    reordered form that ends section 2, where epsilon is added to the uncorrected root.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p, adam = np.array([1.0]), Adam()
+    >>> adam.step(p, np.array([5.0]), adam.init_state(p), lr=0.25)
+    >>> p.round(6)
+    array([0.75])
+    """
+
+    def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+    def init_state(self, params):
+        return {"t": 0, "m": np.zeros_like(params), "v": np.zeros_like(params)}
+
+    def step(self, params, grads, state, lr):
+        state["t"] = t = state["t"] + 1
+        # The kernel's m and v are the averages without their factors (1 - beta): pulling those
+        # and the bias corrections out of the fraction leaves one rate and one epsilon.
+        root = math.sqrt(1 - self.beta_2)
+        lr_t = lr * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        kernels.adam_step(
+            params, grads, state["m"], state["v"],
+            lr_t * (1 - self.beta_1) / root, self.beta_1, self.beta_2, self.epsilon / root,
+        )  # fmt: skip
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}
