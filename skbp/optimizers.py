@@ -1,7 +1,7 @@
 """Optimizers: how a gradient changes the parameters.
 
 An optimizer works on the network's one flat vector of parameters. It holds hyperparameters only;
-what it remembers between steps is a dict of arrays and numbers that `init_state` makes.
+what it remembers between steps is a dict of arrays that `init_state` makes.
 """
 
 import math
@@ -15,10 +15,14 @@ __all__ = ["OPTIMIZERS", "SGD", "Adam", "Optimizer"]
 
 
 class Optimizer(BaseEstimator):
-    """A rule that takes one step down the gradient."""
+    """A rule that takes one step down the gradient, value by value.
+
+    Since no value's step depends on another's, the engine calls `step` on one block of the
+    parameters at a time, while they are in the cache.
+    """
 
     def init_state(self, params):
-        """Return the state before the first step.
+        """Return what is remembered before the first step.
 
         Parameters
         ----------
@@ -27,21 +31,24 @@ class Optimizer(BaseEstimator):
 
         Returns
         -------
-        state : dict of str to (ndarray or int)
+        state : dict of str to ndarray of shape (n_params,)
         """
         raise NotImplementedError(f"{type(self).__name__} must define init_state(params)")
 
-    def step(self, params, grads, state, lr):
+    def step(self, params, grads, state, lr, t):
         """Change `params` and `state` in place.
 
         Parameters
         ----------
-        params, grads : ndarray of shape (n_params,), float32 or float64
-            Parameters, and the gradient of the loss with respect to them; `grads` is scratch.
-        state : dict
-            What `init_state` returned, as the last step left it.
+        params, grads : ndarray of shape (n,), float32 or float64
+            A block of the parameters, and the gradient of the loss with respect to them; `grads`
+            is scratch.
+        state : dict of str to ndarray of shape (n,)
+            The same block of the state, as the last step left it.
         lr : float
             Learning rate of this step.
+        t : int
+            Number of this step, from 1.
         """
         raise NotImplementedError(f"{type(self).__name__} must define step(...)")
 
@@ -69,7 +76,7 @@ class SGD(Optimizer):
     --------
     >>> import numpy as np
     >>> p, sgd = np.array([1.0]), SGD(momentum=0.0)
-    >>> sgd.step(p, np.array([1.0]), sgd.init_state(p), lr=0.25)
+    >>> sgd.step(p, np.array([1.0]), sgd.init_state(p), lr=0.25, t=1)
     >>> p
     array([0.75])
     """
@@ -81,7 +88,7 @@ class SGD(Optimizer):
     def init_state(self, params):
         return {"velocity": np.zeros_like(params)}
 
-    def step(self, params, grads, state, lr):
+    def step(self, params, grads, state, lr, t):
         kernels.sgd_step(
             params, grads, state["velocity"], lr, self.momentum, self.nesterovs_momentum
         )
@@ -110,7 +117,7 @@ class Adam(Optimizer):
     --------
     >>> import numpy as np
     >>> p, adam = np.array([1.0]), Adam()
-    >>> adam.step(p, np.array([5.0]), adam.init_state(p), lr=0.25)
+    >>> adam.step(p, np.array([5.0]), adam.init_state(p), lr=0.25, t=1)
     >>> p.round(6)
     array([0.75])
     """
@@ -121,10 +128,9 @@ class Adam(Optimizer):
         self.epsilon = epsilon
 
     def init_state(self, params):
-        return {"t": 0, "m": np.zeros_like(params), "v": np.zeros_like(params)}
+        return {"m": np.zeros_like(params), "v": np.zeros_like(params)}
 
-    def step(self, params, grads, state, lr):
-        state["t"] = t = state["t"] + 1
+    def step(self, params, grads, state, lr, t):
         # The kernel's m and v are the averages without their factors (1 - beta): pulling those
         # and the bias corrections out of the fraction leaves one rate and one epsilon.
         root = math.sqrt(1 - self.beta_2)

@@ -110,7 +110,6 @@ class Batches:
         if data.weight is not None:
             weight = data.weight if rows is None else data.weight[rows]
             self._mean_weight = weight.mean()
-        self._x = self._y = None
         if shuffle or rows is not None:
             self._y = np.empty((batch_size, *data.y.shape[1:]), data.y.dtype)
             if not isinstance(data.x, CSR):

@@ -74,7 +74,7 @@ def train_lbfgs(objective, data, max_iter, max_fun, tol, verbose=False):
         params[...] = result.x
         finite = np.isfinite(result.fun) and np.isfinite(params).all()
         if not finite:
-            raise DivergenceError(max(result.nit, 1), 1.0)
+            raise DivergenceError(f"iteration {max(result.nit, 1)}")
         loss = objective.reported(*objective.full_value_and_grad(data))
     return LBFGSResult(
         loss, min(result.nit, max_iter), result.status == 0, interrupt.requested, result.message

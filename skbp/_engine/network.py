@@ -62,7 +62,7 @@ class Network:
 
     def views_of(self, flat):
         """Return, for each layer, a dict of named views into a vector shaped like `params`."""
-        views = [{} for _ in self.layers]
+        views: list[dict[str, np.ndarray]] = [{} for _ in self.layers]
         for index, name, start, shape in self._places:
             views[index][name] = flat[start : start + prod(shape)].reshape(shape)
         return views

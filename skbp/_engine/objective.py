@@ -40,8 +40,8 @@ class Objective:
         """Gradient of the last `value_and_grad`, shape (n_params,)."""
         return self.workspace.grads
 
-    def value_and_grad(self, batch, rng=None):
-        """Compute loss and penalty of a batch; leaves the gradient of their sum in `grads`.
+    def data_value_and_grad(self, batch, rng=None):
+        """Compute the loss of a batch, without the penalty; leaves its gradient in `grads`.
 
         Parameters
         ----------
@@ -52,10 +52,19 @@ class Objective:
 
         Returns
         -------
+        data : float
+        """
+        return self._data_term(batch.x, batch.y, batch.weight, rng)
+
+    def value_and_grad(self, batch, rng=None):
+        """Compute loss and penalty of a batch; leaves the gradient of their sum in `grads`.
+
+        Returns
+        -------
         data, penalty : float
             The two terms of the objective.
         """
-        data = self._data_term(batch.x, batch.y, batch.weight, rng)
+        data = self.data_value_and_grad(batch, rng)
         return data, self._penalty(batch.total)
 
     def full_value_and_grad(self, data):
@@ -98,10 +107,12 @@ class Objective:
         self.network.backward(dy, self.workspace)
         return value
 
+    def penalty_strength(self, total):
+        """Return the factor of ``|W|**2 / 2`` for rows of this total weight."""
+        return self.alpha / total
+
     def _penalty(self, total):
-        if not self.alpha:
-            return 0.0
-        strength = self.alpha / total
+        strength = self.penalty_strength(total)
         penalized = slice(self.network.n_penalized)
         return 0.5 * strength * kernels.l2(
             self.network.params[penalized], self.grads[penalized], strength

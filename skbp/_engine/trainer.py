@@ -6,8 +6,12 @@ from enum import Enum
 
 import numpy as np
 
+from skbp._engine.batches import Batches
 from skbp._engine.interrupt import Interruptible
-from skbp.schedules import Progress
+from skbp._engine.objective import Objective
+from skbp._engine.updater import Updater
+from skbp.optimizers import Optimizer
+from skbp.schedules import Progress, Schedule
 
 
 class Outcome(Enum):
@@ -22,9 +26,9 @@ class Outcome(Enum):
 class DivergenceError(ValueError):
     """Training produced a loss or weights that are not finite."""
 
-    def __init__(self, epoch, rate):
+    def __init__(self, where):
         super().__init__(
-            f"Training diverged in epoch {epoch}, at learning rate {rate:g}. Solver produced "
+            f"Training diverged in {where}. Solver produced "
             "non-finite parameter weights. The input data may contain large values and need to be "
             "preprocessed. Scale the features (StandardScaler), and the targets of a regression; "
             "lower learning_rate_init; or, for values beyond 1e38, use dtype=np.float64."
@@ -37,7 +41,7 @@ class History:
 
     The fields have the meaning of scikit-learn's fitted attributes of the same names;
     `samples` is its ``t_``, `no_improvement` counts epochs without progress, `optimizer_state` is
-    that of the optimizer named `optimizer_name`; another optimizer starts afresh.
+    that of the optimizer named `optimizer_name` after `steps` updates; another one starts afresh.
     """
 
     n_iter: int = 0
@@ -50,6 +54,7 @@ class History:
     no_improvement: int = 0
     plateaus: int = 0
     optimizer_name: str = ""
+    steps: int = 0
     optimizer_state: dict | None = None
 
     def copy(self):
@@ -59,8 +64,7 @@ class History:
             self,
             loss_curve=list(self.loss_curve),
             validation_scores=self.validation_scores and list(self.validation_scores),
-            optimizer_state=state
-            and {k: np.array(v) if isinstance(v, np.ndarray) else v for k, v in state.items()},
+            optimizer_state=state and {name: np.array(array) for name, array in state.items()},
         )
 
     def start_over(self):
@@ -91,8 +95,8 @@ class Trainer:
         Whether to print a line an epoch.
     """
 
-    optimizer: object
-    schedule: object
+    optimizer: Optimizer
+    schedule: Schedule
     learning_rate: float
     max_iter: int
     tol: float
@@ -127,107 +131,155 @@ class Trainer:
             tells which are).
         """
         params = objective.network.params
-        optimizer_name = type(self.optimizer).__name__
-        if history.optimizer_state is None or history.optimizer_name != optimizer_name:
-            history.optimizer_name = optimizer_name
-            history.optimizer_state = self.optimizer.init_state(params)
-        best = _BestWeights(params, history) if score is not None else None
-        if best is None and history.best_loss is None:
-            history.best_loss = math.inf
         history.n_iter = 0
+        watch = LossWatch(history) if score is None else ScoreWatch(history, score, params)
+        passes = Passes(objective, self._updater(objective, history), batches, history, rng)
         # Overflow is found by looking at the loss, not by NumPy's warnings on the way.
         with Interruptible() as interrupt, np.errstate(over="ignore", invalid="ignore"):
-            outcome = self._epochs(objective, batches, history, score, best, rng, interrupt)
-        if best is not None and best.found:
-            params[...] = best.params
-        elif outcome is Outcome.DIVERGED or not np.isfinite(params).all():
-            raise DivergenceError(history.n_iter, self._rate(history))
+            outcome = self._epochs(passes, watch, history, interrupt)
+        restored = watch.restore()
+        if not restored and (outcome is Outcome.DIVERGED or not np.isfinite(params).all()):
+            rate = self._rate(history)
+            raise DivergenceError(f"epoch {history.n_iter}, at learning rate {rate:g}")
         return outcome
+
+    def _updater(self, objective, history):
+        name, network = type(self.optimizer).__name__, objective.network
+        if history.optimizer_state is None or history.optimizer_name != name:
+            history.optimizer_name, history.steps = name, 0
+            history.optimizer_state = self.optimizer.init_state(network.params)
+        return Updater(self.optimizer, network, objective.grads, history.optimizer_state)
 
     def _rate(self, history):
         progress = Progress(history.samples, history.n_iter, history.plateaus)
         return self.schedule(progress, self.learning_rate)
 
-    def _epochs(self, objective, batches, history, score, best, rng, interrupt):
+    def _epochs(self, passes, watch, history, interrupt):
         while history.n_iter < self.max_iter:
             rate = self._rate(history)
-            loss = self._epoch(objective, batches, history, rate, rng, interrupt)
-            if loss is None:
+            if not passes.run(rate, interrupt):
                 return Outcome.INTERRUPTED
-            history.n_iter += 1
-            history.samples += batches.n_rows
-            history.loss = loss
-            history.loss_curve.append(loss)
-            self._say(f"Iteration {history.n_iter}, loss = {loss:.8f}")
-            if best is None:
-                improved = self._note_loss(history)
-            else:
-                improved = best.note(score() if math.isfinite(loss) else math.nan, self.tol)
-                self._say(f"Validation score: {history.validation_scores[-1]:f}")
-            if not math.isfinite(loss):
+            self._say(f"Iteration {history.n_iter}, loss = {history.loss:.8f}")
+            improved = watch.note(self.tol)
+            self._say(watch.line())
+            if not math.isfinite(history.loss):
                 return Outcome.DIVERGED
             history.no_improvement = 0 if improved else history.no_improvement + 1
-            if history.no_improvement > self.n_iter_no_change:
-                watched = "Training loss" if best is None else "Validation score"
-                message = (
-                    f"{watched} did not improve more than tol={self.tol:f} "
-                    f"for {self.n_iter_no_change} consecutive epochs."
-                )
-                if not self.schedule.survives_plateau(rate):
-                    self._say(f"{message} Stopping.")
-                    return Outcome.CONVERGED
-                history.plateaus += 1
-                history.no_improvement = 0
-                self._say(f"{message} Setting learning rate to {self._rate(history):f}")
+            if history.no_improvement > self.n_iter_no_change and self._ends(rate, watch, history):
+                return Outcome.CONVERGED
         return Outcome.MAX_ITER
 
-    def _epoch(self, objective, batches, history, rate, rng, interrupt):
-        """One pass over the rows; returns the mean loss, or None if interrupted."""
-        params, state = objective.network.params, history.optimizer_state
-        total = 0.0
-        for batch in batches.epoch():
-            loss = objective.reported(*objective.value_and_grad(batch, rng))
-            if not math.isfinite(loss):
-                return loss
-            total += loss * len(batch.y)
-            self.optimizer.step(params, objective.grads, state, rate)
-            if interrupt.requested:
-                return None
-        return total / batches.n_rows
-
-    def _note_loss(self, history):
-        # As scikit-learn has it: a loss that is not above best - tol counts as improvement.
-        improved = not history.loss > history.best_loss - self.tol
-        history.best_loss = min(history.best_loss, history.loss)
-        return improved
+    def _ends(self, rate, watch, history):
+        """Whether a plateau at this rate ends training."""
+        message = (
+            f"{watch.what} did not improve more than tol={self.tol:f} "
+            f"for {self.n_iter_no_change} consecutive epochs."
+        )
+        if not self.schedule.survives_plateau(rate):
+            self._say(f"{message} Stopping.")
+            return True
+        history.plateaus += 1
+        history.no_improvement = 0
+        self._say(f"{message} Setting learning rate to {self._rate(history):f}")
+        return False
 
     def _say(self, line):
-        if self.verbose:
+        if self.verbose and line:
             print(line)
 
 
-class _BestWeights:
-    """Keeps a copy of the weights with the best validation score so far."""
+@dataclass
+class Passes:
+    """Passes over the training rows, update by update."""
 
-    def __init__(self, params, history):
-        self._source = params
+    objective: Objective
+    updater: Updater
+    batches: Batches
+    history: History
+    rng: np.random.Generator | None
+
+    def run(self, rate, interrupt):
+        """Run one epoch and note it in the history; returns False if it was interrupted."""
+        history, objective, n_rows = self.history, self.objective, self.batches.n_rows
+        total = 0.0
+        for batch in self.batches.epoch():
+            data = objective.data_value_and_grad(batch, self.rng)
+            if not math.isfinite(data):
+                total = data
+                break
+            history.steps += 1
+            strength = objective.penalty_strength(batch.total)
+            penalty = self.updater.step(rate, history.steps, strength)
+            total += objective.reported(data, penalty) * len(batch.y)
+            if interrupt.requested:
+                return False
+        history.n_iter += 1
+        history.samples += n_rows
+        history.loss = total / n_rows
+        history.loss_curve.append(history.loss)
+        return True
+
+
+class LossWatch:
+    """Watches the training loss; the last weights stand."""
+
+    what = "Training loss"
+
+    def __init__(self, history):
         self._history = history
-        self.params = params.copy()
+        if history.best_loss is None:
+            history.best_loss = math.inf
+
+    def note(self, tol):
+        """Look at the epoch that ended; returns whether it counts as improvement."""
+        history = self._history
+        # As scikit-learn has it: only a loss above best - tol is none.
+        improved = not history.loss > history.best_loss - tol
+        history.best_loss = min(history.best_loss, history.loss)
+        return improved
+
+    def line(self):
+        """Return what there is to tell of the epoch besides its loss."""
+        return ""
+
+    def restore(self):
+        """Return whether better weights than the last were put back."""
+        return False
+
+
+class ScoreWatch:
+    """Watches the validation score; keeps a copy of the weights that had the best one."""
+
+    what = "Validation score"
+
+    def __init__(self, history, score, params):
+        self._history = history
+        self._score = score
+        self._params = params
+        self._best = params.copy()
         history.best_loss = None
         if history.validation_scores is None:
             history.validation_scores = []
             history.best_validation_score = -math.inf
 
-    @property
-    def found(self):
-        return self._history.best_validation_score > -math.inf
-
-    def note(self, score, tol):
-        """Record an epoch's score; returns whether it bettered the best one by `tol`."""
+    def note(self, tol):
+        """Score the epoch that ended; returns whether it bettered the best one by `tol`."""
         history = self._history
+        score = self._score() if math.isfinite(history.loss) else math.nan
         history.validation_scores.append(score)
         improved = not score < history.best_validation_score + tol
         if score > history.best_validation_score:
             history.best_validation_score = score
-            np.copyto(self.params, self._source)
+            np.copyto(self._best, self._params)
         return improved
+
+    def line(self):
+        """Return what there is to tell of the epoch besides its loss."""
+        return f"Validation score: {self._history.validation_scores[-1]:f}"
+
+    def restore(self):
+        """Put the best epoch's weights back, if there was one; returns whether there was."""
+        found = self._history.best_validation_score > -math.inf
+        if found:
+            self._params[...] = self._best
+        return found

@@ -1,6 +1,7 @@
 """Checks of what comes in: sparse matrices, weights, and the split for early stopping."""
 
 from math import ceil
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -12,7 +13,7 @@ from skbp._compat import check_sample_weight
 SANE_MEAN_WEIGHT = (1e-9, 1e9)
 
 
-def check_sparse_format(X):
+def check_sparse_format(X: Any) -> None:
     """Check that a sparse matrix keeps the rules of its format, without changing it.
 
     scipy trusts these arrays: a column index out of range reads or writes foreign memory.

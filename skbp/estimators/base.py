@@ -141,7 +141,8 @@ class BaseBackprop(BaseEstimator, ABC):
         rng = check_random_state(self.random_state)
         components = Components.of(self)
         network = self._make_network(X, y, components, fresh, rng)
-        data = Data(*self._cast(X, y, network.params.dtype), weight)
+        x, y = self._cast(X, y, network.params.dtype)
+        data = Data(x, y, weight)
         history = History() if fresh else self._history.copy()
         loss = self._resolve_loss()
         if components.optimizer is None:

@@ -327,6 +327,8 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
             raw = np.hstack([-raw, raw])
         return self._loss.log_predict(raw)
 
+    classes_: np.ndarray
+
     def _encode_targets(self, y, fresh, incremental, classes):
         if incremental:
             check_first_partial_fit(self, classes)

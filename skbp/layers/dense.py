@@ -1,7 +1,5 @@
 """The fully connected layer."""
 
-import numpy as np
-
 from skbp._component import resolve
 from skbp._engine import kernels
 from skbp.activations import ACTIVATIONS
@@ -71,4 +69,7 @@ class Dense(Layer):
         activation = resolve(self.activation, ACTIVATIONS, "activation")
         activation.backward(dy, y, w.get("z", y), g["bias"])
         kernels.matmul_transposed(x, dy, g["weight"])
-        return np.matmul(dy, p["weight"].T, out=w["dx"]) if need_dx else None
+        if not need_dx:
+            return None
+        kernels.matmul_by_transposed(dy, p["weight"], w["dx"])
+        return w["dx"]

@@ -49,6 +49,14 @@ def matmul_transposed(x, dy, out):
     )
 
 
+def matmul_by_transposed(dy, weight, out):
+    """``out = dy @ weight.T``, the gradient of a layer's input."""
+    if weight.shape[1] == 1:  # an outer product, for which NumPy has no fast path
+        np.multiply(dy, weight[:, 0], out=out)
+    else:
+        np.matmul(dy, weight.T, out=out)
+
+
 def column_sums(a, out):
     """Sum the rows of `a`, shape (n, k), into `out`, shape (k,)."""
     np.matmul(np.ones(len(a), a.dtype), a, out=out)  # a GEMV beats a.sum(axis=0)
@@ -154,27 +162,25 @@ def sigmoid_cross_entropy(raw, target, weight, grad):
 
 
 # ---------------------------------------------------------------- updates
+# The caller hands these a block of the flat vector at a time.
 
 
 def l2(params, grads, strength):
     """``grads += strength * params``; returns the sum of the squares of `params`."""
-    for block in _blocks(params.size):
-        grads[block] += strength * params[block]
+    grads += strength * params
     return float(np.dot(params, params))
 
 
 def sgd_step(params, grads, velocity, lr, momentum, nesterov):
     """Stochastic gradient descent with momentum; with Nesterov's look-ahead if asked."""
-    for block in _blocks(params.size):
-        v = velocity[block]
-        step = grads[block] * lr
-        v *= momentum
-        v -= step
-        if nesterov:
-            params[block] -= step
-            params[block] += momentum * v
-        else:
-            params[block] += v
+    grads *= lr
+    velocity *= momentum
+    velocity -= grads
+    if nesterov:
+        params -= grads
+        params += momentum * velocity
+    else:
+        params += velocity
 
 
 def adam_step(params, grads, m, v, lr, beta_1, beta_2, epsilon):
@@ -183,17 +189,13 @@ def adam_step(params, grads, m, v, lr, beta_1, beta_2, epsilon):
     ``m = beta_1 m + g``, ``v = beta_2 v + g**2``, ``p -= lr m / (sqrt(v) + epsilon)``: the caller
     folds ``1 - beta`` and the bias corrections into `lr` and `epsilon`, which saves three passes.
     """
-    scratch = np.empty(min(BLOCK, params.size), params.dtype)
-    for block in _blocks(params.size):
-        g, m_block, v_block, p_block = grads[block], m[block], v[block], params[block]
-        part = scratch[: g.size]
-        m_block *= beta_1
-        m_block += g
-        np.multiply(g, g, out=part)
-        v_block *= beta_2
-        v_block += part
-        np.sqrt(v_block, out=part)
-        part += epsilon
-        np.divide(m_block, part, out=part)
-        part *= lr
-        p_block -= part
+    m *= beta_1
+    m += grads
+    np.square(grads, out=grads)
+    v *= beta_2
+    v += grads
+    np.sqrt(v, out=grads)
+    grads += epsilon
+    np.divide(m, grads, out=grads)
+    grads *= lr
+    params -= grads
