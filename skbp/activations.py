@@ -12,8 +12,8 @@ __all__ = ["ACTIVATIONS", "Activation", "Identity", "Logistic", "ReLU", "Tanh"]
 class Activation(BaseEstimator):
     """An activation function f, applied element by element.
 
-    A new activation writes `apply` and `gradient`; one that has a faster way of adding the bias
-    in the same pass overrides `forward` and `backward` too.
+    A new activation writes `apply` and `gradient`. `forward` and `backward`, which a layer calls,
+    deal with the bias too; an activation that can do so in the same pass overrides them instead.
 
     Attributes
     ----------
@@ -93,8 +93,8 @@ class Logistic(Activation):
     def apply(self, z, out):
         expit(z, out=out)
 
-    def gradient(self, dy, y, z):
-        kernels.logistic_backward(dy, y)
+    def backward(self, dy, y, z, dbias):
+        kernels.logistic_backward(dy, y, dbias)
 
 
 class Tanh(Activation):
@@ -114,8 +114,8 @@ class Tanh(Activation):
     def apply(self, z, out):
         np.tanh(z, out=out)
 
-    def gradient(self, dy, y, z):
-        kernels.tanh_backward(dy, y)
+    def backward(self, dy, y, z, dbias):
+        kernels.tanh_backward(dy, y, dbias)
 
 
 class ReLU(Activation):
@@ -132,16 +132,16 @@ class ReLU(Activation):
     --------
     >>> import numpy as np
     >>> z = np.array([[-1.0, 2.0]])
-    >>> ReLU().apply(z, out=z)
+    >>> ReLU().forward(z, np.array([0.5, 0.0]), out=z)
     >>> z
     array([[0., 2.]])
     """
 
-    def apply(self, z, out):
-        kernels.relu(z, out)
+    def forward(self, z, bias, out):
+        kernels.bias_relu(z, bias, out)
 
-    def gradient(self, dy, y, z):
-        kernels.relu_backward(dy, y)
+    def backward(self, dy, y, z, dbias):
+        kernels.relu_backward(dy, y, dbias)
 
 
 ACTIVATIONS: dict[str, type[Activation]] = {

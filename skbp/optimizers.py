@@ -52,6 +52,25 @@ class Optimizer(BaseEstimator):
         """
         raise NotImplementedError(f"{type(self).__name__} must define step(...)")
 
+    def penalized_step(self, params, grads, state, lr, t, strength):
+        """Add the gradient of ``strength / 2 |params|**2`` to `grads`, then step.
+
+        Parameters
+        ----------
+        params, grads, state, lr, t
+            As in `step`.
+        strength : float
+            Not negative.
+
+        Returns
+        -------
+        squares : float
+            Sum of the squares of `params` before the step; zero if `strength` is.
+        """
+        squares = kernels.l2(params, grads, strength) if strength else 0.0
+        self.step(params, grads, state, lr, t)
+        return squares
+
 
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum.
@@ -89,8 +108,11 @@ class SGD(Optimizer):
         return {"velocity": np.zeros_like(params)}
 
     def step(self, params, grads, state, lr, t):
-        kernels.sgd_step(
-            params, grads, state["velocity"], lr, self.momentum, self.nesterovs_momentum
+        self.penalized_step(params, grads, state, lr, t, 0.0)
+
+    def penalized_step(self, params, grads, state, lr, t, strength):
+        return kernels.sgd_step(
+            params, grads, state["velocity"], strength, lr, self.momentum, self.nesterovs_momentum
         )
 
 
@@ -131,12 +153,15 @@ class Adam(Optimizer):
         return {"m": np.zeros_like(params), "v": np.zeros_like(params)}
 
     def step(self, params, grads, state, lr, t):
+        self.penalized_step(params, grads, state, lr, t, 0.0)
+
+    def penalized_step(self, params, grads, state, lr, t, strength):
         # The kernel's m and v are the averages without their factors (1 - beta): pulling those
         # and the bias corrections out of the fraction leaves one rate and one epsilon.
         root = math.sqrt(1 - self.beta_2)
         lr_t = lr * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        kernels.adam_step(
-            params, grads, state["m"], state["v"],
+        return kernels.adam_step(
+            params, grads, state["m"], state["v"], strength,
             lr_t * (1 - self.beta_1) / root, self.beta_1, self.beta_2, self.epsilon / root,
         )  # fmt: skip
 

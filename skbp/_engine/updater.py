@@ -2,10 +2,6 @@
 
 from skbp._engine import kernels
 
-#: Bytes of a block of the flat vector. Parameters, gradients and two arrays of state then fit a
-#: core's L2 cache together, so that all passes over a block but the first find it there.
-BLOCK_BYTES = 131_072
-
 
 class Updater:
     """Applies an optimizer to a network's parameters.
@@ -24,7 +20,7 @@ class Updater:
 
     def __init__(self, optimizer, network, grads, state):
         self._optimizer = optimizer
-        size = BLOCK_BYTES // network.params.itemsize
+        size = kernels.UPDATE_BLOCK // network.params.itemsize
         self._blocks = []
         for first, last in ((0, network.n_penalized), (network.n_penalized, network.params.size)):
             for start in range(first, last, size):
@@ -57,7 +53,8 @@ class Updater:
         """
         squares = 0.0
         for penalized, params, grads, state in self._blocks:
-            if penalized and strength:
-                squares += kernels.l2(params, grads, strength)
-            self._optimizer.step(params, grads, state, lr, t)
+            if penalized:
+                squares += self._optimizer.penalized_step(params, grads, state, lr, t, strength)
+            else:
+                self._optimizer.step(params, grads, state, lr, t)
         return 0.5 * strength * squares

@@ -63,6 +63,7 @@ def column_sums(a, out):
 
 
 # ---------------------------------------------------------------- activations
+# The backward kernels also sum the columns of the result: the gradient of the bias.
 
 
 def add_bias(z, bias):
@@ -70,35 +71,39 @@ def add_bias(z, bias):
     np.add(z, bias, out=z)
 
 
-def relu(z, out):
-    """``out = max(z, 0)``; `out` may be `z`."""
-    np.clip(z, 0, np.inf, out=out)  # a scalar np.maximum has no vector loop; clip has
+def bias_relu(z, bias, out):
+    """``out = max(z + bias, 0)``; `out` may be `z`."""
+    np.add(z, bias, out=out)
+    np.clip(out, 0, np.inf, out=out)  # a scalar np.maximum has no vector loop; clip has
 
 
-def relu_backward(dy, y):
-    """Zero `dy` where the unit was off, ``y == 0``."""
+def relu_backward(dy, y, dbias):
+    """Zero `dy` where the unit was off, ``y == 0``; ``dbias = dy.sum(axis=0)``."""
     flat_dy, flat_y = dy.reshape(-1), y.reshape(-1)
     for block in _blocks(flat_dy.size):
         part = flat_dy[block]
         np.multiply(part, flat_y[block] > 0, out=part)
+    column_sums(dy, dbias)
 
 
-def tanh_backward(dy, y):
-    """``dy *= 1 - y**2``."""
+def tanh_backward(dy, y, dbias):
+    """``dy *= 1 - y**2``; ``dbias = dy.sum(axis=0)``."""
     flat_dy, flat_y = dy.reshape(-1), y.reshape(-1)
     for block in _blocks(flat_dy.size):
         slope = np.square(flat_y[block])
         np.subtract(1, slope, out=slope)
         flat_dy[block] *= slope
+    column_sums(dy, dbias)
 
 
-def logistic_backward(dy, y):
-    """``dy *= y * (1 - y)``."""
+def logistic_backward(dy, y, dbias):
+    """``dy *= y * (1 - y)``; ``dbias = dy.sum(axis=0)``."""
     flat_dy, flat_y = dy.reshape(-1), y.reshape(-1)
     for block in _blocks(flat_dy.size):
         slope = 1 - flat_y[block]
         slope *= flat_y[block]
         flat_dy[block] *= slope
+    column_sums(dy, dbias)
 
 
 # ---------------------------------------------------------------- dropout
@@ -162,7 +167,10 @@ def sigmoid_cross_entropy(raw, target, weight, grad):
 
 
 # ---------------------------------------------------------------- updates
-# The caller hands these a block of the flat vector at a time.
+# The caller hands these a block of the flat vector at a time, of about UPDATE_BLOCK bytes: four
+# such arrays fit a core's L2 cache, so that all passes over a block but the first find it there.
+
+UPDATE_BLOCK = 131_072
 
 
 def l2(params, grads, strength):
@@ -171,8 +179,9 @@ def l2(params, grads, strength):
     return float(np.dot(params, params))
 
 
-def sgd_step(params, grads, velocity, lr, momentum, nesterov):
-    """Stochastic gradient descent with momentum; with Nesterov's look-ahead if asked."""
+def sgd_step(params, grads, velocity, strength, lr, momentum, nesterov):
+    """`l2`, then gradient descent with momentum, with Nesterov's look-ahead if asked."""
+    squares = l2(params, grads, strength) if strength else 0.0
     grads *= lr
     velocity *= momentum
     velocity -= grads
@@ -181,14 +190,16 @@ def sgd_step(params, grads, velocity, lr, momentum, nesterov):
         params += momentum * velocity
     else:
         params += velocity
+    return squares
 
 
-def adam_step(params, grads, m, v, lr, beta_1, beta_2, epsilon):
-    """One Adam update of sums that leave out the factors (1 - beta).
+def adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon):
+    """`l2`, then one Adam update of sums that leave out the factors (1 - beta).
 
     ``m = beta_1 m + g``, ``v = beta_2 v + g**2``, ``p -= lr m / (sqrt(v) + epsilon)``: the caller
     folds ``1 - beta`` and the bias corrections into `lr` and `epsilon`, which saves three passes.
     """
+    squares = l2(params, grads, strength) if strength else 0.0
     m *= beta_1
     m += grads
     np.square(grads, out=grads)
@@ -199,3 +210,4 @@ def adam_step(params, grads, m, v, lr, beta_1, beta_2, epsilon):
     np.divide(m, grads, out=grads)
     grads *= lr
     params -= grads
+    return squares

@@ -1,0 +1,264 @@
+"""The hot loops, compiled by numba: the same functions as in ``numpy_kernels``, one pass each.
+
+What NumPy or BLAS does as fast is taken from there. Compiled code is cached on disk where there is
+a place to write; elsewhere it is compiled again in each process.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from skbp._engine.kernels.numpy_kernels import (
+    column_sums,
+    dropout_mask,
+    gather,
+    matmul_by_transposed,
+)
+
+__all__ = [
+    "UPDATE_BLOCK",
+    "adam_step",
+    "add_bias",
+    "bias_relu",
+    "column_sums",
+    "dropout_mask",
+    "gather",
+    "l2",
+    "logistic_backward",
+    "masked_scale",
+    "matmul",
+    "matmul_by_transposed",
+    "matmul_transposed",
+    "relu_backward",
+    "sgd_step",
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "tanh_backward",
+]
+
+#: One pass over the whole vector needs no blocks.
+UPDATE_BLOCK = 2**62
+
+# Sums may be reordered (so that they run in vector registers) and products fused with sums;
+# nothing else: NaN and infinity must come through, and roots and quotients stay exact.
+FASTMATH = {"reassoc", "contract", "nsz"}
+
+
+def compiled(function):
+    """Compile a kernel when it is first called; cache it if that is possible."""
+    options: Any = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no writable cache folder
+        return numba.njit(**options)(function)
+
+
+# ---------------------------------------------------------------- products with CSR
+
+
+@compiled
+def _csr_matmul(data, indices, indptr, weight, out):
+    for row in range(len(out)):
+        sums = out[row]
+        sums[:] = 0
+        for entry in range(indptr[row], indptr[row + 1]):
+            value, source = data[entry], weight[indices[entry]]
+            for j in range(len(sums)):
+                sums[j] += value * source[j]
+
+
+@compiled
+def _csr_matmul_transposed(data, indices, indptr, dy, out):
+    out[:] = 0
+    for row in range(len(dy)):
+        source = dy[row]
+        for entry in range(indptr[row], indptr[row + 1]):
+            value, sums = data[entry], out[indices[entry]]
+            for j in range(len(sums)):
+                sums[j] += value * source[j]
+
+
+def matmul(x, weight, out):
+    """``out = x @ weight``, x dense or CSR."""
+    if isinstance(x, np.ndarray):
+        np.matmul(x, weight, out=out)
+    else:
+        _csr_matmul(x.data, x.indices, x.indptr, weight, out)
+
+
+def matmul_transposed(x, dy, out):
+    """``out = x.T @ dy``, x dense or CSR."""
+    if isinstance(x, np.ndarray):
+        np.matmul(x.T, dy, out=out)
+    else:
+        _csr_matmul_transposed(x.data, x.indices, x.indptr, dy, out)
+
+
+# ---------------------------------------------------------------- activations
+
+
+@compiled
+def add_bias(z, bias):
+    """``z += bias``."""
+    for i in range(z.shape[0]):
+        for j in range(z.shape[1]):
+            z[i, j] += bias[j]
+
+
+@compiled
+def bias_relu(z, bias, out):
+    """``out = max(z + bias, 0)``."""
+    for i in range(z.shape[0]):
+        for j in range(z.shape[1]):
+            value = z[i, j] + bias[j]
+            out[i, j] = 0 if value <= 0 else value  # in this form NaN comes through
+
+
+@compiled
+def relu_backward(dy, y, dbias):
+    """Zero `dy` where the unit was off; ``dbias = dy.sum(axis=0)``."""
+    dbias[:] = 0
+    for i in range(dy.shape[0]):
+        for j in range(dy.shape[1]):
+            value = dy[i, j] if y[i, j] > 0 else dy.dtype.type(0)
+            dy[i, j] = value
+            dbias[j] += value
+
+
+@compiled
+def tanh_backward(dy, y, dbias):
+    """``dy *= 1 - y**2``; ``dbias = dy.sum(axis=0)``."""
+    one = dy.dtype.type(1)
+    dbias[:] = 0
+    for i in range(dy.shape[0]):
+        for j in range(dy.shape[1]):
+            value = dy[i, j] * (one - y[i, j] * y[i, j])
+            dy[i, j] = value
+            dbias[j] += value
+
+
+@compiled
+def logistic_backward(dy, y, dbias):
+    """``dy *= y * (1 - y)``; ``dbias = dy.sum(axis=0)``."""
+    one = dy.dtype.type(1)
+    dbias[:] = 0
+    for i in range(dy.shape[0]):
+        for j in range(dy.shape[1]):
+            value = dy[i, j] * (y[i, j] * (one - y[i, j]))
+            dy[i, j] = value
+            dbias[j] += value
+
+
+# ---------------------------------------------------------------- dropout
+
+
+@compiled
+def _masked_scale(x, mask, scale, out):
+    for i in range(x.size):
+        out[i] = x[i] * scale if mask[i] else 0
+
+
+def masked_scale(x, mask, scale, out):
+    """``out = x * mask * scale``."""
+    _masked_scale(x.reshape(-1), mask.reshape(-1), x.dtype.type(scale), out.reshape(-1))
+
+
+# ---------------------------------------------------------------- losses
+
+
+@compiled
+def softmax_cross_entropy(raw, target, weight, grad):
+    """Loss and gradient of the softmax cross-entropy on raw scores."""
+    loss = 0.0
+    for i in range(raw.shape[0]):
+        largest = raw[i, 0]
+        for j in range(1, raw.shape[1]):
+            largest = max(largest, raw[i, j])
+        total = raw.dtype.type(0)
+        for j in range(raw.shape[1]):
+            grad[i, j] = np.exp(raw[i, j] - largest)
+            total += grad[i, j]
+        loss += weight[i] * (np.log(total) - (raw[i, target[i]] - largest))
+        scale = weight[i] / total
+        for j in range(raw.shape[1]):
+            grad[i, j] *= scale
+        grad[i, target[i]] -= weight[i]
+    return loss
+
+
+@compiled
+def sigmoid_cross_entropy(raw, target, weight, grad):
+    """Loss and gradient of the binary cross-entropy on raw scores, summed over columns."""
+    loss = 0.0
+    zero, one = raw.dtype.type(0), raw.dtype.type(1)
+    for i in range(raw.shape[0]):
+        for j in range(raw.shape[1]):
+            z, y = raw[i, j], target[i, j]
+            small = np.exp(-abs(z))  # never overflows
+            sigmoid = (one if z >= 0 else small) / (one + small)
+            loss += weight[i] * (max(z, zero) + np.log1p(small) - y * z)
+            grad[i, j] = weight[i] * (sigmoid - y)
+    return loss
+
+
+# ---------------------------------------------------------------- updates
+
+
+@compiled
+def _l2(params, grads, strength):
+    squares = strength * 0
+    for i in range(params.size):
+        grads[i] += strength * params[i]
+        squares += params[i] * params[i]
+    return squares
+
+
+@compiled
+def _sgd_step(params, grads, velocity, strength, lr, momentum, nesterov):
+    squares = strength * 0
+    for i in range(params.size):
+        p = params[i]
+        squares += p * p
+        step = lr * (grads[i] + strength * p)
+        v = momentum * velocity[i] - step
+        velocity[i] = v
+        params[i] = p + (momentum * v - step if nesterov else v)
+    return squares
+
+
+@compiled
+def _adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon):
+    squares = strength * 0
+    for i in range(params.size):
+        p = params[i]
+        squares += p * p
+        g = grads[i] + strength * p
+        m_i = beta_1 * m[i] + g
+        v_i = beta_2 * v[i] + g * g
+        m[i] = m_i
+        v[i] = v_i
+        params[i] = p - lr * m_i / (np.sqrt(v_i) + epsilon)
+    return squares
+
+
+# Scalars go in as the array's dtype: a float64 one would draw the whole loop into float64.
+
+
+def l2(params, grads, strength):
+    """``grads += strength * params``; returns the sum of the squares of `params`."""
+    return float(_l2(params, grads, params.dtype.type(strength)))
+
+
+def sgd_step(params, grads, velocity, strength, lr, momentum, nesterov):
+    """`l2`, then gradient descent with momentum, with Nesterov's look-ahead if asked."""
+    to = params.dtype.type
+    return float(_sgd_step(params, grads, velocity, to(strength), to(lr), to(momentum), nesterov))
+
+
+def adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon):
+    """`l2`, then one Adam update of sums that leave out the factors (1 - beta)."""
+    to = params.dtype.type
+    return float(
+        _adam_step(params, grads, m, v, to(strength), to(lr), to(beta_1), to(beta_2), to(epsilon))
+    )
