@@ -138,7 +138,7 @@ class ReLU(Activation):
     """
 
     def forward(self, z, bias, out):
-        kernels.bias_relu(z, bias, out)
+        kernels.bias_relu(z, bias)  # `out` is `z`
 
     def backward(self, dy, y, z, dbias):
         kernels.relu_backward(dy, y, dbias)

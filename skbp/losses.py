@@ -7,7 +7,7 @@ outputs**; the caller's weights already sum to one.
 """
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax, xlogy
+from scipy.special import expit, log_expit, log_softmax, xlogy
 from sklearn.base import BaseEstimator
 
 from skbp._engine import kernels
@@ -151,7 +151,10 @@ class LogLoss(Loss):
         return kernels.softmax_cross_entropy(raw, y, weight, grad)
 
     def predict(self, raw):
-        return np.maximum(softmax(raw, axis=1), np.finfo(raw.dtype).tiny)
+        raw -= raw.max(axis=1, keepdims=True)
+        np.exp(raw, out=raw)
+        raw /= raw.sum(axis=1, keepdims=True)
+        return np.maximum(raw, np.finfo(raw.dtype).tiny, out=raw)
 
     def log_predict(self, raw):
         """Return the logarithm of the class probabilities, finite for all finite `raw`."""

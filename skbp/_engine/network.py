@@ -146,28 +146,33 @@ class Workspace:
 
     def __init__(self, network, max_rows, training=True):
         self._network = network
+        self._training = training
         self.grads = np.zeros_like(network.params) if training else None
         self.views = network.views_of(self.grads) if training else []
         self.inputs = [None] * len(network.layers)
-        self._flat = [
-            {name: np.empty(prod(shape), dtype) for name, shape, dtype in layer_specs}
+        self._most = [
+            {name: np.empty(shape, dtype) for name, shape, dtype in layer_specs}
             for layer_specs in self._specs(max_rows)
         ]
-        self._by_rows = {}
+        self._by_rows = {max_rows: self._most}
 
     def _specs(self, n):
         network = self._network
+        dtype = network.params.dtype
         for layer, input_shape in zip(network.layers, network.input_shapes, strict=True):
             yield [
-                (name, *_size_and_dtype(spec, network.params.dtype))
-                for name, spec in layer.work_shapes(input_shape, n).items()
+                (name, *_size_and_dtype(spec, dtype))
+                for name, spec in layer.work_shapes(input_shape, n, self._training).items()
             ]
 
     def rows(self, n):
         """Return, for each layer, its buffers by name for a batch of n rows."""
         if n not in self._by_rows:
             self._by_rows[n] = [
-                {name: flat[name][: prod(shape)].reshape(shape) for name, shape, _ in layer_specs}
-                for flat, layer_specs in zip(self._flat, self._specs(n), strict=True)
+                {
+                    name: most[name].reshape(-1)[: prod(shape)].reshape(shape)
+                    for name, shape, _ in layer_specs
+                }
+                for most, layer_specs in zip(self._most, self._specs(n), strict=True)
             ]
         return self._by_rows[n]

@@ -135,8 +135,10 @@ def predict_raw(network, x, chunk=1024):
     raw : ndarray of shape (n, k), dtype of the network
     """
     n, dtype = x.shape[0], network.params.dtype
+    if n <= chunk:
+        return network.forward(_as_dtype(x, dtype), Workspace(network, n, training=False))
     out = np.empty((n, *network.output_shape), dtype)
-    workspace = Workspace(network, min(n, chunk), training=False)
+    workspace = Workspace(network, chunk, training=False)
     for start in range(0, n, chunk):
         part = rows_between(x, start, min(start + chunk, n))
         out[start : start + chunk] = network.forward(_as_dtype(part, dtype), workspace)

@@ -24,6 +24,7 @@ from skbp.estimators._validation import (
     check_sparse_format,
     check_weights,
     drop_rows_without_weight,
+    is_clean,
     validation_split,
 )
 from skbp.layers import Dense, Dropout
@@ -327,8 +328,9 @@ class BaseBackprop(BaseEstimator, ABC):
     def _predict_raw(self, X):
         """Return raw outputs of shape (n, n_outputs), in the dtype of X."""
         check_is_fitted(self)
-        check_sparse_format(X)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=FLOATS, order="C")
+        if hasattr(self, "feature_names_in_") or not is_clean(X, self.n_features_in_):
+            check_sparse_format(X)
+            X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=FLOATS, order="C")
         return predict_raw(self._network, CSR.of(X)).astype(X.dtype, copy=False)
 
     def _named_views(self, name):

@@ -30,8 +30,8 @@ class Layer(BaseEstimator):
         """Name and shape of each parameter, in the order in which `init` draws them."""
         return {}
 
-    def work_shapes(self, input_shape, n):
-        """Name and shape of each buffer for a batch of n rows.
+    def work_shapes(self, input_shape, n, training=True):
+        """Name and shape of each buffer for a batch of n rows; without `training`, of inference.
 
         A shape means the network's dtype; a pair (shape, dtype) another one. Buffers for fewer
         rows are views into those for the most.

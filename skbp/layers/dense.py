@@ -45,8 +45,10 @@ class Dense(Layer):
         (n_inputs,) = input_shape
         return {"weight": (n_inputs, self.units), "bias": (self.units,)}
 
-    def work_shapes(self, input_shape, n):
-        shapes = {"y": (n, self.units), "dx": (n, *input_shape)}
+    def work_shapes(self, input_shape, n, training=True):
+        shapes = {"y": (n, self.units)}
+        if training:
+            shapes["dx"] = (n, *input_shape)
         if resolve(self.activation, ACTIVATIONS, "activation").needs_input:
             shapes["z"] = (n, self.units)
         return shapes

@@ -39,13 +39,14 @@ class Dropout(Layer):
     def __init__(self, rate=0.5):
         self.rate = rate
 
-    def work_shapes(self, input_shape, n):
+    def work_shapes(self, input_shape, n, training=True):
         shape = (n, *input_shape)
-        return {"y": shape, "mask": (shape, np.uint8), "kept": (1,)}
+        return {"y": shape, "mask": (shape, np.uint8), "kept": (1,)} if training else {}
 
     def forward(self, x, p, w, rng=None):
-        if rng is None or self.rate == 0:
-            w["kept"][0] = 0  # what `backward` then lets pass untouched
+        if rng is None:
+            if "kept" in w:
+                w["kept"][0] = 0  # tells `backward` to let everything pass
             return x
         w["kept"][0] = kept = kernels.dropout_mask(rng, self.rate, w["mask"])
         kernels.masked_scale(x, w["mask"], 1 / kept, w["y"])

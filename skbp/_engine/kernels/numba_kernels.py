@@ -13,7 +13,6 @@ from skbp._engine.kernels.numpy_kernels import (
     column_sums,
     dropout_mask,
     gather,
-    matmul_by_transposed,
 )
 
 __all__ = [
@@ -95,6 +94,21 @@ def matmul_transposed(x, dy, out):
         _csr_matmul_transposed(x.data, x.indices, x.indptr, dy, out)
 
 
+@compiled
+def _outer(dy, weight, out):
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = dy[i, 0] * weight[j, 0]
+
+
+def matmul_by_transposed(dy, weight, out):
+    """``out = dy @ weight.T``."""
+    if weight.shape[1] == 1:
+        _outer(dy, weight, out)
+    else:
+        np.matmul(dy, weight.T, out=out)
+
+
 # ---------------------------------------------------------------- activations
 
 
@@ -107,21 +121,23 @@ def add_bias(z, bias):
 
 
 @compiled
-def bias_relu(z, bias, out):
-    """``out = max(z + bias, 0)``."""
+def bias_relu(z, bias):
+    """``z = max(z + bias, 0)``."""
+    zero = z.dtype.type(0)
     for i in range(z.shape[0]):
         for j in range(z.shape[1]):
             value = z[i, j] + bias[j]
-            out[i, j] = 0 if value <= 0 else value  # in this form NaN comes through
+            z[i, j] = zero if value <= zero else value  # in this form NaN comes through
 
 
 @compiled
 def relu_backward(dy, y, dbias):
     """Zero `dy` where the unit was off; ``dbias = dy.sum(axis=0)``."""
+    zero = dy.dtype.type(0)
     dbias[:] = 0
     for i in range(dy.shape[0]):
         for j in range(dy.shape[1]):
-            value = dy[i, j] if y[i, j] > 0 else dy.dtype.type(0)
+            value = dy[i, j] if y[i, j] > zero else zero
             dy[i, j] = value
             dbias[j] += value
 
@@ -155,13 +171,25 @@ def logistic_backward(dy, y, dbias):
 
 @compiled
 def _masked_scale(x, mask, scale, out):
+    zero = x.dtype.type(0)
     for i in range(x.size):
-        out[i] = x[i] * scale if mask[i] else 0
+        out[i] = x[i] * scale if mask[i] else zero
+
+
+@compiled
+def _masked_scale_in_place(x, mask, scale):
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        x[i] = x[i] * scale if mask[i] else zero
 
 
 def masked_scale(x, mask, scale, out):
     """``out = x * mask * scale``."""
-    _masked_scale(x.reshape(-1), mask.reshape(-1), x.dtype.type(scale), out.reshape(-1))
+    scale = x.dtype.type(scale)
+    if out is x:  # told apart because the compiler does not vectorise over arrays that may overlap
+        _masked_scale_in_place(x.reshape(-1), mask.reshape(-1), scale)
+    else:
+        _masked_scale(x.reshape(-1), mask.reshape(-1), scale, out.reshape(-1))
 
 
 # ---------------------------------------------------------------- losses

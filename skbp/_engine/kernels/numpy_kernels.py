@@ -71,10 +71,10 @@ def add_bias(z, bias):
     np.add(z, bias, out=z)
 
 
-def bias_relu(z, bias, out):
-    """``out = max(z + bias, 0)``; `out` may be `z`."""
-    np.add(z, bias, out=out)
-    np.clip(out, 0, np.inf, out=out)  # a scalar np.maximum has no vector loop; clip has
+def bias_relu(z, bias):
+    """``z = max(z + bias, 0)``."""
+    np.add(z, bias, out=z)
+    np.clip(z, 0, np.inf, out=z)  # a scalar np.maximum has no vector loop; clip has
 
 
 def relu_backward(dy, y, dbias):
@@ -167,10 +167,10 @@ def sigmoid_cross_entropy(raw, target, weight, grad):
 
 
 # ---------------------------------------------------------------- updates
-# The caller hands these a block of the flat vector at a time, of about UPDATE_BLOCK bytes: four
+# The caller hands these a block of the flat vector at a time, of UPDATE_BLOCK bytes: four
 # such arrays fit a core's L2 cache, so that all passes over a block but the first find it there.
 
-UPDATE_BLOCK = 131_072
+UPDATE_BLOCK = 262_144
 
 
 def l2(params, grads, strength):
