@@ -7,7 +7,7 @@ outputs**; the caller's weights already sum to one.
 """
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, xlogy
+from scipy.special import expit, xlogy
 from sklearn.base import BaseEstimator
 
 from skbp._engine import kernels
@@ -156,10 +156,6 @@ class LogLoss(Loss):
         raw /= raw.sum(axis=1, keepdims=True)
         return np.maximum(raw, np.finfo(raw.dtype).tiny, out=raw)
 
-    def log_predict(self, raw):
-        """Return the logarithm of the class probabilities, finite for all finite `raw`."""
-        return log_softmax(raw, axis=1)
-
 
 class BinaryLogLoss(Loss):
     """Cross-entropy of independent yes/no targets, ``log(1 + exp(z)) - y z``, y in [0, 1].
@@ -189,10 +185,6 @@ class BinaryLogLoss(Loss):
         info = np.finfo(raw.dtype)
         expit(raw, out=raw)
         return np.clip(raw, info.tiny, 1 - info.epsneg, out=raw)
-
-    def log_predict(self, raw):
-        """Return the logarithm of the probabilities, finite for all finite `raw`."""
-        return log_expit(raw)
 
 
 LOSSES: dict[str, type[Loss]] = {

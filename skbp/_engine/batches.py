@@ -61,19 +61,33 @@ class Data(NamedTuple):
     """Validated training data.
 
     x : ndarray of shape (n, ...) or CSR; y : ndarray of shape (n,) or (n, k), as the loss wants it;
-    weight : ndarray of shape (n,), float64, or None where every row counts one.
+    weight : ndarray of shape (n,), float64, or None where every row counts one; factor : likewise,
+    the class weights, which multiply them.
     """
 
     x: np.ndarray | CSR
     y: np.ndarray
-    weight: np.ndarray | None
+    weight: np.ndarray | None = None
+    factor: np.ndarray | None = None
+
+    @property
+    def dtype(self):
+        """Precision of x, and so of the computation."""
+        return self.x.data.dtype if isinstance(self.x, CSR) else self.x.dtype
+
+    def row_weights(self):
+        """Return weight times factor, or None where both are one."""
+        if self.weight is None or self.factor is None:
+            return self.factor if self.weight is None else self.weight
+        return self.weight * self.factor
 
 
 class Batch(NamedTuple):
     """What one step of training sees.
 
-    x, y : the rows; weight : shape (n,), sums to one; total : what the weights summed to before
-    (the number of rows where there are none), by which penalties are divided.
+    x, y : the rows; weight : shape (n,), sums to one (with class weights on average); total : what
+    the weights summed to before (the number of rows where there are none), by which penalties are
+    divided.
     """
 
     x: np.ndarray | CSR
@@ -107,9 +121,11 @@ class Batches:
         self.batch_size = batch_size
         self._shuffle = shuffle
         self._rng = rng
-        if data.weight is not None:
-            weight = data.weight if rows is None else data.weight[rows]
-            self._mean_weight = weight.mean()
+        chosen = slice(None) if rows is None else rows
+        weight = None if data.weight is None else data.weight[chosen]
+        factor = None if data.factor is None else data.factor[chosen]
+        self._mean_weight = 1.0 if weight is None else weight.mean()
+        self._mean_factor = 1.0 if factor is None else float(np.average(factor, weights=weight))
         if shuffle or rows is not None:
             self._y = np.empty((batch_size, *data.y.shape[1:]), data.y.dtype)
             if not isinstance(data.x, CSR):
@@ -138,18 +154,27 @@ class Batches:
             else:
                 x = self._x[:n]
                 kernels.gather(data.x, rows, x)
-        if data.weight is None:
+        if data.weight is None and data.factor is None:
             return Batch(x, y, self._uniform_weight(n), n)
-        weight = data.weight[rows]
-        total = weight.sum()
-        return Batch(
-            x, y, (weight / total).astype(data.x.data.dtype if isinstance(x, CSR) else x.dtype),
-            max(total, SMALLEST_SHARE * n * self._mean_weight),
-        )  # fmt: skip
+        return Batch(x, y, *self._weights(rows, n))
+
+    def _weights(self, rows, n):
+        """Return a batch's row weights, and the total by which penalties are divided.
+
+        Sample weights are divided by their sum over the batch, as in scikit-learn's MLP. Class
+        weights are divided by their mean over all rows: within a batch that happens to lack the
+        heavy classes, light rows must not count for more.
+        """
+        data = self._data
+        weight = np.ones(n) if data.weight is None else data.weight[rows]
+        total = float(weight.sum())
+        weight = weight / total
+        if data.factor is not None:
+            weight *= data.factor[rows] / self._mean_factor
+        total = self._mean_factor * max(total, SMALLEST_SHARE * n * self._mean_weight)
+        return weight.astype(data.dtype), total
 
     def _uniform_weight(self, n):
         if n not in self._uniform:
-            x = self._data.x
-            dtype = x.data.dtype if isinstance(x, CSR) else x.dtype
-            self._uniform[n] = np.full(n, 1 / n, dtype)
+            self._uniform[n] = np.full(n, 1 / n, self._data.dtype)
         return self._uniform[n]

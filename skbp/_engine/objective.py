@@ -81,14 +81,15 @@ class Objective:
             As `value_and_grad`; the gradient is in `grads`.
         """
         n = len(data.y)
-        total = n if data.weight is None else data.weight.sum()
+        weights = data.row_weights()
+        weights = np.ones(n) if weights is None else weights
+        total = float(weights.sum())
         value, sums = 0.0, None
         for start in range(0, n, CHUNK):
             stop = min(start + CHUNK, n)
-            weight = np.ones(stop - start) if data.weight is None else data.weight[start:stop]
             value += self._data_term(
                 rows_between(data.x, start, stop), data.y[start:stop],
-                (weight / total).astype(self.network.params.dtype),
+                (weights[start:stop] / total).astype(self.network.params.dtype),
             )  # fmt: skip
             if stop < n or sums is not None:
                 sums = self.grads.copy() if sums is None else np.add(sums, self.grads, out=sums)

@@ -215,7 +215,7 @@ class Passes:
                 return False
         history.n_iter += 1
         history.samples += n_rows
-        history.loss = total / n_rows
+        history.loss = float(total / n_rows)
         history.loss_curve.append(history.loss)
         return True
 

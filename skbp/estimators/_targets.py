@@ -87,7 +87,7 @@ class ClassTargets:
         return codes if self.kind == "multiclass" else codes[:, None]
 
     def class_weights(self, class_weight, targets, weight):
-        """Multiply class weights into row weights.
+        """Return the class weight of each row.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ class ClassTargets:
 
         Returns
         -------
-        weight : ndarray of shape (n,), float64
+        factor : ndarray of shape (n,), float64
         """
         multilabel = self.kind == "multilabel"
         if isinstance(class_weight, dict if multilabel else list):
@@ -116,7 +116,7 @@ class ClassTargets:
                 f"class_weight has {len(class_weight)} elements for {len(columns)} labels; give "
                 "one dict per label."
             )
-        result = np.ones(len(targets)) if weight is None else weight.copy()
+        result = np.ones(len(targets))
         for index, column in enumerate(columns):
             names = np.arange(2) if multilabel else self.classes
             present, codes = np.unique(column, return_inverse=True)

@@ -62,7 +62,7 @@ def _coordinate_problem(X):
 
 def _range_problem(what, indices, bound):
     if len(indices) and not (indices.min() >= 0 and indices.max() < bound):
-        return f"a {what} lies outside 0 .. {bound - 1}"
+        return f"{what} outside 0 .. {bound - 1}"
     return None
 
 
@@ -113,12 +113,23 @@ def check_weights(sample_weight, X):
     return weight
 
 
-def drop_rows_without_weight(X, y, weight):
-    """Leave out rows of weight zero, as if they had never been given."""
+def drop_rows_without_weight(weight, *arrays):
+    """Leave out rows of weight zero, as if they had never been given.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n,) or None
+    *arrays : ndarray or sparse matrix with n rows, or None
+
+    Returns
+    -------
+    arrays : list
+        The arrays without those rows.
+    """
     if weight is None or weight.all():
-        return X, y, weight
+        return arrays
     rows = np.flatnonzero(weight)
-    return X[rows], y[rows], weight[rows]
+    return [None if array is None else array[rows] for array in arrays]
 
 
 def validation_split(n_rows, fraction, rng, groups=None):
@@ -150,7 +161,7 @@ def validation_split(n_rows, fraction, rng, groups=None):
         raise ValueError(
             f"The validation set is too small: early_stopping=True needs at least "
             f"{max(2, n_groups)} rows to validate and {n_groups} to train on, with "
-            f"validation_fraction={fraction}; got {n_rows} rows. Give more rows, lower "
+            f"validation_fraction={fraction}; got n_samples = {n_rows}. Give more rows, lower "
             "'validation_fraction', or use early_stopping=False."
         )
     try:

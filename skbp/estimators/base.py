@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from skbp._engine.batches import CSR, Batches, Data
 from skbp._engine.lbfgs import train_lbfgs
@@ -48,11 +48,9 @@ class _Weights(list):
         return copy
 
     def __setitem__(self, index, value):
-        for view, array in zip(
-            np.atleast_1d(self._views[index]) if isinstance(index, slice) else [self._views[index]],
-            value if isinstance(index, slice) else [value],
-            strict=True,
-        ):
+        one = not isinstance(index, slice)
+        targets = [self._views[index]] if one else self._views[index]
+        for view, array in zip(targets, [value] if one else value, strict=True):
             view[...] = array
         super().__setitem__(index, value)
 
@@ -113,8 +111,8 @@ class BaseBackprop(BaseEstimator, ABC):
         """Return the validation score of raw outputs against encoded targets."""
 
     def _class_weights(self, y, weight):
-        """Return the row weights with class weights multiplied in."""
-        return weight
+        """Return the class weight of each row, or None."""
+        return None
 
     def _split_groups(self, y):
         """Return what the validation split is stratified by, or None."""
@@ -138,12 +136,13 @@ class BaseBackprop(BaseEstimator, ABC):
         fresh = not self.__sklearn_is_fitted__() or not (self.warm_start or incremental)
         X, y, weight = self._check_training_input(X, y, sample_weight, fresh)
         y = self._encode_targets(y, fresh, incremental, classes)
-        X, y, weight = drop_rows_without_weight(X, y, self._class_weights(y, weight))
+        factor = self._class_weights(y, weight)
+        X, y, weight, factor = drop_rows_without_weight(factor, X, y, weight, factor)
         rng = check_random_state(self.random_state)
         components = Components.of(self)
         network = self._make_network(X, y, components, fresh, rng)
         x, y = self._cast(X, y, network.params.dtype)
-        data = Data(x, y, weight)
+        data = Data(x, y, weight, factor)
         history = History() if fresh else self._history.copy()
         loss = self._resolve_loss()
         if components.optimizer is None:
@@ -158,7 +157,10 @@ class BaseBackprop(BaseEstimator, ABC):
             self, X, y, reset=fresh, accept_sparse="csr", dtype=FLOATS, order="C",
             multi_output=True, y_numeric=self._numeric_targets,
         )  # fmt: skip
-        return drop_rows_without_weight(X, y, check_weights(sample_weight, X))
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        weight = check_weights(sample_weight, X)
+        return drop_rows_without_weight(weight, X, y, weight)
 
     def _make_network(self, X, y, components, fresh, rng):
         """Build a network: with new weights, or with a copy of the weights so far."""
@@ -258,7 +260,8 @@ class BaseBackprop(BaseEstimator, ABC):
     def _validation_score(self, network, data, held_out):
         x = data.x.take(held_out) if isinstance(data.x, CSR) else data.x[held_out]
         y = data.y[held_out]
-        weight = None if data.weight is None else data.weight[held_out]
+        weight = data.row_weights()
+        weight = None if weight is None else weight[held_out]
 
         def score():
             raw = predict_raw(network, x)
@@ -298,7 +301,7 @@ class BaseBackprop(BaseEstimator, ABC):
     def _warn_interrupted(history):
         warnings.warn(
             f"Training interrupted by user after {history.n_iter} finished epochs; the weights of "
-            "the last finished update are kept.",
+            "the last finished update are kept (with early_stopping those of the best epoch).",
             stacklevel=7,
         )
 
@@ -313,11 +316,11 @@ class BaseBackprop(BaseEstimator, ABC):
         self.loss_ = history.loss
         self.n_iter_ = history.n_iter
         self.t_ = history.samples
-        if self.solver != "lbfgs":
-            self.best_loss_ = history.best_loss
-            self.loss_curve_ = history.loss_curve
-            self.validation_scores_ = history.validation_scores
-            self.best_validation_score_ = history.best_validation_score
+        for name in ("best_loss", "loss_curve", "validation_scores", "best_validation_score"):
+            if self.solver != "lbfgs":
+                setattr(self, f"{name}_", getattr(history, name))
+            else:  # of an earlier fit with another solver
+                self.__dict__.pop(f"{name}_", None)
 
     # ------------------------------------------------------------ the fitted network
 
@@ -331,7 +334,11 @@ class BaseBackprop(BaseEstimator, ABC):
         if hasattr(self, "feature_names_in_") or not is_clean(X, self.n_features_in_):
             check_sparse_format(X)
             X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=FLOATS, order="C")
-        return predict_raw(self._network, CSR.of(X)).astype(X.dtype, copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            raw = predict_raw(self._network, CSR.of(X))
+        if not np.isfinite(raw).all():
+            self._cast(X, raw, self.dtype_)  # tells of values that only X's own dtype can hold
+        return raw.astype(X.dtype, copy=False)
 
     def _named_views(self, name):
         if not self.__sklearn_is_fitted__():
@@ -347,10 +354,18 @@ class BaseBackprop(BaseEstimator, ABC):
         """
         return _Weights(self._named_views("weight"), self._input_dtype)
 
+    @coefs_.setter
+    def coefs_(self, weights):
+        self.coefs_[:] = weights
+
     @property
     def intercepts_(self):
         """Bias vectors, one per layer, each of shape (n_units,); as for ``coefs_``."""
         return _Weights(self._named_views("bias"), self._input_dtype)
+
+    @intercepts_.setter
+    def intercepts_(self, biases):
+        self.intercepts_[:] = biases
 
     def _check_solver(self):
         if isinstance(self.solver, str) and self.solver == "lbfgs":

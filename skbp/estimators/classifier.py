@@ -87,10 +87,10 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
     max_fun : int, default=15000
         The most evaluations of the loss by "lbfgs".
     class_weight : dict, "balanced", list of dict or None, default=None
-        Factors on the rows' weights by class: a dict from label to factor, one where it is silent;
-        "balanced" for ``n_samples / (n_classes * weight of the class)``, in `partial_fit` over the
-        rows of that call. For multilabel targets "balanced" or a list with one dict a label, whose
-        factors multiply.
+        Factors on the rows' losses by class, relative to their mean over all rows: a dict from
+        label to factor, one where it is silent; "balanced" for ``n_samples / (n_classes * weight
+        of the class)``, in `partial_fit` over the rows of that call. For multilabel targets
+        "balanced" or a list with one dict a label, whose factors multiply.
     dropout : float, default=0.0
         Share of hidden units that each training batch leaves out, in [0, 1); needs a stochastic
         solver.
@@ -167,6 +167,8 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
         "loss": [StrOptions({"log_loss"}), Loss],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
+
+    classes_: np.ndarray
 
     def __init__(
         self,
@@ -288,7 +290,8 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
         -------
         y : ndarray of shape (n_samples,) or, for multilabel, (n_samples, n_labels) of 0/1
         """
-        return self._targets.decode(self._predict_raw(X))
+        raw = self._predict_raw(X)
+        return self._targets.decode(raw)
 
     def predict_proba(self, X):
         """Predict probabilities, strictly between 0 and 1 unless there is but one class.
@@ -310,7 +313,7 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
         return self._loss.predict(raw)
 
     def predict_log_proba(self, X):
-        """Predict logarithms of probabilities, finite where `predict_proba` rounds to 0 or 1.
+        """Predict logarithms of probabilities: finite, for no probability rounds to 0.
 
         Parameters
         ----------
@@ -318,16 +321,9 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
 
         Returns
         -------
-        log_probability : ndarray of shape (n_samples, n_classes)
+        log_probability : ndarray of shape (n_samples, n_classes), float32 or float64 as X
         """
-        raw = self._predict_raw(X)
-        if len(self.classes_) == 1:
-            return np.zeros_like(raw)
-        if self._targets.kind == "binary":
-            raw = np.hstack([-raw, raw])
-        return self._loss.log_predict(raw)
-
-    classes_: np.ndarray
+        return np.log(self.predict_proba(X))
 
     def _encode_targets(self, y, fresh, incremental, classes):
         if incremental:
@@ -351,13 +347,13 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
 
     def _class_weights(self, y, weight):
         if self.class_weight is None:
-            return weight
+            return None
         return self._targets.class_weights(self.class_weight, y, weight)
 
     def _split_groups(self, y):
         if self._targets.kind == "multilabel":
             return None
-        return y if y.ndim == 1 else y[:, 0] > 0
+        return y if y.ndim == 1 else y > 0
 
     def _score_raw(self, y, raw, weight):
         right = self._targets.codes(raw) == y

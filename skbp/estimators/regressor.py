@@ -3,7 +3,6 @@
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import column_or_1d
 
 from skbp._compat import StrOptions
 from skbp._component import resolve
@@ -275,12 +274,11 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs), float32 or float64 as X
         """
-        prediction = self._loss.predict(self._predict_raw(X))
+        raw = self._predict_raw(X)
+        prediction = self._loss.predict(raw)
         return prediction[:, 0] if prediction.shape[1] == 1 else prediction
 
     def _encode_targets(self, y, fresh, incremental, classes):
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
         y = y.reshape(len(y), -1)
         if not fresh and y.shape[1] != self.n_outputs_:
             raise ValueError(

@@ -78,12 +78,23 @@ def _csr_matmul_transposed(data, indices, indptr, dy, out):
                 sums[j] += value * source[j]
 
 
+@compiled
+def _row_dots(x, weight, out):
+    for i in range(x.shape[0]):
+        total = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            total += x[i, j] * weight[j, 0]
+        out[i, 0] = total
+
+
 def matmul(x, weight, out):
     """``out = x @ weight``, x dense or CSR."""
-    if isinstance(x, np.ndarray):
-        np.matmul(x, weight, out=out)
-    else:
+    if not isinstance(x, np.ndarray):
         _csr_matmul(x.data, x.indices, x.indptr, weight, out)
+    elif weight.shape[1] == 1:  # row by row, so that a row's result never depends on the others
+        _row_dots(x, weight, out)
+    else:
+        np.matmul(x, weight, out=out)
 
 
 def matmul_transposed(x, dy, out):
