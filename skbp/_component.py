@@ -1,6 +1,74 @@
-"""How a parameter that takes a name also takes a component."""
+"""Components: hyperparameters in an object of their own, and the names they go by."""
 
+import math
 from functools import cache
+from numbers import Real
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+
+class Range(NamedTuple):
+    """The finite numbers from `low` to `high`; a bound marked open is outside."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    def __contains__(self, value):
+        if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+            return False
+        value = float(value)
+        above = value > self.low if self.low_open else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        return bool(above and below and math.isfinite(value))
+
+    def __str__(self):
+        left, right = "(" if self.low_open else "[", ")" if self.high_open else "]"
+        return f"a finite number in {left}{self.low}, {self.high}{right}"
+
+
+class Flag:
+    """True or False."""
+
+    def __contains__(self, value):
+        return isinstance(value, bool | np.bool_)
+
+    def __str__(self):
+        return "True or False"
+
+
+class Component(BaseEstimator):
+    """Base class of activations, initialisers, losses, optimizers, schedules and layers.
+
+    A component holds hyperparameters only, under the names of its constructor's arguments; `fit`
+    works on a copy and never changes it.
+
+    Attributes
+    ----------
+    allowed : dict of str to container
+        What each hyperparameter may be: anything that says so by ``value in allowed[name]``.
+    """
+
+    allowed: ClassVar[dict] = {}
+
+    def check(self):
+        """Check the hyperparameters.
+
+        Raises
+        ------
+        ValueError
+            If one is not allowed; names it, what it may be, and what was given.
+        """
+        for name, allowed in self.allowed.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(
+                    f"The {name!r} parameter of {type(self).__name__} must be {allowed}. "
+                    f"Got {value!r} instead."
+                )
 
 
 @cache

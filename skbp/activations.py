@@ -2,14 +2,14 @@
 
 import numpy as np
 from scipy.special import expit
-from sklearn.base import BaseEstimator
 
+from skbp._component import Component
 from skbp._engine import kernels
 
 __all__ = ["ACTIVATIONS", "Activation", "Identity", "Logistic", "ReLU", "Tanh"]
 
 
-class Activation(BaseEstimator):
+class Activation(Component):
     """An activation function f, applied element by element.
 
     A new activation writes `apply` and `gradient`. `forward` and `backward`, which a layer calls,

@@ -5,7 +5,8 @@ from U(-a, a), a normal one from N(0, s**2); each class gives a or s.
 """
 
 import numpy as np
-from sklearn.base import BaseEstimator
+
+from skbp._component import Component, Flag, Range
 
 __all__ = [
     "INITIALIZERS",
@@ -21,7 +22,7 @@ __all__ = [
 ]
 
 
-class Initializer(BaseEstimator):
+class Initializer(Component):
     """Draws a layer's first weights and biases.
 
     A new initialiser writes `weight`; biases start at zero unless it writes `bias` too.
@@ -73,6 +74,8 @@ class GlorotUniform(Initializer):
     >>> bool(abs(w).max() < 1.0)
     True
     """
+
+    allowed = {"factor": Range(0, low_open=True), "random_bias": Flag()}
 
     def __init__(self, factor=6.0, random_bias=False):
         self.factor = factor
@@ -174,6 +177,8 @@ class Orthogonal(Initializer):
     >>> bool(np.allclose(w.T @ w, np.eye(3)))
     True
     """
+
+    allowed = {"gain": Range(0, low_open=True)}
 
     def __init__(self, gain=1.0):
         self.gain = gain

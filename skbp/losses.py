@@ -7,24 +7,27 @@ outputs**; the caller's weights already sum to one.
 """
 
 import numpy as np
-from scipy.special import expit, xlogy
-from sklearn.base import BaseEstimator
+from scipy.special import expit, log_expit, log_softmax, xlogy
 
+from skbp._component import Component
 from skbp._engine import kernels
 
 __all__ = ["LOSSES", "BinaryLogLoss", "LogLoss", "Loss", "Poisson", "SquaredError"]
 
 
-class Loss(BaseEstimator):
+class Loss(Component):
     """A loss on raw outputs, with the output activation that belongs to it.
 
     Attributes
     ----------
+    targets : tuple of str
+        What it can be used for, of "numbers", "binary", "multiclass" and "multilabel".
     output_activation : str
         Name of the function that turns raw outputs into predictions, as scikit-learn's
         ``out_activation_`` names it.
     """
 
+    targets: tuple[str, ...] = ("numbers",)
     output_activation = "identity"
 
     def value_and_grad(self, raw, y, weight, grad):
@@ -47,6 +50,9 @@ class Loss(BaseEstimator):
             Weighted mean over rows of the sum over outputs.
         """
         raise NotImplementedError(f"{type(self).__name__} must define value_and_grad(...)")
+
+    def check_targets(self, y):
+        """Raise a ValueError if the loss is not defined for some of the targets."""
 
     def predict(self, raw):
         """Turn raw outputs into predictions: probabilities, or values on the target's scale.
@@ -113,6 +119,13 @@ class Poisson(Loss):
 
     output_activation = "exp"
 
+    def check_targets(self, y):
+        if (y < 0).any():
+            raise ValueError(
+                f"loss='poisson' needs targets y >= 0; the smallest given is {y.min()}. Use "
+                "loss='squared_error', or shift the targets."
+            )
+
     def value_and_grad(self, raw, y, weight, grad):
         np.exp(raw, out=grad)
         loss = xlogy(y, y) - y * raw - y + grad
@@ -145,6 +158,7 @@ class LogLoss(Loss):
     array([[ 0.5, -0.5]])
     """
 
+    targets = ("multiclass",)
     output_activation = "softmax"
 
     def value_and_grad(self, raw, y, weight, grad):
@@ -155,6 +169,10 @@ class LogLoss(Loss):
         np.exp(raw, out=raw)
         raw /= raw.sum(axis=1, keepdims=True)
         return np.maximum(raw, np.finfo(raw.dtype).tiny, out=raw)
+
+    def log_predict(self, raw):
+        """Return the logarithms of the probabilities, exact where those round to 0 or 1."""
+        return log_softmax(raw, axis=1)
 
 
 class BinaryLogLoss(Loss):
@@ -176,6 +194,7 @@ class BinaryLogLoss(Loss):
     0.6931
     """
 
+    targets = ("binary", "multilabel")
     output_activation = "logistic"
 
     def value_and_grad(self, raw, y, weight, grad):
@@ -185,6 +204,10 @@ class BinaryLogLoss(Loss):
         info = np.finfo(raw.dtype)
         expit(raw, out=raw)
         return np.clip(raw, info.tiny, 1 - info.epsneg, out=raw)
+
+    def log_predict(self, raw):
+        """Return the logarithms of the probabilities, exact where those round to 0 or 1."""
+        return log_expit(raw)
 
 
 LOSSES: dict[str, type[Loss]] = {

@@ -7,14 +7,14 @@ what it remembers between steps is a dict of arrays that `init_state` makes.
 import math
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
+from skbp._component import Component, Flag, Range
 from skbp._engine import kernels
 
 __all__ = ["OPTIMIZERS", "SGD", "Adam", "Optimizer"]
 
 
-class Optimizer(BaseEstimator):
+class Optimizer(Component):
     """A rule that takes one step down the gradient, value by value.
 
     Since no value's step depends on another's, the engine calls `step` on one block of the
@@ -100,6 +100,8 @@ class SGD(Optimizer):
     array([0.75])
     """
 
+    allowed = {"momentum": Range(0, 1), "nesterovs_momentum": Flag()}
+
     def __init__(self, momentum=0.9, nesterovs_momentum=True):
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
@@ -112,8 +114,9 @@ class SGD(Optimizer):
 
     def penalized_step(self, params, grads, state, lr, t, strength):
         return kernels.sgd_step(
-            params, grads, state["velocity"], strength, lr, self.momentum, self.nesterovs_momentum
-        )
+            params, grads, state["velocity"], strength, lr,
+            float(self.momentum), bool(self.nesterovs_momentum),
+        )  # fmt: skip
 
 
 class Adam(Optimizer):
@@ -144,6 +147,12 @@ class Adam(Optimizer):
     array([0.75])
     """
 
+    allowed = {
+        "beta_1": Range(0, 1, high_open=True),
+        "beta_2": Range(0, 1, high_open=True),
+        "epsilon": Range(0, low_open=True),
+    }
+
     def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
@@ -158,11 +167,13 @@ class Adam(Optimizer):
     def penalized_step(self, params, grads, state, lr, t, strength):
         # The kernel's m and v are the averages without their factors (1 - beta): pulling those
         # and the bias corrections out of the fraction leaves one rate and one epsilon.
-        root = math.sqrt(1 - self.beta_2)
-        lr_t = lr * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        # Python floats take on the arrays' precision; NumPy's would draw float32 into float64.
+        beta_1, beta_2 = float(self.beta_1), float(self.beta_2)
+        root = math.sqrt(1 - beta_2)
+        lr_t = lr * math.sqrt(1 - beta_2**t) / (1 - beta_1**t)
         return kernels.adam_step(
             params, grads, state["m"], state["v"], strength,
-            lr_t * (1 - self.beta_1) / root, self.beta_1, self.beta_2, self.epsilon / root,
+            lr_t * (1 - beta_1) / root, beta_1, beta_2, float(self.epsilon) / root,
         )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sklearn.base import BaseEstimator
+from skbp._component import Component, Range
 
 __all__ = ["SCHEDULES", "Adaptive", "Constant", "InverseScaling", "Progress", "Schedule"]
 
@@ -26,7 +26,7 @@ class Progress:
     plateaus: int = 0
 
 
-class Schedule(BaseEstimator):
+class Schedule(Component):
     """A pure function from the progress of training to a learning rate."""
 
     def __call__(self, progress, initial):
@@ -81,6 +81,8 @@ class InverseScaling(Schedule):
     >>> InverseScaling()(Progress(samples=99), 1.0)
     0.1
     """
+
+    allowed = {"power_t": Range(0)}
 
     def __init__(self, power_t=0.5):
         self.power_t = power_t

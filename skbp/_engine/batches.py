@@ -25,7 +25,13 @@ class CSR(NamedTuple):
         """Take the arrays of a scipy CSR matrix (shared, not copied); arrays pass through."""
         if isinstance(matrix, np.ndarray):
             return matrix
-        return cls(matrix.data, matrix.indices, matrix.indptr, matrix.shape)
+        integer = np.promote_types(matrix.indices.dtype, matrix.indptr.dtype)
+        return cls(
+            matrix.data,
+            matrix.indices.astype(integer, copy=False),
+            matrix.indptr.astype(integer, copy=False),
+            matrix.shape,
+        )
 
     def astype(self, dtype):
         """Return the same matrix with values of another dtype."""

@@ -31,7 +31,7 @@ class Objective:
     def __init__(self, network, loss, alpha, max_rows):
         self.network = network
         self.loss = loss
-        self.alpha = alpha
+        self.alpha = float(alpha)
         self.workspace = Workspace(network, max_rows)
         self._dy = np.empty((max_rows, *network.output_shape), network.params.dtype)
 

@@ -59,12 +59,14 @@ class History:
 
     def copy(self):
         """Return a copy that can be trained further without changing what was there."""
-        state = self.optimizer_state
+        state, scores = self.optimizer_state, self.validation_scores
         return replace(
             self,
             loss_curve=list(self.loss_curve),
-            validation_scores=self.validation_scores and list(self.validation_scores),
-            optimizer_state=state and {name: np.array(array) for name, array in state.items()},
+            validation_scores=None if scores is None else list(scores),
+            optimizer_state=None
+            if state is None
+            else {name: np.array(array) for name, array in state.items()},
         )
 
     def start_over(self):
@@ -152,7 +154,7 @@ class Trainer:
 
     def _rate(self, history):
         progress = Progress(history.samples, history.n_iter, history.plateaus)
-        return self.schedule(progress, self.learning_rate)
+        return float(self.schedule(progress, self.learning_rate))
 
     def _epochs(self, passes, watch, history, interrupt):
         while history.n_iter < self.max_iter:
@@ -164,6 +166,8 @@ class Trainer:
             self._say(watch.line())
             if not math.isfinite(history.loss):
                 return Outcome.DIVERGED
+            if interrupt.requested:
+                return Outcome.INTERRUPTED
             history.no_improvement = 0 if improved else history.no_improvement + 1
             if history.no_improvement > self.n_iter_no_change and self._ends(rate, watch, history):
                 return Outcome.CONVERGED

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
+from sklearn.base import clone
 
 from skbp._compat import Integer, InvalidParameterError, Number, Options, StrOptions
 from skbp._component import resolve
@@ -110,8 +111,16 @@ class Components:
         """Turn names into components that carry the estimator's own settings."""
         activation = resolve(estimator.activation, ACTIVATIONS, "activation")
         optimizer = _optimizer(estimator)
-        return cls(activation, _initializer(estimator, activation), optimizer,
-                   _schedule(estimator, optimizer))  # fmt: skip
+        initializer, schedule = _initializer(estimator, activation), _schedule(estimator, optimizer)
+        return cls(*map(own_copy, (activation, initializer, optimizer, schedule)))
+
+
+def own_copy(component):
+    """Check a component, and copy it: what its owner changes later must not change the network."""
+    if component is None:
+        return None
+    component.check()
+    return clone(component)
 
 
 def _optimizer(estimator):

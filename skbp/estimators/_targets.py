@@ -5,6 +5,8 @@ from scipy.sparse import csr_matrix, issparse
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
+from skbp._component import Range
+
 
 class ClassTargets:
     """The classes of a problem, and the way between labels and numbers.
@@ -30,6 +32,7 @@ class ClassTargets:
         check_classification_targets(y)
         target_type = type_of_target(y)
         if target_type == "multilabel-indicator":
+            check_zero_or_one(y)
             return cls(np.arange(y.shape[1]), "multilabel", issparse(y))
         if target_type == "multiclass-multioutput":
             raise ValueError(
@@ -67,15 +70,14 @@ class ClassTargets:
             If `y` has labels that are not among the classes, or is of another kind.
         """
         check_classification_targets(y)
-        multilabel = type_of_target(y) == "multilabel-indicator"
-        if multilabel != (self.kind == "multilabel") or (
-            multilabel and y.shape[1] != self.n_outputs
-        ):
+        columns = y.shape[1] if y.ndim == 2 else None
+        if columns != (self.n_outputs if self.kind == "multilabel" else None):
             raise ValueError(
                 f"y has shape {y.shape}, but the estimator was fitted to a {self.kind} problem "
                 f"with {len(self.classes)} classes. Give labels of the same kind, or fit anew."
             )
-        if multilabel:
+        if self.kind == "multilabel":
+            check_zero_or_one(y)
             return y.toarray() if issparse(y) else y
         unseen = np.setdiff1d(y, self.classes)
         if len(unseen):
@@ -103,6 +105,7 @@ class ClassTargets:
         factor : ndarray of shape (n,), float64
         """
         multilabel = self.kind == "multilabel"
+        check_class_weight(class_weight)
         if isinstance(class_weight, dict if multilabel else list):
             raise ValueError(
                 "For multilabel targets class_weight must be 'balanced' or a list with one dict "
@@ -126,6 +129,8 @@ class ClassTargets:
                 classes=labels, y=labels[codes], sample_weight=weight,
             )  # fmt: skip
             result *= factors[codes]
+        if not result.any():
+            raise ValueError(f"class_weight={class_weight!r} leaves no row with a weight.")
         return result
 
     def codes(self, raw):
@@ -141,3 +146,27 @@ class ClassTargets:
         if self.kind == "multilabel":
             return csr_matrix(codes) if self.sparse else codes
         return self.classes[codes.reshape(-1)]
+
+
+def check_zero_or_one(y):
+    """Raise a ValueError unless multilabel targets, dense or sparse, are all 0 or 1."""
+    values = np.unique(y.data if issparse(y) else y)
+    if not np.isin(values, (0, 1)).all():
+        raise ValueError(
+            f"Multilabel targets must be 0 or 1; got the values {values}. Turn them into "
+            "indicators, for example with y > 0."
+        )
+
+
+def check_class_weight(class_weight):
+    """Raise a ValueError unless the factors in class weights are finite numbers >= 0."""
+    if isinstance(class_weight, list):
+        for element in class_weight:
+            check_class_weight(element)
+    if not isinstance(class_weight, dict):
+        return
+    for label, factor in class_weight.items():
+        if factor not in Range(0):
+            raise ValueError(
+                f"class_weight must hold finite numbers >= 0. Got {factor!r} for label {label!r}."
+            )

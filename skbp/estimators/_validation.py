@@ -13,7 +13,16 @@ from skbp._compat import check_sample_weight
 SANE_MEAN_WEIGHT = (1e-9, 1e9)
 
 
-def check_sparse_format(X: Any) -> None:
+def check_dtype(X: Any, name: str) -> None:
+    """Refuse dates and times, which scikit-learn would take for numbers."""
+    if getattr(getattr(X, "dtype", None), "kind", None) in ("m", "M"):
+        raise ValueError(
+            f"{name} has dtype {X.dtype}, expected numbers. Turn dates and times into numbers "
+            "first, for example into days since a date."
+        )
+
+
+def check_sparse_format(X: Any, name: str = "X") -> None:
     """Check that a sparse matrix keeps the rules of its format, without changing it.
 
     scipy trusts these arrays: a column index out of range reads or writes foreign memory.
@@ -25,17 +34,22 @@ def check_sparse_format(X: Any) -> None:
     """
     if not issparse(X):
         return
+    if X.ndim != 2:
+        raise ValueError(f"Expected 2D {name}, got a sparse array of shape {X.shape}.")
     problem = None
     if X.format in ("csr", "csc"):
         major, minor = X.shape if X.format == "csr" else X.shape[::-1]
         problem = _compressed_problem(X.indptr, X.indices, X.data, major, minor)
+    elif X.format == "bsr":
+        rows, columns = (n // size for n, size in zip(X.shape, X.blocksize, strict=True))
+        problem = _compressed_problem(X.indptr, X.indices, X.data, rows, columns)
     elif X.format == "coo":
         problem = _coordinate_problem(X)
     if problem:
         raise ValueError(
-            f"X is not a valid {X.format.upper()} matrix of shape {X.shape}: {problem}. Its arrays "
-            "were changed after it was built; build it anew, for example from a dense array or "
-            "from (data, (row, column)) triples."
+            f"{name} is not a valid {X.format.upper()} matrix of shape {X.shape}: {problem}. Its "
+            "arrays were changed after it was built; build it anew, for example from a dense array "
+            "or from (data, (row, column)) triples."
         )
 
 

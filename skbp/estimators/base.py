@@ -19,8 +19,10 @@ from skbp.estimators._parameters import (
     Components,
     check_parameters,
     hidden_layer_sizes,
+    own_copy,
 )
 from skbp.estimators._validation import (
+    check_dtype,
     check_sparse_format,
     check_weights,
     drop_rows_without_weight,
@@ -118,6 +120,10 @@ class BaseBackprop(BaseEstimator, ABC):
         """Return what the validation split is stratified by, or None."""
         return None
 
+    @abstractmethod
+    def _target_kind(self):
+        """Return what the loss has to be made for: see `Loss.targets`."""
+
     # ------------------------------------------------------------ training
 
     def _train(self, X, y, sample_weight, incremental, classes=None):
@@ -136,6 +142,7 @@ class BaseBackprop(BaseEstimator, ABC):
         fresh = not self.__sklearn_is_fitted__() or not (self.warm_start or incremental)
         X, y, weight = self._check_training_input(X, y, sample_weight, fresh)
         y = self._encode_targets(y, fresh, incremental, classes)
+        loss = self._checked_loss(y)
         factor = self._class_weights(y, weight)
         X, y, weight, factor = drop_rows_without_weight(factor, X, y, weight, factor)
         rng = check_random_state(self.random_state)
@@ -144,7 +151,6 @@ class BaseBackprop(BaseEstimator, ABC):
         x, y = self._cast(X, y, network.params.dtype)
         data = Data(x, y, weight, factor)
         history = History() if fresh else self._history.copy()
-        loss = self._resolve_loss()
         if components.optimizer is None:
             self._run_lbfgs(network, loss, data, history)
         else:
@@ -152,7 +158,11 @@ class BaseBackprop(BaseEstimator, ABC):
         self._publish(network, loss, history, X.dtype)
 
     def _check_training_input(self, X, y, sample_weight, fresh):
-        check_sparse_format(X)
+        for array, name in ((X, "X"), (y, "y")):
+            check_sparse_format(array, name)
+        check_dtype(X, "X")
+        if self._numeric_targets:
+            check_dtype(y, "y")
         X, y = validate_data(
             self, X, y, reset=fresh, accept_sparse="csr", dtype=FLOATS, order="C",
             multi_output=True, y_numeric=self._numeric_targets,
@@ -189,6 +199,16 @@ class BaseBackprop(BaseEstimator, ABC):
     def _n_outputs(self, y):
         return y.shape[1]
 
+    def _checked_loss(self, y):
+        loss, kind = self._resolve_loss(), self._target_kind()
+        if kind not in loss.targets:
+            raise ValueError(
+                f"loss={self.loss!r} is for targets of kind {' or '.join(loss.targets)}; these are "
+                f"{kind}. Use a loss that is made for them, or its name."
+            )
+        loss.check_targets(y)
+        return own_copy(loss)
+
     def _compute_dtype(self, input_dtype, n_rows):
         """Choose the precision: see the parameter `dtype`."""
         if self.dtype != "auto":
@@ -204,16 +224,18 @@ class BaseBackprop(BaseEstimator, ABC):
     def _cast(self, X, y, dtype):
         """Convert X and y to the dtype of the computation; a value too large is an error."""
         x = CSR.of(X)
-        if X.dtype != dtype:
-            with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):
+            if X.dtype != dtype:
                 x = x.astype(dtype)
-            values = x.data if isinstance(x, CSR) else x
-            if not np.isfinite(values).all():
+            if y.ndim > 1:
+                y = np.ascontiguousarray(y, dtype)
+        for array, name in ((x.data if isinstance(x, CSR) else x, "X"), (y, "y")):
+            if array.dtype == np.float32 and not np.isfinite(array).all():
                 raise ValueError(
-                    f"X has values too large for {dtype.name}, in which the network computes "
-                    "here. Scale the features (StandardScaler), or use dtype=np.float64."
+                    f"{name} has values too large for {dtype.name}, in which the network computes "
+                    "here. Scale the data (StandardScaler), or use dtype=np.float64."
                 )
-        return x, y if y.ndim == 1 else np.ascontiguousarray(y, dtype)
+        return x, y
 
     def _run_lbfgs(self, network, loss, data, history):
         objective = Objective(network, loss, self.alpha, min(len(data.y), CHUNK))
@@ -333,11 +355,12 @@ class BaseBackprop(BaseEstimator, ABC):
         check_is_fitted(self)
         if hasattr(self, "feature_names_in_") or not is_clean(X, self.n_features_in_):
             check_sparse_format(X)
+            check_dtype(X, "X")
             X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=FLOATS, order="C")
         with np.errstate(over="ignore", invalid="ignore"):
             raw = predict_raw(self._network, CSR.of(X))
         if not np.isfinite(raw).all():
-            self._cast(X, raw, self.dtype_)  # tells of values that only X's own dtype can hold
+            self._cast(X, np.zeros(1), self.dtype_)  # tells of values that only X's dtype can hold
         return raw.astype(X.dtype, copy=False)
 
     def _named_views(self, name):

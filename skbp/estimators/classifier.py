@@ -308,12 +308,10 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
         raw = self._predict_raw(X)
         if len(self.classes_) == 1:
             return np.ones_like(raw)
-        if self._targets.kind == "binary":
-            raw = np.hstack([-raw, raw])
-        return self._loss.predict(raw)
+        return self._loss.predict(self._one_column_per_class(raw))
 
     def predict_log_proba(self, X):
-        """Predict logarithms of probabilities: finite, for no probability rounds to 0.
+        """Predict logarithms of probabilities, finite also where those round to 0.
 
         Parameters
         ----------
@@ -323,7 +321,16 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
         -------
         log_probability : ndarray of shape (n_samples, n_classes), float32 or float64 as X
         """
-        return np.log(self.predict_proba(X))
+        raw = self._predict_raw(X)
+        if len(self.classes_) == 1:
+            return np.zeros_like(raw)
+        if self._targets.kind == "multilabel":
+            # Several labels may be sure to the last bit: tied, then, as in `predict_proba`.
+            return np.log(self._loss.predict(raw))
+        return self._loss.log_predict(self._one_column_per_class(raw))
+
+    def _one_column_per_class(self, raw):
+        return np.hstack([-raw, raw]) if self._targets.kind == "binary" else raw
 
     def _encode_targets(self, y, fresh, incremental, classes):
         if incremental:
@@ -336,6 +343,9 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
             self._targets.check_same(y)
         self.classes_ = self._targets.classes
         return self._targets.encode(y)
+
+    def _target_kind(self):
+        return self._targets.kind
 
     def _n_outputs(self, y):
         return self._targets.n_outputs

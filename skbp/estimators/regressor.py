@@ -8,7 +8,7 @@ from skbp._compat import StrOptions
 from skbp._component import resolve
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators.base import BaseBackprop
-from skbp.losses import LOSSES, Loss, Poisson
+from skbp.losses import LOSSES, Loss
 
 
 class BackpropRegressor(RegressorMixin, BaseBackprop):
@@ -285,12 +285,10 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
                 f"y has {y.shape[1]} outputs, but the fitted network has {self.n_outputs_}. Give "
                 "targets of the same shape, or fit anew."
             )
-        if isinstance(self._resolve_loss(), Poisson) and (y < 0).any():
-            raise ValueError(
-                f"loss='poisson' needs targets y >= 0; the smallest given is {y.min()}. Use "
-                "loss='squared_error', or shift the targets."
-            )
         return y
+
+    def _target_kind(self):
+        return "numbers"
 
     def _resolve_loss(self):
         return resolve(self.loss, LOSSES, "loss")

@@ -1,9 +1,9 @@
 """What every layer promises."""
 
-from sklearn.base import BaseEstimator
+from skbp._component import Component
 
 
-class Layer(BaseEstimator):
+class Layer(Component):
     """One step of a network: forward, and the gradient backward.
 
     A layer holds hyperparameters only. Everything else is handed to it: ``p``, ``g`` and ``w`` are

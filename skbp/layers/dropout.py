@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbp._component import Range
 from skbp._engine import kernels
 from skbp.layers.base import Layer
 
@@ -35,6 +36,7 @@ class Dropout(Layer):
     """
 
     stochastic = True
+    allowed = {"rate": Range(0, 1, high_open=True)}
 
     def __init__(self, rate=0.5):
         self.rate = rate
@@ -44,7 +46,7 @@ class Dropout(Layer):
         return {"y": shape, "mask": (shape, np.uint8), "kept": (1,)} if training else {}
 
     def forward(self, x, p, w, rng=None):
-        if rng is None:
+        if rng is None or self.rate == 0:
             if "kept" in w:
                 w["kept"][0] = 0  # tells `backward` to let everything pass
             return x

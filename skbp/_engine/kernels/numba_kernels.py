@@ -292,12 +292,14 @@ def l2(params, grads, strength):
 def sgd_step(params, grads, velocity, strength, lr, momentum, nesterov):
     """`l2`, then gradient descent with momentum, with Nesterov's look-ahead if asked."""
     to = params.dtype.type
-    return float(_sgd_step(params, grads, velocity, to(strength), to(lr), to(momentum), nesterov))
+    squares = _sgd_step(params, grads, velocity, to(strength), to(lr), to(momentum), nesterov)
+    return float(squares) if strength else 0.0
 
 
 def adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon):
     """`l2`, then one Adam update of sums that leave out the factors (1 - beta)."""
     to = params.dtype.type
-    return float(
-        _adam_step(params, grads, m, v, to(strength), to(lr), to(beta_1), to(beta_2), to(epsilon))
+    squares = _adam_step(
+        params, grads, m, v, to(strength), to(lr), to(beta_1), to(beta_2), to(epsilon)
     )
+    return float(squares) if strength else 0.0

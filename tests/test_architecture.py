@@ -1,0 +1,182 @@
+"""The rooms of the house, and who may look into whom (docs/architecture.md)."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skbp
+
+ROOT = Path(skbp.__file__).parent
+FILES = sorted(path for path in ROOT.rglob("*.py"))
+
+# From bottom to top; a module imports from its own floor and those below. A folder stands for all
+# that is in it, unless its files are listed.
+FLOORS = [
+    ["_engine.kernels", "_component", "_compat", "_engine"],
+    ["activations", "initializers", "losses", "optimizers", "schedules"],
+    ["layers"],
+    [
+        "_engine.network", "_engine.objective", "_engine.batches", "_engine.interrupt",
+        "_engine.updater", "_engine.trainer", "_engine.lbfgs",
+    ],
+    ["callbacks", "inspection", "persistence", "preprocessing", "distributed"],
+    ["estimators"],
+    [""],  # skbp/__init__.py
+]  # fmt: skip
+HIGHEST_WITHOUT_SKLEARN = 3  # the trainer's floor
+ALLOWED_FROM_SKLEARN = {("sklearn.base", "BaseEstimator")}
+ROOMS = {
+    "estimators", "callbacks", "inspection", "persistence", "preprocessing", "distributed",
+    "_engine", "layers",
+}  # fmt: skip
+LARGEST_FILE = 500
+
+
+def name_of(path):
+    """Return a file's module, without the leading "skbp."; "" is skbp itself."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {name_of(path) for path in FILES}
+
+
+def floor_of(module):
+    """Return the number of a module's floor: that of the longest entry that names it."""
+    found = [
+        (len(entry), floor)
+        for floor, entries in enumerate(FLOORS)
+        for entry in entries
+        if module == entry or (entry not in ("", "_engine") and module.startswith(f"{entry}."))
+    ]
+    assert found, f"skbp.{module} is new: give it a floor in this file"
+    return max(found)[1]
+
+
+def imports_of(path):
+    """Yield (module, name or None, line) of every import in a file, functions' bodies included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, None, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}, line {node.lineno}: a relative import"
+            for alias in node.names:
+                yield node.module, alias.name, node.lineno
+
+
+def skbp_imports_of(path):
+    """Yield (module without the leading "skbp.", line) of what a file imports from skbp."""
+    for module, name, line in imports_of(path):
+        if module != "skbp" and not module.startswith("skbp."):
+            continue
+        inside = module.removeprefix("skbp").removeprefix(".")
+        full = f"{inside}.{name}".removeprefix(".")
+        yield (full if full in NAMES else inside), line
+
+
+def by_name(path):
+    return name_of(path) or "skbp"
+
+
+@pytest.mark.parametrize("path", FILES, ids=by_name)
+def test_imports_come_from_below(path):
+    own = floor_of(name_of(path))
+    for module, line in skbp_imports_of(path):
+        assert floor_of(module) <= own, f"{path.name}, line {line} imports skbp.{module}"
+
+
+def test_no_cycles():
+    graph = {
+        name_of(path): {module for module, _ in skbp_imports_of(path)} - {name_of(path)}
+        for path in FILES
+    }
+    done, open_ = set(), []
+
+    def visit(module):
+        assert module not in open_, f"a cycle: {' -> '.join([*open_, module])}"
+        if module in done:
+            return
+        open_.append(module)
+        for other in sorted(graph[module]):
+            visit(other)
+        done.add(open_.pop())
+
+    for module in sorted(graph):
+        visit(module)
+    assert done == NAMES
+
+
+@pytest.mark.parametrize("path", FILES, ids=by_name)
+def test_the_engine_does_not_know_scikit_learn(path):
+    module = name_of(path)
+    if floor_of(module) > HIGHEST_WITHOUT_SKLEARN or module == "_compat":
+        allowed = None
+    else:
+        allowed = ALLOWED_FROM_SKLEARN
+    for imported, name, line in imports_of(path):
+        if imported.partition(".")[0] == "sklearn" and allowed is not None:
+            assert (imported, name) in allowed, f"{path.name}, line {line}: {imported}.{name}"
+        if imported == "skbp._compat" or (imported, name) == ("skbp", "_compat"):
+            assert allowed is None, f"{path.name}, line {line}: the engine needs no _compat"
+
+
+@pytest.mark.parametrize("path", FILES, ids=by_name)
+def test_private_names_of_scikit_learn_are_in_one_place(path):
+    if name_of(path) == "_compat":
+        return
+    for imported, name, line in imports_of(path):
+        if imported.partition(".")[0] == "sklearn":
+            parts = [*imported.split("."), name or ""]
+            private = [part for part in parts if part.startswith("_")]
+            assert not private, f"{path.name}, line {line}: import {private} in skbp/_compat.py"
+
+
+@pytest.mark.parametrize("path", FILES, ids=by_name)
+def test_size_of_a_file(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines < LARGEST_FILE, f"{path.name} has {lines} lines: one class does one thing"
+
+
+def test_rooms():
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and list(path.rglob("*.py"))}
+    assert folders <= ROOMS
+    for path in ROOT.rglob("*.py"):
+        assert (path.parent / "__init__.py").exists(), f"{path.parent} is no package"
+
+
+def test_every_floor_is_known_to_the_rule():
+    # so that an entry that is gone, or misspelt, cannot hide a module from the rule
+    for module in sorted(NAMES):
+        assert 0 <= floor_of(module) < len(FLOORS)
+    known = {entry for floor in FLOORS[:4] for entry in floor}
+    assert known <= NAMES
+
+
+def test_the_public_names():
+    assert skbp.__all__ == ["BackpropClassifier", "BackpropRegressor", "__version__"]
+    for name in skbp.__all__:
+        assert hasattr(skbp, name)
+
+
+HEAVY = ["numba", "torch", "jax", "tensorflow", "matplotlib", "pandas", "polars", "onnx"]
+
+
+def test_importing_skbp_imports_nothing_heavy():
+    # Nothing but what scikit-learn brings along: it imports pandas where that is installed.
+    code = (
+        "import sys, sklearn.base, sklearn.metrics, sklearn.model_selection\n"
+        "before = set(sys.modules)\n"
+        "import skbp, skbp.layers, skbp.optimizers, skbp.losses, skbp.activations\n"
+        "import skbp.schedules, skbp.initializers\n"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    new = set(run.stdout.split())
+    assert "skbp" in new
+    assert not new & set(HEAVY)

@@ -1,0 +1,430 @@
+"""Gradients: every layer, activation and loss, in stacks, against central differences."""
+
+import inspect
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from sklearn.metrics import log_loss, mean_poisson_deviance, mean_squared_error
+
+import skbp._engine.objective as objective_module
+from skbp._engine.batches import CSR, Batch, Data
+from skbp._engine.network import Network, Workspace
+from skbp._engine.objective import Objective
+from skbp.activations import ACTIVATIONS
+from skbp.layers import LAYERS, Dense, Dropout
+from skbp.losses import LOSSES
+
+STEP = 1e-6  # small enough that next to no relu kink lies within a step
+TOLERANCE = 1e-6
+ALPHA = 0.3
+N_FEATURES = 4
+
+# How to draw valid targets for n rows and k outputs.
+TARGETS = {
+    "log_loss": lambda rng, n, k: rng.integers(0, k, n),
+    "binary_log_loss": lambda rng, n, k: rng.integers(0, 2, (n, k)).astype(float),
+    "squared_error": lambda rng, n, k: rng.normal(size=(n, k)),
+    "poisson": lambda rng, n, k: rng.poisson(1.5, (n, k)).astype(float),
+}
+
+# The loss as the textbook has it, from predictions, by code that is not ours.
+TEXTBOOK = {
+    "log_loss": lambda y, p, w: log_loss(y, p, sample_weight=w, labels=np.arange(p.shape[1])),
+    "binary_log_loss": lambda y, p, w: sum(
+        log_loss(y[:, j], p[:, j], sample_weight=w, labels=[0, 1]) for j in range(p.shape[1])
+    ),
+    "squared_error": lambda y, p, w: (
+        mean_squared_error(y, p, sample_weight=w, multioutput="raw_values").sum() / 2
+    ),
+    "poisson": lambda y, p, w: sum(
+        mean_poisson_deviance(y[:, j], p[:, j], sample_weight=w) / 2 for j in range(p.shape[1])
+    ),
+}
+
+
+def of_loss(table, name):
+    if name not in table:
+        pytest.fail(f"the loss {name!r} is new: add it to TARGETS and TEXTBOOK in this file")
+    return table[name]
+
+
+def make_layer(name, activation):
+    """Build a layer of the registry from what its signature asks for."""
+    given = {"units": 5, "activation": activation, "rate": 0.4}
+    signature = inspect.signature(LAYERS[name]).parameters
+    missing = [
+        key
+        for key, parameter in signature.items()
+        if parameter.default is parameter.empty and key not in given
+    ]
+    if missing:
+        pytest.fail(f"the layer {name!r} is new: tell make_layer in this file about {missing}")
+    return LAYERS[name](**{key: value for key, value in given.items() if key in signature})
+
+
+def make_stack(stack, activation, k):
+    """Build the layers of a network with k raw outputs; see STACKS."""
+    kind, _, name = stack.partition(":")
+    out = Dense(k, "identity")
+    if kind == "linear":
+        return [out]
+    if kind == "plain":
+        return [Dense(6, activation), Dense(5, activation), out]
+    if kind == "first":
+        return [make_layer(name, activation), Dense(5, activation), out]
+    middle = [make_layer(name, activation) for _ in range(2)]
+    return [Dense(6, activation), middle[0], Dense(5, activation), middle[1], out]
+
+
+STACKS = ["linear", "plain", *(f"{kind}:{name}" for name in LAYERS for kind in ("first", "middle"))]
+
+
+def freeze(*arrays):
+    for array in arrays:
+        array.flags.writeable = False
+
+
+def draw_batch(loss_name, n, k, *, weighted=False, sparse=False, seed=0, dtype=np.float64):
+    """Draw n read-only rows."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, N_FEATURES)).astype(dtype)
+    y = of_loss(TARGETS, loss_name)(rng, n, k)
+    weight = rng.uniform(0.1, 3, n) if weighted else np.ones(n)
+    total = weight.sum()
+    weight = (weight / total).astype(dtype)
+    y = y if y.dtype.kind == "i" else y.astype(dtype)
+    freeze(y, weight)
+    if not sparse:
+        freeze(x)
+        return Batch(x, y, weight, total)
+    matrix = csr_array(np.where(rng.random(x.shape) < 0.6, x, 0))
+    freeze(matrix.data, matrix.indices, matrix.indptr)
+    return Batch(CSR.of(matrix), y, weight, total)
+
+
+def make_objective(layers, loss_name, max_rows, *, alpha=ALPHA, seed=1, dtype=np.float64):
+    network = Network(layers, (N_FEATURES,), dtype)
+    network.params[...] = np.random.default_rng(seed).normal(0, 0.6, network.params.size)
+    return Objective(network, LOSSES[loss_name](), alpha, max_rows)
+
+
+def value_at(objective, batch, params):
+    """The objective at other parameters, with the same random numbers each time."""
+    kept = objective.network.params.copy()
+    objective.network.params[...] = params
+    value = sum(objective.value_and_grad(batch, np.random.default_rng(5)))
+    objective.network.params[...] = kept
+    return value
+
+
+def gradient(objective, batch):
+    objective.value_and_grad(batch, np.random.default_rng(5))
+    return objective.grads.copy()
+
+
+def worst_directional_error(objective, batch, n_random=2):
+    """Largest relative error over random directions and that of the gradient itself."""
+    params = objective.network.params.copy()
+    grad = gradient(objective, batch)
+    assert np.linalg.norm(grad) > 1e-3, "a gradient of zero shows nothing"
+    rng = np.random.default_rng(2)
+    directions = [*rng.normal(size=(n_random, params.size)), grad / np.linalg.norm(grad)]
+    worst = 0.0
+    for direction in directions:
+        numeric = (
+            value_at(objective, batch, params + STEP * direction)
+            - value_at(objective, batch, params - STEP * direction)
+        ) / (2 * STEP)
+        analytic = grad @ direction
+        worst = max(worst, abs(numeric - analytic) / max(abs(numeric), abs(analytic)))
+    return worst
+
+
+CASES = {
+    "full": {},
+    "weighted": {"weighted": True},
+    "partial": {"n": 4, "weighted": True},
+    "one_row": {"n": 1},
+    "one_output": {"k": 1},
+    "csr": {"sparse": True, "weighted": True},
+    "csr_partial": {"n": 5, "sparse": True},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_directional_derivatives(loss, activation, stack, case):
+    n, k, max_rows = 7, 3, 7
+    settings = dict(CASES[case])
+    n, k = settings.pop("n", n), settings.pop("k", k)
+    if loss == "log_loss":
+        k = max(k, 2)  # the softmax of one output is constant
+    layers = make_stack(stack, activation, k)
+    if settings.get("sparse") and not isinstance(layers[0], Dense):
+        settings["sparse"] = False  # only Dense reads CSR; its case is then the dense one
+    objective = make_objective(layers, loss, max_rows)
+    if n < max_rows:  # fill the buffers with a larger batch's values first
+        gradient(objective, draw_batch(loss, max_rows, k, seed=3))
+    batch = draw_batch(loss, n, k, **settings)
+    assert worst_directional_error(objective, batch) < TOLERANCE
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_coordinate_of_a_tiny_net(loss, activation, layer, sparse):
+    layers = [Dense(3, activation), make_layer(layer, activation), Dense(2, "identity")]
+    objective = make_objective(layers, loss, 4)
+    batch = draw_batch(loss, 4, 2, weighted=True, sparse=sparse)
+    params, grad = objective.network.params.copy(), gradient(objective, batch)
+    numeric = np.empty_like(grad)
+    for i, step in enumerate(STEP * np.eye(len(params))):
+        numeric[i] = value_at(objective, batch, params + step)
+        numeric[i] -= value_at(objective, batch, params - step)
+    numeric /= 2 * STEP
+    assert abs(numeric - grad).max() < TOLERANCE * abs(grad).max()
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.9])
+def test_dropout_after_tanh(rate):
+    # tanh's derivative reads tanh's output, which is dropout's input: it must still be there.
+    layers = [Dense(6, "tanh"), Dropout(rate), Dense(5, "tanh"), Dropout(rate), Dense(2, "tanh")]
+    objective = make_objective(layers, "squared_error", 20)
+    batch = draw_batch("squared_error", 20, 2, weighted=True)
+    assert worst_directional_error(objective, batch, n_random=5) < TOLERANCE
+
+
+def activate(function, z, bias):
+    """Return y and, as the layer has it, the array that holds z + bias (or y again)."""
+    z = z.copy()
+    y = np.empty_like(z) if function.needs_input else z
+    function.forward(z, bias, y)
+    return y, z
+
+
+@pytest.mark.parametrize("rows", [1, 2, 50])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_derivative_of_each_activation(activation, rows):
+    function, rng = ACTIVATIONS[activation](), np.random.default_rng(0)
+    z, bias, dy = rng.normal(0, 3, (rows, 7)), rng.normal(size=7), rng.normal(size=(rows, 7))
+    y, kept_z = activate(function, z, bias)
+    np.testing.assert_array_equal(y, activate(function, z + bias, np.zeros(7))[0])
+    numeric = dy * (
+        activate(function, z, bias + STEP)[0] - activate(function, z, bias - STEP)[0]
+    ) / (2 * STEP)  # fmt: skip
+    before, dbias = (y.copy(), kept_z.copy()), np.full(7, np.nan)
+    function.backward(dy, y, kept_z, dbias)
+    np.testing.assert_allclose(dy, numeric, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(dbias, dy.sum(axis=0), rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal((y, kept_z), before)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("k", [2, 1, 3])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_value_is_the_textbook_formula(loss, k, weighted, sparse):
+    if loss == "log_loss" and k == 1:
+        k = 4
+    objective = make_objective(make_stack("plain", "tanh", k), loss, 9)
+    batch = draw_batch(loss, 9, k, weighted=weighted, sparse=sparse)
+    data, penalty = objective.value_and_grad(batch)
+    raw = objective.network.forward(batch.x, Workspace(objective.network, 9))
+    predictions = objective.loss.predict(raw.copy())
+    assert data == pytest.approx(of_loss(TEXTBOOK, loss)(batch.y, predictions, batch.weight), 1e-12)
+    weights = [p["weight"] for p in objective.network.views]
+    expected = ALPHA / 2 * sum((w**2).sum() for w in weights) / batch.total
+    assert penalty == pytest.approx(expected, 1e-12)
+    assert objective.reported(data, penalty) == pytest.approx(
+        data / (k if loss == "squared_error" else 1) + penalty, 1e-12
+    )
+
+
+def test_without_alpha_there_is_no_penalty():
+    batch = draw_batch("squared_error", 5, 2)
+    with_it, without = (
+        make_objective(make_stack("plain", "tanh", 2), "squared_error", 5, alpha=alpha)
+        for alpha in (ALPHA, 0.0)
+    )
+    assert without.value_and_grad(batch)[1] == 0
+    with_it.value_and_grad(batch)
+    network = with_it.network
+    difference = with_it.grads - without.grads
+    n = network.n_penalized
+    np.testing.assert_allclose(difference[:n], ALPHA / 5 * network.params[:n], rtol=1e-10)
+    np.testing.assert_array_equal(difference[n:], 0)
+    assert n == sum(p["weight"].size for p in network.views)
+
+
+def buffers_of(workspace, n):
+    """Every buffer, as (index of its layer, name, array)."""
+    return [
+        (index, name, array)
+        for index, work in enumerate(workspace.rows(n))
+        for name, array in work.items()
+    ]
+
+
+@pytest.mark.parametrize("n", [6, 4, 1])
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_layer_writes_only_to_its_own_workspace(activation, stack, n):
+    network = Network(make_stack(stack, activation, 3), (N_FEATURES,), np.float64)
+    network.init(np.random.RandomState(0))
+    workspace, rng = Workspace(network, 6), np.random.default_rng(0)
+    workspace.grads.fill(7.0)
+    x = rng.normal(size=(n, N_FEATURES))
+    freeze(x, network.params)
+    for p in network.views:
+        freeze(*p.values())
+    work, inputs = workspace.rows(n), []
+
+    def run(index, call, scratch=()):
+        """Call a method of a layer, and compare everything that is not its own."""
+        foreign = [
+            array
+            for owner, _, array in buffers_of(workspace, n)
+            if owner != index and not any(np.shares_memory(array, other) for other in scratch)
+        ]
+        foreign += [g for i, views in enumerate(workspace.views) if i != index
+                    for g in views.values()]  # fmt: skip
+        before = [array.copy() for array in foreign]
+        result = call()
+        for array, copy in zip(foreign, before, strict=True):
+            np.testing.assert_array_equal(array, copy)
+        return result
+
+    for _, _, array in buffers_of(workspace, n):
+        array.fill(3)
+    y = x
+    for index, layer in enumerate(network.layers):
+        inputs.append((y, y.copy()))
+        args = (y, network.views[index], work[index], rng)
+        y = run(index, lambda layer=layer, args=args: layer.forward(*args))
+        np.testing.assert_array_equal(*inputs[index])
+    dy = rng.normal(size=y.shape)
+    for index in range(len(network.layers) - 1, -1, -1):
+        y = inputs[index][0]
+        args = (dy, y, network.views[index], workspace.views[index], work[index], index > 0)
+        layer = network.layers[index]
+        dy = run(index, lambda layer=layer, args=args: layer.backward(*args), scratch=[dy])
+        for earlier in inputs[: index + 1]:  # a later layer's input may have been its scratch
+            np.testing.assert_array_equal(*earlier)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_inference_draws_nothing_and_forward_is_repeatable(stack):
+    network = Network(make_stack(stack, "tanh", 3), (N_FEATURES,), np.float64)
+    network.init(np.random.RandomState(0))
+    x = np.random.default_rng(0).normal(size=(5, N_FEATURES))
+    first = network.forward(x, Workspace(network, 5)).copy()
+    workspace = Workspace(network, 9)
+    network.forward(x[:3], workspace, np.random.default_rng(1))
+    np.testing.assert_array_equal(network.forward(x, workspace), first)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_backward_overwrites_the_gradient_of_the_last_batch(stack):
+    objective = make_objective(make_stack(stack, "relu", 3), "squared_error", 6)
+    batch = draw_batch("squared_error", 6, 3)
+    first = gradient(objective, batch)
+    gradient(objective, draw_batch("squared_error", 3, 3, seed=4))
+    objective.workspace.grads.fill(np.nan)
+    np.testing.assert_array_equal(gradient(objective, batch), first)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("chunk", [1, 3, 5, 10, 100])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_chunks_add_up_to_one_batch(monkeypatch, loss, chunk, weighted, sparse):
+    monkeypatch.setattr(objective_module, "CHUNK", chunk)
+    k = 3
+    batch = draw_batch(loss, 10, k, weighted=weighted, sparse=sparse)
+    one = make_objective(make_stack("plain", "tanh", k), loss, 10)
+    expected = one.value_and_grad(batch)
+    chunked = make_objective(make_stack("plain", "tanh", k), loss, min(chunk, 10))
+    data = Data(batch.x, batch.y, batch.weight * batch.total if weighted else None)
+    for _ in range(2):  # twice: nothing is left over from the first time
+        np.testing.assert_allclose(chunked.full_value_and_grad(data), expected, rtol=1e-12)
+        np.testing.assert_allclose(chunked.grads, one.grads, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1e3, -1e3, 1e30])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_at_extreme_raw_outputs(loss, size, dtype):
+    rng = np.random.default_rng(0)
+    raw = (size * rng.choice([-1.0, 0.0, 1.0], size=(40, 3))).astype(dtype)
+    y = of_loss(TARGETS, loss)(rng, 40, 3)
+    y = y if y.dtype.kind == "i" else y.astype(dtype)
+    weight, grad = np.full(40, 1 / 40, dtype), np.empty_like(raw)
+    with np.errstate(over="ignore"):  # as in training, where the loss itself is looked at
+        value = LOSSES[loss]().value_and_grad(raw, y, weight, grad)
+        prediction = LOSSES[loss]().predict(raw.copy())
+    assert isinstance(value, float)
+    assert not np.isnan(value)
+    assert value > 0
+    assert not np.isnan(grad).any()
+    assert not np.isnan(prediction).any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_losses_do_not_saturate(dtype):
+    raw, weight = np.array([[1000.0, 0.0]], dtype), np.ones(1, dtype)
+    grad = np.empty_like(raw)
+    assert LOSSES["log_loss"]().value_and_grad(raw, np.array([1]), weight, grad) == 1000
+    np.testing.assert_array_equal(grad, [[1, -1]])
+    y = np.array([[0.0, 1.0]], dtype)
+    value = LOSSES["binary_log_loss"]().value_and_grad(raw, y, weight, grad)
+    assert value == pytest.approx(1000 + np.log(2), 1e-6)
+    np.testing.assert_array_equal(grad, [[1, -0.5]])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_loss_changes_only_its_gradient_buffer(loss):
+    batch = draw_batch(loss, 6, 3, weighted=True)  # y and weight are read-only
+    raw = np.random.default_rng(0).normal(size=(6, 3))
+    freeze(raw)
+    grad, again = np.full_like(raw, np.nan), np.zeros_like(raw)
+    value = LOSSES[loss]().value_and_grad(raw, batch.y, batch.weight, grad)
+    assert value == LOSSES[loss]().value_and_grad(raw, batch.y, batch.weight, again)
+    np.testing.assert_array_equal(grad, again)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_loss_is_linear_in_the_weights(loss):
+    batch = draw_batch(loss, 6, 3, weighted=True)
+    raw = np.random.default_rng(0).normal(size=(6, 3))
+    one_by_one, grads = 0.0, []
+    for i in range(6):
+        grad = np.empty((1, 3))
+        rows = slice(i, i + 1)
+        one_by_one += LOSSES[loss]().value_and_grad(
+            raw[rows], batch.y[rows], batch.weight[rows], grad
+        )
+        grads.append(grad)
+    grad = np.empty_like(raw)
+    value = LOSSES[loss]().value_and_grad(raw, batch.y, batch.weight, grad)
+    assert value == pytest.approx(one_by_one, 1e-12)
+    np.testing.assert_allclose(grad, np.vstack(grads), rtol=1e-12)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_float32_agrees_with_float64(loss, activation, stack):
+    results = []
+    for dtype in (np.float32, np.float64):
+        objective = make_objective(make_stack(stack, activation, 3), loss, 7, dtype=dtype)
+        batch = draw_batch(loss, 7, 3, weighted=True, dtype=dtype)
+        value = sum(objective.value_and_grad(batch, np.random.default_rng(5)))
+        assert objective.grads.dtype == dtype
+        results.append((value, objective.grads.copy()))
+    (value, grads), (expected, expected_grads) = results
+    assert value == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(grads, expected_grads, rtol=1e-3, atol=1e-5)

@@ -1,0 +1,480 @@
+"""Kernels: every one, in every tier, against a naive formula."""
+
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array, random_array
+
+from skbp._engine import kernels
+from skbp._engine.batches import CSR, rows_between
+from skbp._engine.kernels import numpy_kernels
+
+KERNELS = [numpy_kernels]
+if find_spec("numba") is not None:
+    KERNELS.append(importlib.import_module("skbp._engine.kernels.numba_kernels"))
+
+BLOCK = 64  # for these tests; the shapes lie below, at and above it, and above a real block
+SHAPES = [(1, 1), (1, 5), (2, 1), (3, 7), (8, 8), (13, 5), (16, 8), (65, 1), (1, 129), (70, 1001)]
+REAL_BLOCK = numpy_kernels.BLOCK
+
+CHECKS = {}
+
+
+def check_of(name):
+    """Register a function that runs a kernel and the formula; it returns pairs to compare."""
+
+    def register(function):
+        CHECKS[name] = function
+        return function
+
+    return register
+
+
+def normal(rng, shape, dtype):
+    return rng.normal(size=shape).astype(dtype)
+
+
+def frozen(array):
+    array.flags.writeable = False
+    return array
+
+
+def wide(array):
+    """The same numbers, to compute the expected result in."""
+    return array.astype(np.float64)
+
+
+@check_of("gather")
+def _(kernel, shape, dtype, rng):
+    source = frozen(normal(rng, (50, shape[1]), dtype))
+    rows = frozen(rng.integers(0, 50, shape[0]))
+    out, flat = np.full(shape, np.nan, dtype), np.zeros(shape[0], dtype)
+    kernel(source, rows, out)
+    kernel(source[:, 0].copy(), rows, flat)
+    labels, codes = rng.integers(0, 9, 50), np.zeros(shape[0], np.intp)
+    kernel(labels, rows, codes)
+    return (
+        (out, [source[row] for row in rows]),
+        (flat, source[rows, 0]),
+        (codes, [labels[row] for row in rows]),
+    )
+
+
+@check_of("matmul")
+def _(kernel, shape, dtype, rng):
+    n, k = shape
+    x, weight = frozen(normal(rng, (n, 6), dtype)), frozen(normal(rng, (6, k), dtype))
+    dense, sparse = np.full(shape, np.nan, dtype), np.full(shape, np.nan, dtype)
+    kernel(x, weight, dense)
+    holes = np.where(rng.random(x.shape) < 0.4, x, 0)
+    kernel(read_only_csr(holes), weight, sparse)
+    return (dense, wide(x) @ wide(weight)), (sparse, wide(holes) @ wide(weight))
+
+
+@check_of("matmul_transposed")
+def _(kernel, shape, dtype, rng):
+    n, k = shape
+    x, dy = frozen(normal(rng, (n, 6), dtype)), frozen(normal(rng, (n, k), dtype))
+    dense, sparse = np.full((6, k), np.nan, dtype), np.full((6, k), np.nan, dtype)
+    kernel(x, dy, dense)
+    holes = np.where(rng.random(x.shape) < 0.4, x, 0)
+    kernel(read_only_csr(holes), dy, sparse)
+    return (dense, wide(x).T @ wide(dy)), (sparse, wide(holes).T @ wide(dy))
+
+
+@check_of("matmul_by_transposed")
+def _(kernel, shape, dtype, rng):
+    n, k = shape
+    dy, weight = frozen(normal(rng, (n, k), dtype)), frozen(normal(rng, (6, k), dtype))
+    out = np.full((n, 6), np.nan, dtype)
+    kernel(dy, weight, out)
+    return [(out, wide(dy) @ wide(weight).T)]
+
+
+@check_of("column_sums")
+def _(kernel, shape, dtype, rng):
+    a, out = frozen(normal(rng, shape, dtype)), np.full(shape[1], np.nan, dtype)
+    kernel(a, out)
+    return [(out, wide(a).sum(axis=0))]
+
+
+@check_of("add_bias")
+def _(kernel, shape, dtype, rng):
+    z, bias = normal(rng, shape, dtype), frozen(normal(rng, shape[1], dtype))
+    expected = wide(z) + wide(bias)
+    kernel(z, bias)
+    return [(z, expected)]
+
+
+@check_of("bias_relu")
+def _(kernel, shape, dtype, rng):
+    z, bias = normal(rng, shape, dtype), frozen(normal(rng, shape[1], dtype))
+    z[0, 0] = -bias[0]  # exactly at the kink
+    expected = np.maximum(wide(z) + wide(bias), 0)
+    kernel(z, bias)
+    assert not np.signbit(z).any()  # -0.0 would be a trap for whoever looks at signs
+    return [(z, expected)]
+
+
+def activation_backward(slope, draw):
+    def check(kernel, shape, dtype, rng):
+        dy, y = normal(rng, shape, dtype), frozen(draw(rng, shape).astype(dtype))
+        dbias, expected = np.full(shape[1], np.nan, dtype), wide(dy) * slope(wide(y))
+        kernel(dy, y, dbias)
+        return (dy, expected), (dbias, expected.sum(axis=0))
+
+    return check
+
+
+CHECKS["relu_backward"] = activation_backward(
+    lambda y: y > 0, lambda rng, shape: np.maximum(rng.normal(size=shape), 0)
+)
+CHECKS["tanh_backward"] = activation_backward(
+    lambda y: 1 - y**2, lambda rng, shape: np.tanh(rng.normal(size=shape))
+)
+CHECKS["logistic_backward"] = activation_backward(
+    lambda y: y * (1 - y), lambda rng, shape: rng.uniform(size=shape)
+)
+
+
+@check_of("dropout_mask")
+def _(kernel, shape, dtype, rng):
+    # Deterministic by seed, zeros and ones, the same for every tier; see also below.
+    masks = [np.full(shape, 7, np.uint8) for _ in range(3)]
+    for mask, seed in zip(masks, (1, 1, 2), strict=True):
+        kept = kernel(np.random.default_rng(seed), 0.3, mask)
+        assert kept == pytest.approx(0.7, abs=2**-16)
+        assert mask.max() <= 1
+    assert masks[0].size < 50 or not np.array_equal(masks[0], masks[2])
+    reference = np.empty(shape, np.uint8)
+    numpy_kernels.dropout_mask(np.random.default_rng(1), 0.3, reference)
+    return (masks[0], masks[1]), (masks[0], reference)
+
+
+@check_of("masked_scale")
+def _(kernel, shape, dtype, rng):
+    x, mask = normal(rng, shape, dtype), frozen(rng.integers(0, 2, shape).astype(np.uint8))
+    out, expected = np.full(shape, np.nan, dtype), wide(x) * mask * 1.25
+    kernel(frozen(x.copy()), mask, 1.25, out)
+    kernel(x, mask, 1.25, x)  # in place
+    return (out, expected), (x, expected)
+
+
+@check_of("softmax_cross_entropy")
+def _(kernel, shape, dtype, rng):
+    n, k = shape
+    raw, target = frozen(3 * normal(rng, shape, dtype)), frozen(rng.integers(0, k, n))
+    weight, grad = frozen(rng.uniform(0, 2, n).astype(dtype)), np.full(shape, np.nan, dtype)
+    value = kernel(raw, target, weight, grad)
+    exp = np.exp(wide(raw))
+    p = exp / exp.sum(axis=1, keepdims=True)
+    expected = -sum(weight[i] * np.log(p[i, target[i]]) for i in range(n))
+    onehot = np.eye(k)[target]
+    assert isinstance(value, float)
+    return (value, expected), (grad, (p - onehot) * wide(weight)[:, None])
+
+
+@check_of("sigmoid_cross_entropy")
+def _(kernel, shape, dtype, rng):
+    raw = frozen(3 * normal(rng, shape, dtype))
+    target = frozen(rng.choice([0.0, 1.0, 0.3], shape).astype(dtype))
+    weight = frozen(rng.uniform(0, 2, shape[0]).astype(dtype))
+    grad = np.full(shape, np.nan, dtype)
+    value = kernel(raw, target, weight, grad)
+    p, y, w = 1 / (1 + np.exp(-wide(raw))), wide(target), wide(weight)[:, None]
+    expected = -(w * (y * np.log(p) + (1 - y) * np.log(1 - p))).sum()
+    assert isinstance(value, float)
+    return (value, expected), (grad, (p - y) * w)
+
+
+@check_of("l2")
+def _(kernel, shape, dtype, rng):
+    size = np.prod(shape)
+    params, grads = frozen(normal(rng, size, dtype)), normal(rng, size, dtype)
+    expected = wide(grads) + 0.3 * wide(params)
+    squares = kernel(params, grads, 0.3)
+    assert isinstance(squares, float)
+    return (grads, expected), (squares, (wide(params) ** 2).sum())
+
+
+def update(n_states, formula):
+    """Check three steps of an update; `formula` changes a list [params, *states]."""
+
+    def check(kernel, shape, dtype, rng, **settings):
+        size, pairs = np.prod(shape), []
+        arrays = [normal(rng, size, dtype), *(np.zeros(size, dtype) for _ in range(n_states))]
+        expected = [wide(array) for array in arrays]
+        for strength in (0.0, 0.2, 0.1):
+            grads = normal(rng, size, dtype)
+            squares = (expected[0] ** 2).sum() if strength else 0.0
+            g = wide(grads) + strength * expected[0]
+            formula(expected, g, **settings)
+            value = kernel(arrays[0], grads, *arrays[1:], strength, *settings.values())
+            pairs.append((value, squares))
+        return [*pairs, *zip(arrays, expected, strict=True)]
+
+    return check
+
+
+def sgd_formula(arrays, g, lr, momentum, nesterov):
+    p, v = arrays
+    v[:] = momentum * v - lr * g
+    p += momentum * v - lr * g if nesterov else v
+
+
+def adam_formula(arrays, g, lr, beta_1, beta_2, epsilon):
+    p, m, v = arrays
+    m[:] = beta_1 * m + g
+    v[:] = beta_2 * v + g**2
+    p -= lr * m / (np.sqrt(v) + epsilon)
+
+
+@check_of("sgd_step")
+def _(kernel, *args):
+    check = update(1, sgd_formula)
+    pairs = []
+    for momentum in (0.0, 0.9):
+        for nesterov in (False, True):
+            pairs += check(kernel, *args, lr=0.1, momentum=momentum, nesterov=nesterov)
+    return pairs
+
+
+@check_of("adam_step")
+def _(kernel, *args):
+    check = update(2, adam_formula)
+    return [
+        *check(kernel, *args, lr=0.1, beta_1=0.9, beta_2=0.99, epsilon=1e-3),
+        *check(kernel, *args, lr=0.1, beta_1=0.0, beta_2=0.0, epsilon=1e-8),
+    ]
+
+
+def read_only_csr(dense):
+    matrix = csr_array(dense)
+    for array in (matrix.data, matrix.indices, matrix.indptr):
+        array.flags.writeable = False
+    return CSR.of(matrix)
+
+
+def kernel_names():
+    """Every kernel there is: also one that is new and has no check here yet."""
+    return sorted(name for name in kernels.NAMES if callable(getattr(numpy_kernels, name)))
+
+
+@pytest.mark.parametrize("name", kernel_names())
+def test_every_tier_has_every_kernel_with_the_same_arguments(name):
+    assert name in CHECKS, f"the kernel {name!r} is new: check it against a formula in this file"
+    for tier in KERNELS:
+        kernel = getattr(tier, name)
+        function = getattr(kernel, "py_func", kernel)  # what numba compiled
+        expected = inspect.signature(getattr(numpy_kernels, name))
+        assert list(inspect.signature(function).parameters) == list(expected.parameters)
+
+
+def test_no_check_of_a_kernel_that_is_gone():
+    assert set(CHECKS) == set(kernel_names())
+    public = {
+        name for name, value in vars(numpy_kernels).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    }  # fmt: skip
+    assert public == set(kernel_names())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("tier", KERNELS, ids=lambda tier: tier.__name__.rpartition(".")[2])
+def test_kernel_against_the_formula(tier, name, shape, dtype, monkeypatch):
+    if shape[0] * shape[1] < REAL_BLOCK:
+        monkeypatch.setattr(numpy_kernels, "BLOCK", BLOCK)
+    # float32: errors of sums grow with their length
+    tolerance = 1e-10 if dtype == np.float64 else 2e-5
+    for got, expected in CHECKS[name](getattr(tier, name), shape, dtype, np.random.default_rng(0)):
+        scale = np.abs(expected).max() if np.size(expected) else 0
+        np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * (scale or 1))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("tier", KERNELS, ids=lambda tier: tier.__name__.rpartition(".")[2])
+def test_not_a_number_comes_through(tier, dtype):
+    # Divergence is found by looking at the loss and the weights: no kernel may swallow it.
+    for bad in (np.nan, np.inf):
+        z, bias = np.array([[bad, -1.0]], dtype), np.zeros(2, dtype)
+        tier.bias_relu(z, bias)
+        np.testing.assert_array_equal(z, [[bad, 0]])
+        raw, weight, grad = (
+            np.array([[bad, 0.0]], dtype),
+            np.ones(1, dtype),
+            np.empty((1, 2), dtype),
+        )
+        with np.errstate(invalid="ignore", over="ignore"):
+            assert not np.isfinite(tier.softmax_cross_entropy(raw, np.array([1]), weight, grad))
+            assert not np.isfinite(
+                tier.sigmoid_cross_entropy(raw, np.zeros((1, 2), dtype), weight, grad)
+            )
+            params, grads = np.array([1.0, bad], dtype), np.ones(2, dtype)
+            assert not np.isfinite(tier.l2(params, grads, 0.1))
+            assert np.isfinite(grads).tolist() == [True, False]
+            for step, n_states, settings in (
+                (tier.sgd_step, 1, (0.1, 0.9, True)),
+                (tier.adam_step, 2, (0.1, 0.9, 0.99, 1e-8)),
+            ):
+                params, grads = np.ones(2, dtype), np.array([1.0, bad], dtype)
+                states = [np.zeros(2, dtype) for _ in range(n_states)]
+                step(params, grads, *states, 0.0, *settings)
+                assert np.isfinite(params).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("tier", KERNELS, ids=lambda tier: tier.__name__.rpartition(".")[2])
+def test_extreme_scores(tier, dtype):
+    weight, grad = np.ones(1, dtype), np.empty((1, 2), dtype)
+    for size in (1e3, 1e30):
+        raw = np.array([[size, -size]], dtype)
+        # A right answer: a loss of next to nothing; a wrong one: of the size of the score.
+        assert tier.softmax_cross_entropy(raw, np.array([0]), weight, grad) == 0
+        np.testing.assert_array_equal(grad, 0)
+        value = tier.softmax_cross_entropy(raw, np.array([1]), weight, grad)
+        assert value == pytest.approx(2 * size, rel=1e-6)
+        np.testing.assert_array_equal(grad, [[1, -1]])
+        assert tier.sigmoid_cross_entropy(raw, np.array([[1, 0]], dtype), weight, grad) == 0
+        value = tier.sigmoid_cross_entropy(raw, np.array([[0, 1]], dtype), weight, grad)
+        assert value == pytest.approx(2 * size, rel=1e-6)
+        np.testing.assert_array_equal(grad, [[1, -1]])
+
+
+@pytest.mark.parametrize("rate", [0.0001, 0.1, 1 / 3, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("tier", KERNELS, ids=lambda tier: tier.__name__.rpartition(".")[2])
+def test_share_that_dropout_keeps(tier, rate):
+    n = 400_001
+    mask = np.empty(n, np.uint8)
+    kept = tier.dropout_mask(np.random.default_rng(0), rate, mask)
+    assert 0 < kept < 1
+    assert kept == pytest.approx(1 - rate, abs=2**-16)
+    sigma = np.sqrt(kept * (1 - kept) / n)
+    assert abs(mask.mean() - kept) < 5 * sigma
+    # unbiased: scaled by what is returned, the mean of ones is one
+    x, out = np.ones(n), np.empty(n)
+    tier.masked_scale(x, mask, 1 / kept, out)
+    assert abs(out.mean() - 1) < 5 * sigma / kept
+    # neighbours, also across the four units that share a random word, are independent
+    for lag in (1, 2, 3, 4):
+        both = (mask[lag:] & mask[:-lag]).mean()
+        assert abs(both - kept**2) < 5 * np.sqrt(kept**2 * (1 - kept**2) / n) * 2 + 1e-12
+
+
+@pytest.mark.parametrize("tier", KERNELS, ids=lambda tier: tier.__name__.rpartition(".")[2])
+def test_dropout_depends_on_the_seed_alone(tier, monkeypatch):
+    masks = []
+    for _ in range(2):
+        mask = np.empty((50, 20), np.uint8)
+        tier.dropout_mask(np.random.default_rng(3), 0.5, mask)
+        masks.append(mask)
+    np.testing.assert_array_equal(*masks)
+
+
+# ------------------------------------------------------------ CSR
+
+
+@pytest.fixture(params=[np.int32, np.int64], ids=["int32", "int64"])
+def sparse(request):
+    matrix = csr_array(random_array((40, 9), density=0.3, rng=np.random.default_rng(0)))
+    matrix.data[:5] = 0  # explicit zeros
+    matrix.indices = matrix.indices.astype(request.param)
+    matrix.indptr = matrix.indptr.astype(request.param)
+    return matrix
+
+
+def dense_of(csr):
+    return csr_array((csr.data, csr.indices, csr.indptr), shape=csr.shape).toarray()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[0], [39, 0, 0, 17], [], list(range(40)), [5] * 50],
+    ids=["one", "some", "none", "all", "repeated"],
+)
+def test_csr_take(sparse, rows):
+    rows = np.array(rows, np.intp)
+    taken = CSR.of(sparse).take(rows)
+    assert taken.shape == (len(rows), 9)
+    assert taken.indices.dtype == sparse.indices.dtype
+    np.testing.assert_array_equal(dense_of(taken), sparse.toarray()[rows])
+
+
+@pytest.mark.parametrize("start, stop", [(0, 40), (0, 1), (7, 23), (39, 40), (5, 5)])
+def test_csr_between(sparse, start, stop):
+    csr = CSR.of(sparse)
+    part = rows_between(csr, start, stop)
+    assert part.shape == (stop - start, 9)
+    np.testing.assert_array_equal(dense_of(part), sparse.toarray()[start:stop])
+    if part.data.size:
+        assert np.shares_memory(part.data, sparse.data)
+    again = csr.between(3, 39).between(start % 9, start % 9 + 5)
+    np.testing.assert_array_equal(dense_of(again), sparse.toarray()[3 + start % 9 : 8 + start % 9])
+
+
+def test_rows_of_an_array_are_a_view():
+    x = np.arange(12).reshape(6, 2)
+    part = rows_between(x, 1, 3)
+    np.testing.assert_array_equal(part, [[2, 3], [4, 5]])
+    assert np.shares_memory(part, x)
+    assert CSR.of(x) is x
+
+
+def test_csr_of_another_dtype(sparse):
+    csr = CSR.of(sparse)
+    single = csr.astype(np.float32)
+    assert single.data.dtype == np.float32
+    assert csr.data.dtype == np.float64
+    np.testing.assert_allclose(dense_of(single), sparse.toarray(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [1, 4, 17])
+@pytest.mark.parametrize("tier", KERNELS, ids=lambda tier: tier.__name__.rpartition(".")[2])
+def test_csr_products(tier, sparse, k, dtype):
+    rng = np.random.default_rng(0)
+    weight, dy = normal(rng, (9, k), dtype), normal(rng, (40, k), dtype)
+    csr, matrix = CSR.of(sparse).astype(dtype), sparse.astype(dtype)
+    for part, expected, rows in (
+        (csr, matrix, slice(None)),
+        (csr.between(7, 23), matrix[7:23], slice(7, 23)),
+        (csr.take(np.arange(7, 23)), matrix[7:23], slice(7, 23)),
+        (csr.between(7, 7), matrix[7:7], slice(7, 7)),
+    ):
+        out = np.full((part.shape[0], k), np.nan, dtype)
+        tier.matmul(part, weight, out)
+        np.testing.assert_allclose(out, expected @ weight, rtol=1e-5, atol=1e-6)
+        out = np.full((9, k), np.nan, dtype)
+        tier.matmul_transposed(part, dy[rows].copy(), out)
+        np.testing.assert_allclose(out, expected.T @ dy[rows], rtol=1e-5, atol=1e-5)
+
+
+# ------------------------------------------------------------ the choice of a tier
+
+
+def run_python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_the_tier_can_be_forced():
+    code = "from skbp._engine import kernels as k; print(k.l2.__module__, k.chosen_tier())"
+    run = run_python(code, SKBP_KERNELS="numpy")
+    assert run.stdout.split() == ["skbp._engine.kernels.numpy_kernels", "numpy"]
+    run = run_python(code, SKBP_KERNELS="fortran")
+    assert run.returncode != 0
+    assert "SKBP_KERNELS='fortran'" in run.stderr
+    run = run_python("import sys; sys.modules['numba'] = None\n" + code, SKBP_KERNELS="numba")
+    assert run.returncode != 0
+    if len(KERNELS) > 1:
+        run = run_python(code, SKBP_KERNELS="numba")
+        assert run.stdout.split()[-1] == "numba"
