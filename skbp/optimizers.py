@@ -11,7 +11,7 @@ import numpy as np
 from skbp._component import Component, Flag, Range
 from skbp._engine import kernels
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "Optimizer"]
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "LazyAdam", "Optimizer"]
 
 
 class Optimizer(Component):
@@ -19,7 +19,15 @@ class Optimizer(Component):
 
     Since no value's step depends on another's, the engine calls `step` on one block of the
     parameters at a time, while they are in the cache.
+
+    Attributes
+    ----------
+    lazy : bool
+        Whether, on sparse input, only those weights of the first layer are stepped whose inputs
+        occur in the batch.
     """
+
+    lazy = False
 
     def init_state(self, params):
         """Return what is remembered before the first step.
@@ -177,4 +185,33 @@ class Adam(Optimizer):
         )  # fmt: skip
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}
+class LazyAdam(Adam):
+    """Adam that, on sparse input, steps only the first layer's weights that a batch uses.
+
+    Adam moves every weight in every step, by the memory of earlier gradients. This rule leaves the
+    weights of an input alone, and their averages and their penalty too, in each batch in which that
+    input is zero for all rows. It is another algorithm: rare inputs keep longer memories and are
+    less penalised. With many thousands of inputs it takes a fraction of the time. On dense input it
+    is Adam.
+
+    Parameters
+    ----------
+    beta_1, beta_2, epsilon : float
+        As in `Adam`; t counts all steps.
+
+    References
+    ----------
+    The rule is known as LazyAdam in TensorFlow Addons and as SparseAdam in PyTorch.
+
+    Examples
+    --------
+    >>> from scipy.sparse import random_array
+    >>> from skbp import BackpropRegressor
+    >>> X = random_array((500, 1000), density=0.01, format="csr", rng=0)
+    >>> net = BackpropRegressor((5,), solver="lazy_adam", tol=1e-2).fit(X, X.sum(axis=1))
+    """
+
+    lazy = True
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "lazy_adam": LazyAdam}

@@ -13,12 +13,22 @@ SMALLEST_SHARE = 1e-3
 
 
 class CSR(NamedTuple):
-    """The arrays of a CSR matrix: all that the kernels need, without scipy's checks per batch."""
+    """The arrays of a CSR matrix: all that the kernels need, without scipy's checks per batch.
+
+    `columns`, where known, lists the columns that have entries: what a lazy optimizer updates.
+    """
 
     data: np.ndarray
     indices: np.ndarray
     indptr: np.ndarray
     shape: tuple[int, int]
+    columns: np.ndarray | None = None
+
+    def with_columns(self):
+        """Return the same matrix, with `columns` found."""
+        occurs = np.zeros(self.shape[1], bool)
+        occurs[self.indices] = True
+        return self._replace(columns=np.flatnonzero(occurs))
 
     @classmethod
     def of(cls, matrix):
@@ -118,15 +128,18 @@ class Batches:
     rng : numpy.random.RandomState
         Source of the order. It is drawn from as scikit-learn's MLP does: one shuffle of
         0 .. m - 1 each epoch, applied on top of the last order.
+    find_columns : bool, default=False
+        Whether CSR batches come with their `columns`.
     """
 
-    def __init__(self, data, rows, batch_size, shuffle, rng):
+    def __init__(self, data, rows, batch_size, shuffle, rng, find_columns=False):
         self._data = data
         self._order = rows
         self.n_rows = len(data.y) if rows is None else len(rows)
         self.batch_size = batch_size
         self._shuffle = shuffle
         self._rng = rng
+        self.lazy = find_columns and isinstance(data.x, CSR)
         chosen = slice(None) if rows is None else rows
         weight = None if data.weight is None else data.weight[chosen]
         factor = None if data.factor is None else data.factor[chosen]
@@ -160,6 +173,8 @@ class Batches:
             else:
                 x = self._x[:n]
                 kernels.gather(data.x, rows, x)
+        if self.lazy:
+            x = x.with_columns()
         if data.weight is None and data.factor is None:
             return Batch(x, y, self._uniform_weight(n), n)
         return Batch(x, y, *self._weights(rows, n))

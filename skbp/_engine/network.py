@@ -71,6 +71,10 @@ class Network:
         """Whether another network has the same parameters in the same places."""
         return self._places == other._places and self.input_shape == other.input_shape
 
+    def first_weight_size(self):
+        """Return the size of the first layer's weight, with which `params` begins."""
+        return self.views[0]["weight"].size
+
     def init(self, rng):
         """Draw all first weights from a numpy.random.RandomState, layer by layer."""
         for layer, p, shape in zip(self.layers, self.views, self.input_shapes, strict=True):

@@ -135,7 +135,9 @@ class Trainer:
         params = objective.network.params
         history.n_iter = 0
         watch = LossWatch(history) if score is None else ScoreWatch(history, score, params)
-        passes = Passes(objective, self._updater(objective, history), batches, history, rng)
+        passes = Passes(
+            objective, self._updater(objective, batches, history), batches, history, rng
+        )
         # Overflow is found by looking at the loss, not by NumPy's warnings on the way.
         with Interruptible() as interrupt, np.errstate(over="ignore", invalid="ignore"):
             outcome = self._epochs(passes, watch, history, interrupt)
@@ -145,12 +147,14 @@ class Trainer:
             raise DivergenceError(f"epoch {history.n_iter}, at learning rate {rate:g}")
         return outcome
 
-    def _updater(self, objective, history):
+    def _updater(self, objective, batches, history):
         name, network = type(self.optimizer).__name__, objective.network
         if history.optimizer_state is None or history.optimizer_name != name:
             history.optimizer_name, history.steps = name, 0
             history.optimizer_state = self.optimizer.init_state(network.params)
-        return Updater(self.optimizer, network, objective.grads, history.optimizer_state)
+        return Updater(
+            self.optimizer, network, objective.grads, history.optimizer_state, batches.lazy
+        )
 
     def _rate(self, history):
         progress = Progress(history.samples, history.n_iter, history.plateaus)
@@ -213,7 +217,7 @@ class Passes:
                 break
             history.steps += 1
             strength = objective.penalty_strength(batch.total)
-            penalty = self.updater.step(rate, history.steps, strength)
+            penalty = self.updater.step(rate, history.steps, strength, batch.x)
             total += objective.reported(data, penalty) * len(batch.y)
             if interrupt.requested:
                 return False

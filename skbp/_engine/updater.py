@@ -1,6 +1,14 @@
 """Updates: the penalty's gradient and the optimizer's step, block by block."""
 
+import numpy as np
+
 from skbp._engine import kernels
+
+#: Up to so many parameters, fewer calls count for more than fewer passes.
+FEW_PARAMETERS = 8192
+
+#: Parameters that a lazy update copies out of their rows at a time.
+LAZY_BLOCK = 65_536
 
 
 class Updater:
@@ -16,25 +24,41 @@ class Updater:
         Where each step finds the gradient of the loss.
     state : dict of str to ndarray of shape (n_params,)
         The optimizer's state, changed in place.
+    lazy : bool, default=False
+        Whether batches are CSR matrices that know their columns, and the first layer's weight is
+        to be updated in those rows only.
     """
 
-    def __init__(self, optimizer, network, grads, state):
+    def __init__(self, optimizer, network, grads, state, lazy=False):
         self._optimizer = optimizer
-        size = kernels.UPDATE_BLOCK // network.params.itemsize
-        self._blocks = []
-        for first, last in ((0, network.n_penalized), (network.n_penalized, network.params.size)):
-            for start in range(first, last, size):
-                part = slice(start, min(start + size, last))
-                self._blocks.append(
-                    (
-                        last == network.n_penalized,
-                        network.params[part],
-                        grads[part],
-                        {name: array[part] for name, array in state.items()},
-                    )
+        self._lazy = LazyRows(optimizer, network, grads, state) if lazy else None
+        start = network.first_weight_size() if lazy else 0
+        self._penalized_first = None
+        if network.params.size - start <= FEW_PARAMETERS:
+            rest, penalized = slice(start, None), slice(start, network.n_penalized)
+            self._penalized_first = network.params[penalized], grads[penalized]
+            ranges = [(False, rest)]
+        else:
+            size = kernels.UPDATE_BLOCK // network.params.itemsize
+            ranges = [
+                (last == network.n_penalized, slice(first, min(first + size, last)))
+                for begin, last in (
+                    (start, network.n_penalized),
+                    (network.n_penalized, network.params.size),
                 )
+                for first in range(begin, last, size)
+            ]
+        self._blocks = [
+            (
+                penalized,
+                network.params[part],
+                grads[part],
+                {name: array[part] for name, array in state.items()},
+            )
+            for penalized, part in ranges
+        ]
 
-    def step(self, lr, t, strength):
+    def step(self, lr, t, strength, x=None):
         """Take step number `t` at rate `lr`.
 
         Parameters
@@ -45,6 +69,8 @@ class Updater:
             Number of the step, from 1.
         strength : float
             Factor of the L2 penalty ``strength / 2 |W|**2``, whose gradient is added first.
+        x : CSR, optional
+            The batch, for a lazy update.
 
         Returns
         -------
@@ -52,9 +78,47 @@ class Updater:
             The penalty before the step.
         """
         squares = 0.0
+        if self._lazy:
+            squares += self._lazy.step(lr, t, strength, x.columns)
+        if self._penalized_first and strength:
+            squares += kernels.l2(*self._penalized_first, strength)
         for penalized, params, grads, state in self._blocks:
             if penalized:
                 squares += self._optimizer.penalized_step(params, grads, state, lr, t, strength)
             else:
                 self._optimizer.step(params, grads, state, lr, t)
         return 0.5 * strength * squares
+
+
+class LazyRows:
+    """Updates only those rows of the first layer's weight whose inputs occur in a batch.
+
+    The rows are copied out, stepped, and copied back. The sum of squares that the penalty needs is
+    kept up to date by the rows that change.
+    """
+
+    def __init__(self, optimizer, network, grads, state):
+        shape = network.views[0]["weight"].shape
+        part = slice(network.first_weight_size())
+        self._optimizer = optimizer
+        self._params, self._grads = network.params[part].reshape(shape), grads[part].reshape(shape)
+        self._state = {name: array[part].reshape(shape) for name, array in state.items()}
+        self._squares = float(np.einsum("ij,ij->i", self._params, self._params).sum())
+        self._rows = max(1, LAZY_BLOCK // shape[1])
+
+    def step(self, lr, t, strength, columns):
+        """Step the given rows; returns the sum of the squares of all rows before the step."""
+        before = self._squares
+        for start in range(0, len(columns), self._rows):
+            rows = columns[start : start + self._rows]
+            params = self._params[rows].reshape(-1)
+            state = {name: array[rows].reshape(-1) for name, array in self._state.items()}
+            old = float(np.dot(params, params))
+            self._optimizer.penalized_step(
+                params, self._grads[rows].reshape(-1), state, lr, t, strength
+            )
+            self._squares += float(np.dot(params, params)) - old
+            self._params[rows] = params.reshape(len(rows), -1)
+            for name, array in self._state.items():
+                array[rows] = state[name].reshape(len(rows), -1)
+        return before

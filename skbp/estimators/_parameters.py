@@ -11,7 +11,7 @@ from skbp._component import resolve
 from skbp.activations import ACTIVATIONS, Activation, Logistic
 from skbp.initializers import INITIALIZERS, GlorotUniform, Initializer
 from skbp.losses import Loss
-from skbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
+from skbp.optimizers import OPTIMIZERS, SGD, Adam, LazyAdam, Optimizer
 from skbp.schedules import SCHEDULES, Constant, InverseScaling, Schedule
 
 CONSTRAINTS: dict = {
@@ -128,8 +128,9 @@ def _optimizer(estimator):
         return None
     if estimator.solver == "sgd":
         return SGD(estimator.momentum, estimator.nesterovs_momentum)
-    if estimator.solver == "adam":
-        return Adam(estimator.beta_1, estimator.beta_2, estimator.epsilon)
+    if isinstance(estimator.solver, str):
+        adam = {"adam": Adam, "lazy_adam": LazyAdam}[estimator.solver]
+        return adam(estimator.beta_1, estimator.beta_2, estimator.epsilon)
     return estimator.solver
 
 

@@ -274,7 +274,7 @@ class BaseBackprop(BaseEstimator, ABC):
         )  # fmt: skip
         outcome = trainer.train(
             Objective(network, loss, self.alpha, batch_size),
-            Batches(data, rows, batch_size, self.shuffle, rng),
+            Batches(data, rows, batch_size, self.shuffle, rng, components.optimizer.lazy),
             history, score, self._noise(network, history, rng),
         )  # fmt: skip
         self._warn_of(outcome, history, incremental)

@@ -26,13 +26,14 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
     loss : {"log_loss"}, default="log_loss"
         Cross-entropy: of the softmax for several classes, of the sigmoid for two classes and,
         summed over labels, for multilabel targets.
-    solver : {"adam", "sgd", "lbfgs"} or Optimizer, default="adam"
+    solver : {"adam", "sgd", "lbfgs", "lazy_adam"} or Optimizer, default="adam"
         How the weights are trained.
 
         - "adam": `skbp.optimizers.Adam` with `beta_1`, `beta_2` and `epsilon`; the choice for
           thousands of rows and more.
         - "sgd": `skbp.optimizers.SGD` with `momentum` and `nesterovs_momentum`.
         - "lbfgs": a quasi-Newton method on all rows at once; often best on a few hundred rows.
+        - "lazy_adam": `skbp.optimizers.LazyAdam`, for sparse input with very many features.
         - an optimizer of `skbp.optimizers`, with its own parameters.
 
     alpha : float, default=1e-4

@@ -25,13 +25,14 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         Activation of the hidden layers.
     loss : {"squared_error", "poisson"} or Loss, default="squared_error"
         Half the squared error, or half the Poisson deviance with a log link (for y >= 0).
-    solver : {"adam", "sgd", "lbfgs"} or Optimizer, default="adam"
+    solver : {"adam", "sgd", "lbfgs", "lazy_adam"} or Optimizer, default="adam"
         How the weights are trained.
 
         - "adam": `skbp.optimizers.Adam` with `beta_1`, `beta_2` and `epsilon`; the choice for
           thousands of rows and more.
         - "sgd": `skbp.optimizers.SGD` with `momentum` and `nesterovs_momentum`.
         - "lbfgs": a quasi-Newton method on all rows at once; often best on a few hundred rows.
+        - "lazy_adam": `skbp.optimizers.LazyAdam`, for sparse input with very many features.
         - an optimizer of `skbp.optimizers`, with its own parameters.
 
     alpha : float, default=1e-4

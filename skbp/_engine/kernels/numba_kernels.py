@@ -10,6 +10,7 @@ import numba
 import numpy as np
 
 from skbp._engine.kernels.numpy_kernels import (
+    _start_sums,
     column_sums,
     dropout_mask,
     gather,
@@ -69,7 +70,6 @@ def _csr_matmul(data, indices, indptr, weight, out):
 
 @compiled
 def _csr_matmul_transposed(data, indices, indptr, dy, out):
-    out[:] = 0
     for row in range(len(dy)):
         source = dy[row]
         for entry in range(indptr[row], indptr[row + 1]):
@@ -102,6 +102,7 @@ def matmul_transposed(x, dy, out):
     if isinstance(x, np.ndarray):
         np.matmul(x.T, dy, out=out)
     else:
+        _start_sums(x, out)
         _csr_matmul_transposed(x.data, x.indices, x.indptr, dy, out)
 
 

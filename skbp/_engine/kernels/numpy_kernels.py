@@ -5,6 +5,8 @@ Element-wise work goes block by block, so that what one pass writes the next sti
 cache, and so that scratch memory is of the size of a block, not of a batch.
 """
 
+import functools
+
 import numpy as np
 from scipy.sparse import _sparsetools  # public products allocate; these write in place
 from scipy.special import expit
@@ -40,13 +42,27 @@ def matmul(x, weight, out):
     )
 
 
+def _start_sums(x, out):
+    """Set those rows of `out` to zero that the transpose of a CSR matrix x will add to.
+
+    That is all of them, unless x knows its columns: then the others keep what they had.
+    """
+    if x.columns is None:
+        out.fill(0)
+    else:
+        out[x.columns] = 0
+
+
 def matmul_transposed(x, dy, out):
-    """``out = x.T @ dy``, the gradient of a weight; x of shape (n, fan_in), dense or CSR."""
+    """``out = x.T @ dy``, the gradient of a weight; x of shape (n, fan_in), dense or CSR.
+
+    Of a CSR matrix that knows its columns, only those rows of `out` are computed.
+    """
     if isinstance(x, np.ndarray):
         np.matmul(x.T, dy, out=out)
         return
     # The transpose of a CSR matrix is the same three arrays read as CSC.
-    out.fill(0)
+    _start_sums(x, out)
     _sparsetools.csc_matvecs(
         *x.shape[::-1], dy.shape[1], x.indptr, x.indices, x.data, dy.ravel(), out.ravel()
     )
@@ -54,15 +70,18 @@ def matmul_transposed(x, dy, out):
 
 def matmul_by_transposed(dy, weight, out):
     """``out = dy @ weight.T``, the gradient of a layer's input."""
-    if weight.shape[1] == 1:  # an outer product, for which NumPy has no fast path
-        np.multiply(dy, weight[:, 0], out=out)
-    else:
-        np.matmul(dy, weight.T, out=out)
+    # For one output this is an outer product, which np.matmul does not hand to BLAS; np.dot does.
+    np.dot(dy, weight.T, out=out)
+
+
+@functools.lru_cache(maxsize=16)
+def _ones(n, dtype):
+    return np.ones(n, dtype)
 
 
 def column_sums(a, out):
     """Sum the rows of `a`, shape (n, k), into `out`, shape (k,)."""
-    np.matmul(np.ones(len(a), a.dtype), a, out=out)  # a GEMV beats a.sum(axis=0)
+    np.matmul(_ones(len(a), a.dtype), a, out=out)  # a GEMV beats a.sum(axis=0)
 
 
 # ---------------------------------------------------------------- activations
@@ -147,12 +166,14 @@ def softmax_cross_entropy(raw, target, weight, grad):
     `weight` has shape (n,); returns the weighted sum of the losses.
     """
     rows = np.arange(len(raw))
-    np.subtract(raw, raw.max(axis=1, keepdims=True), out=grad)
-    picked = grad[rows, target]
-    np.exp(grad, out=grad)
-    total = grad.sum(axis=1)
-    grad *= (weight / total)[:, None]
-    grad[rows, target] -= weight
+    z = raw.T.copy()  # there, reductions over the classes run along whole rows
+    z -= z.max(axis=0)
+    picked = z[target, rows]
+    np.exp(z, out=z)
+    total = z.sum(axis=0)
+    z *= weight / total
+    z[target, rows] -= weight
+    grad[...] = z.T
     return float(np.dot(weight, np.log(total) - picked))
 
 
