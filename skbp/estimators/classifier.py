@@ -1,11 +1,15 @@
 """The classifier."""
 
+from copy import copy
+
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import StrOptions, check_first_partial_fit
 from skbp.estimators._parameters import CONSTRAINTS
+from skbp.estimators._predictor import Predictor
 from skbp.estimators._targets import ClassTargets
 from skbp.estimators.base import BaseBackprop
 from skbp.losses import BinaryLogLoss, LogLoss, Loss
@@ -306,10 +310,38 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
         probability : ndarray of shape (n_samples, n_classes), float32 or float64 as X
             Columns in the order of `classes_`. Rows sum to one, except for multilabel.
         """
-        raw = self._predict_raw(X)
+        return self._probabilities(self._predict_raw(X))
+
+    def _probabilities(self, raw):
         if len(self.classes_) == 1:
             return np.ones_like(raw)
         return self._loss.predict(self._one_column_per_class(raw))
+
+    def predictor(self, max_rows=1):
+        """Return a function that predicts probabilities without any checks.
+
+        Parameters
+        ----------
+        max_rows : int, default=1
+            The most rows of a call.
+
+        Returns
+        -------
+        predictor : callable
+            From an array of shape (n, n_features), float, to probabilities of shape
+            (n, n_classes) in the dtype of the network. Not for several threads at once.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skbp import BackpropClassifier
+        >>> X, y = np.eye(4, dtype=np.float32), [0, 0, 1, 1]
+        >>> net = BackpropClassifier((4,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> bool(np.allclose(net.predictor()(X[:1]), net.predict_proba(X[:1])))
+        True
+        """
+        check_is_fitted(self)
+        return Predictor(self._network, copy(self)._probabilities, max_rows)
 
     def predict_log_proba(self, X):
         """Predict logarithms of probabilities, finite also where those round to 0.

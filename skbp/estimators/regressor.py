@@ -1,12 +1,16 @@
 """The regressor."""
 
+from copy import copy
+
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import StrOptions
 from skbp._component import resolve
 from skbp.estimators._parameters import CONSTRAINTS
+from skbp.estimators._predictor import Predictor
 from skbp.estimators.base import BaseBackprop
 from skbp.losses import LOSSES, Loss
 
@@ -275,9 +279,28 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs), float32 or float64 as X
         """
-        raw = self._predict_raw(X)
+        return self._values(self._predict_raw(X))
+
+    def _values(self, raw):
         prediction = self._loss.predict(raw)
         return prediction[:, 0] if prediction.shape[1] == 1 else prediction
+
+    def predictor(self, max_rows=1):
+        """Return a function that predicts without any checks.
+
+        Parameters
+        ----------
+        max_rows : int, default=1
+            The most rows of a call.
+
+        Returns
+        -------
+        predictor : callable
+            From an array of shape (n, n_features), float, to what `predict` returns, in the dtype
+            of the network. Not for several threads at once.
+        """
+        check_is_fitted(self)
+        return Predictor(self._network, copy(self)._values, max_rows)
 
     def _encode_targets(self, y, fresh, incremental, classes):
         y = y.reshape(len(y), -1)
