@@ -25,7 +25,7 @@ def _blocks(size):
 def gather(source, rows, out):
     """Copy ``source[rows]`` into `out`, row by row."""
     # mode="clip" lets NumPy write straight into `out`; the rows are known to be valid.
-    np.take(source, rows, axis=0, out=out, mode="clip")
+    source.take(rows, axis=0, out=out, mode="clip")
 
 
 def matmul(x, weight, out):
