@@ -112,13 +112,21 @@ class Components:
         activation = resolve(estimator.activation, ACTIVATIONS, "activation")
         optimizer = _optimizer(estimator)
         initializer, schedule = _initializer(estimator, activation), _schedule(estimator, optimizer)
-        return cls(*map(own_copy, (activation, initializer, optimizer, schedule)))
+        return cls(
+            own_copy(activation, estimator.activation),
+            own_copy(initializer, estimator.initializer),
+            own_copy(optimizer, estimator.solver),
+            own_copy(schedule, estimator.learning_rate),
+        )
 
 
-def own_copy(component):
-    """Check a component, and copy it: what its owner changes later must not change the network."""
-    if component is None:
-        return None
+def own_copy(component, parameter):
+    """Check and copy a component that a caller owns; let one through that a name stands for.
+
+    What the owner changes later must not change the network.
+    """
+    if isinstance(parameter, str):
+        return component
     component.check()
     return clone(component)
 

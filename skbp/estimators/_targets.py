@@ -29,10 +29,8 @@ class ClassTargets:
     @classmethod
     def of(cls, y, classes=None):
         """Find the classes in `y`; `classes` lists them where `y` may not show them all."""
-        check_classification_targets(y)
-        target_type = type_of_target(y)
+        target_type = known_type(y)
         if target_type == "multilabel-indicator":
-            check_zero_or_one(y)
             return cls(np.arange(y.shape[1]), "multilabel", issparse(y))
         if target_type == "multiclass-multioutput":
             raise ValueError(
@@ -69,7 +67,6 @@ class ClassTargets:
         ValueError
             If `y` has labels that are not among the classes, or is of another kind.
         """
-        check_classification_targets(y)
         columns = y.shape[1] if y.ndim == 2 else None
         if columns != (self.n_outputs if self.kind == "multilabel" else None):
             raise ValueError(
@@ -146,6 +143,14 @@ class ClassTargets:
         if self.kind == "multilabel":
             return csr_matrix(codes) if self.sparse else codes
         return self.classes[codes.reshape(-1)]
+
+
+def known_type(y):
+    """Return scikit-learn's name for the kind of `y`; raise unless it can be classified."""
+    target_type = type_of_target(y, input_name="y")
+    if target_type not in ("binary", "multiclass", "multilabel-indicator"):
+        check_classification_targets(y)
+    return target_type
 
 
 def check_zero_or_one(y):

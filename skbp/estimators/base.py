@@ -207,7 +207,7 @@ class BaseBackprop(BaseEstimator, ABC):
                 f"{kind}. Use a loss that is made for them, or its name."
             )
         loss.check_targets(y)
-        return own_copy(loss)
+        return own_copy(loss, self.loss)
 
     def _compute_dtype(self, input_dtype, n_rows):
         """Choose the precision: see the parameter `dtype`."""

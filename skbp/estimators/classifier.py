@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skbp._compat import StrOptions, check_first_partial_fit
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._predictor import Predictor
-from skbp.estimators._targets import ClassTargets
+from skbp.estimators._targets import ClassTargets, known_type
 from skbp.estimators.base import BaseBackprop
 from skbp.losses import BinaryLogLoss, LogLoss, Loss
 
@@ -368,12 +368,12 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
     def _encode_targets(self, y, fresh, incremental, classes):
         if incremental:
             check_first_partial_fit(self, classes)
-            if fresh:
-                self._targets = ClassTargets.of(y, self.classes_)
-        elif fresh:
-            self._targets = ClassTargets.of(y)
+        if fresh:
+            self._targets = ClassTargets.of(y, self.classes_ if incremental else None)
         else:
-            self._targets.check_same(y)
+            known_type(y)
+            if not incremental:
+                self._targets.check_same(y)
         self.classes_ = self._targets.classes
         return self._targets.encode(y)
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from skbp._engine.kernels.numpy_kernels import (
     _start_sums,
-    column_sums,
     dropout_mask,
     gather,
 )
@@ -125,6 +124,15 @@ def matmul_by_transposed(dy, weight, out):
 
 
 @compiled
+def column_sums(a, out):
+    """Sum the rows of `a` into `out`."""
+    out[:] = 0
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            out[j] += a[i, j]
+
+
+@compiled
 def add_bias(z, bias):
     """``z += bias``."""
     for i in range(z.shape[0]):
@@ -208,23 +216,40 @@ def masked_scale(x, mask, scale, out):
 
 
 @compiled
-def softmax_cross_entropy(raw, target, weight, grad):
-    """Loss and gradient of the softmax cross-entropy on raw scores."""
-    loss = 0.0
+def _shift_by_largest(raw, target, weight, out):
+    """``out = raw - max of the row``; returns the weighted sum of the classes' entries."""
+    picked = 0.0
     for i in range(raw.shape[0]):
         largest = raw[i, 0]
         for j in range(1, raw.shape[1]):
             largest = max(largest, raw[i, j])
-        total = raw.dtype.type(0)
         for j in range(raw.shape[1]):
-            grad[i, j] = np.exp(raw[i, j] - largest)
+            out[i, j] = raw[i, j] - largest
+        picked += weight[i] * out[i, target[i]]
+    return picked
+
+
+@compiled
+def _normalize_exponentials(target, weight, grad):
+    """Turn exponentials into the gradient; returns the weighted sum of their sums' logarithms."""
+    logarithms = 0.0
+    for i in range(grad.shape[0]):
+        total = grad.dtype.type(0)
+        for j in range(grad.shape[1]):
             total += grad[i, j]
-        loss += weight[i] * (np.log(total) - (raw[i, target[i]] - largest))
+        logarithms += weight[i] * np.log(total)
         scale = weight[i] / total
-        for j in range(raw.shape[1]):
+        for j in range(grad.shape[1]):
             grad[i, j] *= scale
         grad[i, target[i]] -= weight[i]
-    return loss
+    return logarithms
+
+
+def softmax_cross_entropy(raw, target, weight, grad):
+    """Loss and gradient of the softmax cross-entropy on raw scores."""
+    picked = _shift_by_largest(raw, target, weight, grad)
+    np.exp(grad, out=grad)  # in vector registers; the compiled one would go number by number
+    return _normalize_exponentials(target, weight, grad) - picked
 
 
 @compiled
