@@ -94,10 +94,16 @@ def is_clean(X, n_features):
         and X.shape[1] == n_features
     ):
         return False
-    if X.size < 10_000:
-        return np.isfinite(X).all()
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.isfinite(X.sum())  # a sum that overflows only sends X through the full checks
+    return all_finite(X)
+
+
+def all_finite(array):
+    """Whether all values are finite; takes no memory of the array's size if they are."""
+    if array.size >= 10_000:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(array.sum()):
+                return True
+    return bool(np.isfinite(array).all())
 
 
 def check_weights(sample_weight, X):

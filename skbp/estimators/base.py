@@ -22,6 +22,7 @@ from skbp.estimators._parameters import (
     own_copy,
 )
 from skbp.estimators._validation import (
+    all_finite,
     check_dtype,
     check_sparse_format,
     check_weights,
@@ -224,18 +225,23 @@ class BaseBackprop(BaseEstimator, ABC):
     def _cast(self, X, y, dtype):
         """Convert X and y to the dtype of the computation; a value too large is an error."""
         x = CSR.of(X)
-        with np.errstate(over="ignore"):
-            if X.dtype != dtype:
+        if X.dtype != dtype:
+            with np.errstate(over="ignore"):
                 x = x.astype(dtype)
-            if y.ndim > 1:
+            self._check_cast(x.data if isinstance(x, CSR) else x, "X")
+        if y.ndim > 1:
+            with np.errstate(over="ignore"):
                 y = np.ascontiguousarray(y, dtype)
-        for array, name in ((x.data if isinstance(x, CSR) else x, "X"), (y, "y")):
-            if array.dtype == np.float32 and not np.isfinite(array).all():
-                raise ValueError(
-                    f"{name} has values too large for {dtype.name}, in which the network computes "
-                    "here. Scale the data (StandardScaler), or use dtype=np.float64."
-                )
+            self._check_cast(y, "y")
         return x, y
+
+    @staticmethod
+    def _check_cast(array, name):
+        if not all_finite(array):
+            raise ValueError(
+                f"{name} has values too large for {array.dtype.name}, in which the network "
+                "computes here. Scale the data (StandardScaler), or use dtype=np.float64."
+            )
 
     def _run_lbfgs(self, network, loss, data, history):
         objective = Objective(network, loss, self.alpha, min(len(data.y), CHUNK))

@@ -1,19 +1,33 @@
-"""The contenders: each trains a workload and tells how long its epochs took."""
+"""The contenders: each trains a workload and tells how long its epochs took.
 
+Every contender has a `name`, a `dtype` (of the input it is given), and ``epoch_times(workload, X,
+y, epochs)``, which trains one epoch more than it is asked for and leaves the first one out: there
+libraries warm up and compile.
+"""
+
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import pairwise
 from time import perf_counter
 
 import numpy as np
+from sklearn.neural_network import MLPClassifier
+
+from skbp import BackpropClassifier, optimizers
+from skbp._engine import kernels
+from skbp.schedules import Schedule
 
 
 class MLP:
     """scikit-learn's MLPClassifier."""
 
-    name = "MLPClassifier"
+    def __init__(self, dtype="float64"):
+        self.name = "MLPClassifier" + ("" if dtype == "float64" else f", {dtype} input")
+        self.dtype = dtype
 
-    def epoch_times(self, workload, X, y):
-        from sklearn.neural_network import MLPClassifier
-
+    def epoch_times(self, workload, X, y, epochs):
+        """Train, and return the seconds of each epoch but the first."""
         marks = []
 
         class Timed(MLPClassifier):
@@ -21,68 +35,119 @@ class MLP:
                 super()._update_no_improvement_count(*args)
                 marks.append(perf_counter())
 
-        # The first epoch only sets the first mark, for every contender alike.
-        Timed(**workload.parameters(workload.epochs + 1)).fit(X, y)
+        Timed(**workload.parameters(epochs + 1)).fit(X, y)
         return np.diff(marks)
+
+
+class Clock(Schedule):
+    """A constant learning rate; notes when it is asked for it, at the start of each epoch."""
+
+    marks: list = []  # of the class: fit works with a copy of the schedule
+
+    def __call__(self, progress, initial):
+        """Return the initial rate."""
+        self.marks.append(perf_counter())
+        return initial
+
+
+@contextmanager
+def tier(name):
+    """Use one tier of kernels, "numpy" or "numba", whichever was chosen for the process."""
+    implementation = import_module(f"skbp._engine.kernels.{name}_kernels")
+    before = {kernel: getattr(kernels, kernel) for kernel in kernels.NAMES}
+    vars(kernels).update({kernel: getattr(implementation, kernel) for kernel in kernels.NAMES})
+    try:
+        yield
+    finally:
+        vars(kernels).update(before)
 
 
 class Skbp:
-    """skbp's BackpropClassifier, dtype as given ("auto" is what users get)."""
+    """skbp's BackpropClassifier.
 
-    def __init__(self, dtype="auto", **parameters):
-        self.name = "skbp" if dtype == "auto" else f"skbp {dtype}"
-        self.parameters = {"dtype": dtype, **parameters}
+    Parameters
+    ----------
+    kernels : {"numba", "numpy"}
+        The tier.
+    lazy : bool
+        Whether the optimizer touches only those rows of the first weight matrix that a batch uses.
+    """
 
-    def epoch_times(self, workload, X, y):
-        from skbp import BackpropClassifier
-        from skbp._engine.trainer import Passes
+    def __init__(self, dtype="float64", kernels="numba", lazy=False):
+        marks = [
+            "NumPy tier" if kernels == "numpy" else "",
+            "lazy Adam" if lazy else "",
+            "" if dtype == "float64" else f"{dtype} input",
+        ]
+        self.name = ", ".join(["skbp", *filter(None, marks)])
+        self.dtype = dtype
+        self._kernels = kernels
+        self._lazy = lazy
 
-        marks = []
-        run_epoch = Passes.run
-
-        def timed(self, *args):
-            went_on = run_epoch(self, *args)
-            marks.append(perf_counter())
-            return went_on
-
-        Passes.run = timed
-        try:
-            parameters = {**workload.parameters(workload.epochs + 1), **self.parameters}
+    def epoch_times(self, workload, X, y, epochs):
+        """Train, and return the seconds of each epoch but the first."""
+        parameters = workload.parameters(epochs + 1) | {"learning_rate": Clock()}
+        if self._lazy:
+            parameters["solver"] = optimizers.LazyAdam()
+        Clock.marks.clear()
+        with tier(self._kernels):
             BackpropClassifier(**parameters).fit(X, y)
-        finally:
-            Passes.run = run_epoch
-        return np.diff(marks)
+        marks = [*Clock.marks[: epochs + 1], perf_counter()]
+        return np.diff(marks)[1:]
 
 
 class Products:
     """The matrix products of an epoch and nothing else: the floor for any engine on this BLAS."""
 
     name = "products alone"
+    dtype = "float32"
 
-    def epoch_times(self, workload, X, y):
+    def epoch_times(self, workload, X, y, epochs):
+        """Multiply, and return the seconds of each epoch but the first."""
         if workload.nonzeros:
             return np.array([np.nan])
         rng = np.random.default_rng(0)
         sizes, n = workload.sizes, workload.batch_size
         acts = [rng.standard_normal((n, k)).astype(np.float32) for k in sizes]
-        deltas = [np.empty_like(a) for a in acts]
-        shapes = list(pairwise(sizes))
-        weights = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
-        grads = [np.empty_like(w) for w in weights]
+        weights = [rng.standard_normal(s).astype(np.float32) for s in pairwise(sizes)]
         outs = [np.empty((n, k), np.float32) for k in sizes]
+        grads = [np.empty_like(w) for w in weights]
+        deltas = [np.empty_like(a) for a in acts]
 
         def step(rows):
             for i, w in enumerate(weights):
                 np.matmul(acts[i][:rows], w, out=outs[i + 1][:rows])
             for i in range(len(weights) - 1, -1, -1):
-                np.matmul(acts[i][:rows].T, acts[i + 1][:rows], out=grads[i])
-                if i:
-                    np.matmul(acts[i + 1][:rows], weights[i].T, out=deltas[i][:rows])
+                dy = acts[i + 1][:rows]  # stands for the gradient: any numbers will do
+                np.matmul(acts[i][:rows].T, dy, out=grads[i])
+                if i and weights[i].shape[1] == 1:  # matmul has no fast path for this one
+                    np.multiply(dy, weights[i][:, 0], out=deltas[i][:rows])
+                elif i:
+                    np.matmul(dy, weights[i].T, out=deltas[i][:rows])
 
         times = []
-        for _ in range(workload.epochs + 1):
+        for _ in range(epochs + 1):
             start = perf_counter()
             for first in range(0, workload.n_rows, n):
                 step(min(n, workload.n_rows - first))
             times.append(perf_counter() - start)
         return np.array(times[1:])
+
+
+def own(dtypes=("float64", "float32"), lazy=False):
+    """Return MLPClassifier, and skbp in all its forms that run here.
+
+    Parameters
+    ----------
+    dtypes : sequence of str
+        Dtypes of the input.
+    lazy : bool
+        Whether lazy updates make sense (on sparse input).
+    """
+    contenders = [MLP(dtype) for dtype in dtypes]
+    tiers = ["numba"] if find_spec("numba") else []
+    contenders += [Skbp(dtype, kernels) for kernels in tiers for dtype in dtypes]
+    contenders.append(Skbp(dtypes[0], "numpy"))
+    if lazy and hasattr(optimizers, "LazyAdam"):
+        contenders += [Skbp(dtypes[0], kernels, lazy=True) for kernels in tiers or ["numpy"]]
+    return contenders

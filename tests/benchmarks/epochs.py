@@ -1,70 +1,79 @@
-"""Seconds per epoch, side by side: ``python tests/benchmarks/epochs.py``.
-
-Each pair of workload and thread count gets a process of its own, in which the contenders take
-turns. Printed are medians over all epochs, and ratios to skbp. ``OPENBLAS_CORETYPE`` is unset, so
-that OpenBLAS chooses its kernel by itself, as on a user's machine.
-"""
-
-import argparse
-import json
-import os
-import subprocess
-import sys
-import warnings
-from pathlib import Path
+"""Seconds per epoch, side by side, on the workloads W1 to W5."""
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from contenders import MLP, Products, Skbp
+from common import in_process, markdown, shown
+from contenders import Products, own
+from peers import peers
 from workloads import WORKLOADS
 
 
-def run_here(name, dtype, rounds):
-    """Time all contenders on one workload in this process; returns medians in ms."""
-    warnings.simplefilter("ignore")
-    workload = WORKLOADS[name]
-    X, y = workload.data(dtype)
-    contenders = [MLP(), Skbp(), Products()]
+def jobs(options):
+    """Measure each pair of threads and workload in a process of its own; yields the results."""
+    for threads in options.threads:
+        for name in options.workloads:
+            arguments = {"name": name, "rounds": options.rounds, "quick": options.quick}
+            yield in_process("epochs", arguments, threads)
+
+
+def measure(name, rounds, quick):
+    """Let the contenders train one workload in turn; returns medians in ms, by name."""
+    workload = WORKLOADS[name].quick() if quick else WORKLOADS[name]
+    data = {dtype: workload.data(dtype) for dtype in ("float64", "float32")}
+    contenders = [*own(lazy=bool(workload.nonzeros)), *peers(), Products()]
     times = {contender.name: [] for contender in contenders}
     for _ in range(rounds):
         for contender in contenders:
-            times[contender.name].extend(contender.epoch_times(workload, X, y))
+            X, y = data[contender.dtype]
+            times[contender.name].extend(contender.epoch_times(workload, X, y, workload.epochs))
     return {name: 1e3 * float(np.median(values)) for name, values in times.items()}
 
 
-def in_process(name, dtype, threads, rounds):
-    """Run `run_here` in a process told to use so many threads."""
-    env = {
-        k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-    }
-    env |= {f"{lib}_NUM_THREADS": str(threads) for lib in ("OPENBLAS", "OMP", "MKL", "NUMBA")}
-    command = [sys.executable, __file__, "--here", name, dtype, str(rounds)]
-    return json.loads(subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE).stdout)
+def ours(times, name):
+    """Return the time of skbp that a contender's is compared with: the one of the same input."""
+    same = "skbp, float32 input" if name.endswith("float32 input") else "skbp"
+    return times.get(same, times.get("skbp, NumPy tier"))
 
 
-def main():
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workloads", nargs="+", default=["W1", "W2", "W3", "W4", "W5"])
-    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--dtypes", nargs="+", default=["float64", "float32"])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--here", nargs=3, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.here:
-        name, dtype, rounds = options.here
-        print(json.dumps(run_here(name, dtype, int(rounds))))
-        return
-    for dtype in options.dtypes:
-        for threads in options.threads:
-            for name in options.workloads:
-                times = in_process(name, dtype, threads, options.rounds)
-                ours = times["skbp"]
-                cells = ", ".join(f"{k} {v:.2f} ms ({v / ours:.2f})" for k, v in times.items())
-                print(f"{name} {dtype} input, {threads} thread(s): {cells}", flush=True)
+def tables(results):
+    """Return a table for each number of threads: a row a contender, a column a workload."""
+    parts = []
+    for threads in sorted({result["threads"] for result in results}):
+        chosen = [result for result in results if result["threads"] == threads]
+        columns = {result["arguments"]["name"]: result["result"] for result in chosen}
+        names = list(dict.fromkeys(name for times in columns.values() for name in times))
+        rows = [[name, *(_cell(times, name) for times in columns.values())] for name in names]
+        ratios = [ours(t, "skbp") / t["products alone"] for t in columns.values()]
+        rows.append(["**skbp / products alone**", *(shown(ratio) for ratio in ratios)])
+        title = f"{threads} thread{'s' if threads > 1 else ''}, ms per epoch (times skbp's):"
+        parts.append(f"{title}\n\n{markdown(['', *columns], rows)}")
+    return "\n\n".join(parts)
 
 
-if __name__ == "__main__":
-    main()
+def _cell(times, name):
+    if name not in times or times[name] != times[name]:
+        return "-"
+    return f"{shown(times[name])} ({shown(times[name] / ours(times, name))})"
+
+
+def plot(results, figure):
+    """Draw each contender's time as a multiple of skbp's, a group of bars for each workload."""
+    threads = min(result["threads"] for result in results)
+    chosen = [result for result in results if result["threads"] == threads]
+    names = list(dict.fromkeys(name for result in chosen for name in result["result"]))
+    names = [name for name in names if not name.startswith("skbp") and "input" not in name]
+    axes = figure.subplots()
+    width = 0.8 / len(names)
+    for i, name in enumerate(names):
+        ratios = [r["result"].get(name, np.nan) / ours(r["result"], name) for r in chosen]
+        places = np.arange(len(chosen)) + (i - (len(names) - 1) / 2) * width
+        axes.bar(places, ratios, width, label=name, zorder=2)
+        for x, ratio in zip(places, ratios, strict=True):
+            if ratio == ratio:
+                axes.text(x, ratio * 1.03, f"{ratio:.2g}", ha="center", fontsize=7)
+    axes.axhline(1, color="black", linewidth=1, zorder=3)
+    axes.set(yscale="log", ylabel="epoch time / skbp's epoch time")
+    axes.set_xticks(range(len(chosen)), [result["arguments"]["name"] for result in chosen])
+    axes.set_title(f"{threads} thread{'s' if threads > 1 else ''}; the black line is skbp")
+    axes.legend(ncols=3, fontsize=8)
+    axes.margins(y=0.2)
+    axes.grid(axis="y", alpha=0.3, zorder=0)

@@ -1,29 +1,50 @@
-"""Latency of one row and time of many, side by side: ``python tests/benchmarks/predict.py``.
+"""Latency of predict_proba: one row, and many.
 
-The net is 50-256-256-256-10, fitted by MLPClassifier's and skbp's own fit; input checks included.
+The net is 50-256-256-256-10, fitted by MLPClassifier's and skbp's own fit. Input checks are
+included, except under "engine only", which is skbp's network without them.
 """
 
-import argparse
 import tracemalloc
-import warnings
 from functools import partial
-from time import perf_counter
 
 import numpy as np
+from common import in_process, interleaved, markdown, shown
 from sklearn.neural_network import MLPClassifier
 
 from skbp import BackpropClassifier
+from skbp._engine.objective import predict_raw
 
 
-def interleaved(functions, rounds):
-    """Call the functions in turn; returns the median seconds of each."""
-    times = [[] for _ in functions]
-    for _ in range(rounds):
-        for function, record in zip(functions, times, strict=True):
-            start = perf_counter()
-            function()
-            record.append(perf_counter() - start)
-    return [float(np.median(record)) for record in times]
+def jobs(options):
+    """Measure one row and many; yields the results."""
+    for threads in options.threads:
+        for rows in (1, 10_000 if options.quick else 100_000):
+            rounds = 10 * options.rounds if rows > 1 else 400 * options.rounds
+            for dtype in ("float64", "float32"):
+                arguments = {"rows": rows, "dtype": dtype, "rounds": rounds}
+                yield in_process("predict", arguments, threads)
+
+
+def measure(rows, dtype, rounds):
+    """Let the contenders predict in turn; returns median ms and peak MiB, by name."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((max(rows, 2_000), 50)).astype(dtype)
+    y = rng.integers(0, 10, 2_000)
+    theirs, ours = (
+        cls((256, 256, 256), max_iter=2, random_state=0).fit(X[:2_000], y)
+        for cls in (MLPClassifier, BackpropClassifier)
+    )
+    calls = {
+        "MLPClassifier": partial(theirs.predict_proba, X[:rows]),
+        "skbp": partial(ours.predict_proba, X[:rows]),
+        "engine only": partial(predict_raw, ours._network, X[:rows]),
+    }
+    interleaved(list(calls.values()), 3)
+    times = interleaved(list(calls.values()), rounds)
+    return {
+        name: {"ms": 1e3 * float(np.median(record)), "peak_mib": peak_bytes(call) / 2**20}
+        for (name, call), record in zip(calls.items(), times, strict=True)
+    }
 
 
 def peak_bytes(function):
@@ -35,32 +56,20 @@ def peak_bytes(function):
     return peak
 
 
-def main():
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=15)
-    options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    rng = np.random.default_rng(0)
-    y = rng.integers(0, 10, 2_000)
-    for dtype in (np.float64, np.float32):
-        X = rng.standard_normal((options.rows, 50)).astype(dtype)
-        nets = [
-            cls((256, 256, 256), max_iter=2, random_state=0).fit(X[:2_000], y)
-            for cls in (MLPClassifier, BackpropClassifier)
-        ]
-        for name, rows, rounds in (("one row", 1, 400), ("all rows", options.rows, options.rounds)):
-            calls = [partial(net.predict_proba, X[:rows]) for net in nets]
-            theirs, ours = interleaved(calls, rounds)
-            memory = [peak_bytes(call) / 2**20 for call in calls]
-            print(
-                f"{np.dtype(dtype).name} {name}: MLPClassifier {1e3 * theirs:.3f} ms, "
-                f"skbp {1e3 * ours:.3f} ms, ratio {theirs / ours:.2f}; "
-                f"peak memory {memory[0]:.1f} MiB, {memory[1]:.1f} MiB",
-                flush=True,
-            )
-
-
-if __name__ == "__main__":
-    main()
+def tables(results):
+    """Return one table: a row a measurement."""
+    header = [
+        "rows, input, threads", "MLPClassifier, ms", "skbp, ms", "engine only, ms",
+        "MLPClassifier / skbp", "MLPClassifier / engine", "peak memory, MiB: MLPClassifier", "skbp",
+    ]  # fmt: skip
+    rows = []
+    for result in results:
+        arguments, found = result["arguments"], result["result"]
+        theirs, ours, engine = (found[k] for k in ("MLPClassifier", "skbp", "engine only"))
+        rows.append([
+            f"{arguments['rows']:,}, {arguments['dtype']}, {result['threads']}",
+            *(shown(part["ms"]) for part in (theirs, ours, engine)),
+            shown(theirs["ms"] / ours["ms"]), shown(theirs["ms"] / engine["ms"]),
+            shown(theirs["peak_mib"]), shown(ours["peak_mib"]),
+        ])  # fmt: skip
+    return markdown(header, rows)
