@@ -79,6 +79,26 @@ class Optimizer(Component):
         self.step(params, grads, state, lr, t)
         return squares
 
+    def row_step(self, params, grads, state, rows, lr, t, strength):
+        """Take a penalised step for some rows of a matrix only; a `lazy` optimizer defines it.
+
+        Parameters
+        ----------
+        params, grads : ndarray of shape (n, k)
+            As in `step`, for a whole weight; `grads` is valid in `rows` only.
+        state : dict of str to ndarray of shape (n, k)
+        rows : ndarray of shape (m,), intp
+            The rows to step, each once.
+        lr, t, strength
+            As in `penalized_step`.
+
+        Returns
+        -------
+        growth : float
+            What the sum of the squares of `params` grows by.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define row_step(...)")
+
 
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum.
@@ -173,16 +193,21 @@ class Adam(Optimizer):
         self.penalized_step(params, grads, state, lr, t, 0.0)
 
     def penalized_step(self, params, grads, state, lr, t, strength):
-        # The kernel's m and v are the averages without their factors (1 - beta): pulling those
-        # and the bias corrections out of the fraction leaves one rate and one epsilon.
+        return kernels.adam_step(
+            params, grads, state["m"], state["v"], strength, *self._folded(lr, t)
+        )
+
+    def _folded(self, lr, t):
+        """Return the kernel's lr, beta_1, beta_2 and epsilon.
+
+        Its m and v are the averages without their factors (1 - beta): pulling those and the bias
+        corrections out of the fraction leaves one rate and one epsilon.
+        """
         # Python floats take on the arrays' precision; NumPy's would draw float32 into float64.
         beta_1, beta_2 = float(self.beta_1), float(self.beta_2)
         root = math.sqrt(1 - beta_2)
         lr_t = lr * math.sqrt(1 - beta_2**t) / (1 - beta_1**t)
-        return kernels.adam_step(
-            params, grads, state["m"], state["v"], strength,
-            lr_t * (1 - beta_1) / root, beta_1, beta_2, float(self.epsilon) / root,
-        )  # fmt: skip
+        return lr_t * (1 - beta_1) / root, beta_1, beta_2, float(self.epsilon) / root
 
 
 class LazyAdam(Adam):
@@ -191,8 +216,9 @@ class LazyAdam(Adam):
     Adam moves every weight in every step, by the memory of earlier gradients. This rule leaves the
     weights of an input alone, and their averages and their penalty too, in each batch in which that
     input is zero for all rows. It is another algorithm: rare inputs keep longer memories and are
-    less penalised. With many thousands of inputs it takes a fraction of the time. On dense input it
-    is Adam.
+    less penalised. It saves time where a batch uses a small share of very many inputs, less than
+    about a tenth: single rows are read and written more slowly than a whole matrix. On dense input
+    it is Adam.
 
     Parameters
     ----------
@@ -212,6 +238,11 @@ class LazyAdam(Adam):
     """
 
     lazy = True
+
+    def row_step(self, params, grads, state, rows, lr, t, strength):
+        return kernels.adam_rows(
+            params, grads, state["m"], state["v"], rows, strength, *self._folded(lr, t)
+        )
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "lazy_adam": LazyAdam}

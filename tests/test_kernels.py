@@ -254,6 +254,22 @@ def _(kernel, *args):
     ]
 
 
+@check_of("adam_rows")
+def _(kernel, shape, dtype, rng):
+    rows = frozen(np.flatnonzero(rng.random(shape[0]) < 0.4))
+    params, grads = normal(rng, shape, dtype), normal(rng, shape, dtype)
+    m, v = normal(rng, shape, dtype), normal(rng, shape, dtype) ** 2
+    expected = [wide(array) for array in (params, m, v)]
+    part = [array[rows] for array in expected]
+    before = (part[0] ** 2).sum()
+    adam_formula(part, wide(grads)[rows] + 0.3 * part[0], 0.1, 0.9, 0.99, 1e-3)
+    for array, values in zip(expected, part, strict=True):
+        array[rows] = values
+    growth = kernel(params, grads, m, v, rows, 0.3, 0.1, 0.9, 0.99, 1e-3)
+    assert isinstance(growth, float)
+    return (before + growth, (part[0] ** 2).sum()), *zip((params, m, v), expected, strict=True)
+
+
 def read_only_csr(dense):
     matrix = csr_array(dense)
     for array in (matrix.data, matrix.indices, matrix.indptr):

@@ -6,8 +6,8 @@ from scipy.sparse import csr_matrix, random_array
 from sklearn.exceptions import ConvergenceWarning
 
 from skbp import BackpropClassifier, BackpropRegressor
-from skbp._engine import updater
 from skbp._engine.batches import CSR
+from skbp._engine.kernels import numpy_kernels
 from skbp.optimizers import Adam, LazyAdam
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -45,9 +45,9 @@ def textbook_lazy_adam(X, y, weight, bias, batch_size, epochs, alpha, lr=1e-3):
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5])
-@pytest.mark.parametrize("block", [4, updater.LAZY_BLOCK])
+@pytest.mark.parametrize("block", [64, numpy_kernels.UPDATE_BLOCK])
 def test_it_is_the_textbook_rule(alpha, block, monkeypatch):
-    monkeypatch.setattr(updater, "LAZY_BLOCK", block)
+    monkeypatch.setattr(numpy_kernels, "UPDATE_BLOCK", block)
     X, y = sparse_problem()
     net = BackpropRegressor(
         (), solver="lazy_adam", alpha=alpha, batch_size=16, shuffle=False, max_iter=5, tol=0,

@@ -7,9 +7,6 @@ from skbp._engine import kernels
 #: Up to so many parameters, fewer calls count for more than fewer passes.
 FEW_PARAMETERS = 8192
 
-#: Parameters that a lazy update copies out of their rows at a time.
-LAZY_BLOCK = 65_536
-
 
 class Updater:
     """Applies an optimizer to a network's parameters.
@@ -93,8 +90,7 @@ class Updater:
 class LazyRows:
     """Updates only those rows of the first layer's weight whose inputs occur in a batch.
 
-    The rows are copied out, stepped, and copied back. The sum of squares that the penalty needs is
-    kept up to date by the rows that change.
+    The sum of squares that the penalty needs is kept up to date by the rows that change.
     """
 
     def __init__(self, optimizer, network, grads, state):
@@ -104,21 +100,11 @@ class LazyRows:
         self._params, self._grads = network.params[part].reshape(shape), grads[part].reshape(shape)
         self._state = {name: array[part].reshape(shape) for name, array in state.items()}
         self._squares = float(np.einsum("ij,ij->i", self._params, self._params).sum())
-        self._rows = max(1, LAZY_BLOCK // shape[1])
 
     def step(self, lr, t, strength, columns):
         """Step the given rows; returns the sum of the squares of all rows before the step."""
         before = self._squares
-        for start in range(0, len(columns), self._rows):
-            rows = columns[start : start + self._rows]
-            params = self._params[rows].reshape(-1)
-            state = {name: array[rows].reshape(-1) for name, array in self._state.items()}
-            old = float(np.dot(params, params))
-            self._optimizer.penalized_step(
-                params, self._grads[rows].reshape(-1), state, lr, t, strength
-            )
-            self._squares += float(np.dot(params, params)) - old
-            self._params[rows] = params.reshape(len(rows), -1)
-            for name, array in self._state.items():
-                array[rows] = state[name].reshape(len(rows), -1)
+        self._squares += self._optimizer.row_step(
+            self._params, self._grads, self._state, columns, lr, t, strength
+        )
         return before

@@ -10,13 +10,13 @@ import numba
 import numpy as np
 
 from skbp._engine.kernels.numpy_kernels import (
-    _start_sums,
     dropout_mask,
     gather,
 )
 
 __all__ = [
     "UPDATE_BLOCK",
+    "adam_rows",
     "adam_step",
     "add_bias",
     "bias_relu",
@@ -96,12 +96,21 @@ def matmul(x, weight, out):
         np.matmul(x, weight, out=out)
 
 
+@compiled
+def _clear_rows(out, rows):
+    for row in rows:
+        out[row, :] = 0
+
+
 def matmul_transposed(x, dy, out):
     """``out = x.T @ dy``, x dense or CSR."""
     if isinstance(x, np.ndarray):
         np.matmul(x.T, dy, out=out)
     else:
-        _start_sums(x, out)
+        if x.columns is None:
+            out.fill(0)
+        else:
+            _clear_rows(out, x.columns)
         _csr_matmul_transposed(x.data, x.indices, x.indptr, dy, out)
 
 
@@ -307,6 +316,19 @@ def _adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon):
     return squares
 
 
+@compiled
+def _adam_rows(params, grads, m, v, rows, strength, lr, beta_1, beta_2, epsilon):
+    growth = 0.0
+    for row in rows:
+        p = params[row]
+        growth -= _adam_step(p, grads[row], m[row], v[row], strength, lr, beta_1, beta_2, epsilon)
+        squares = strength * 0
+        for i in range(p.size):
+            squares += p[i] * p[i]
+        growth += squares
+    return growth
+
+
 # Scalars go in as the array's dtype: a float64 one would draw the whole loop into float64.
 
 
@@ -329,3 +351,13 @@ def adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon):
         params, grads, m, v, to(strength), to(lr), to(beta_1), to(beta_2), to(epsilon)
     )
     return float(squares) if strength else 0.0
+
+
+def adam_rows(params, grads, m, v, rows, strength, lr, beta_1, beta_2, epsilon):
+    """`adam_step` for some rows of matrices; returns what the squares grow by."""
+    to = params.dtype.type
+    return float(
+        _adam_rows(
+            params, grads, m, v, rows, to(strength), to(lr), to(beta_1), to(beta_2), to(epsilon)
+        )
+    )

@@ -235,3 +235,17 @@ def adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon):
     grads *= lr
     params -= grads
     return squares
+
+
+def adam_rows(params, grads, m, v, rows, strength, lr, beta_1, beta_2, epsilon):
+    """`adam_step` for some rows of matrices of shape (n, k); returns what the squares grow by."""
+    growth, size = 0.0, max(1, UPDATE_BLOCK // (params.itemsize * params.shape[1]))
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        p, g, m_part, v_part = (a.take(part, axis=0).reshape(-1) for a in (params, grads, m, v))
+        growth -= float(np.dot(p, p))
+        adam_step(p, g, m_part, v_part, strength, lr, beta_1, beta_2, epsilon)
+        growth += float(np.dot(p, p))
+        for matrix, flat in ((params, p), (m, m_part), (v, v_part)):
+            matrix[part] = flat.reshape(len(part), -1)
+    return growth
