@@ -26,17 +26,21 @@ class MLP:
         self.name = "MLPClassifier" + ("" if dtype == "float64" else f", {dtype} input")
         self.dtype = dtype
 
-    def epoch_times(self, workload, X, y, epochs):
-        """Train, and return the seconds of each epoch but the first."""
-        marks = []
+    def marks(self, X, y, **parameters):
+        """Fit, and return the seconds from its start to the end of each epoch."""
+        marks = [perf_counter()]
 
         class Timed(MLPClassifier):
             def _update_no_improvement_count(self, *args):
                 super()._update_no_improvement_count(*args)
                 marks.append(perf_counter())
 
-        Timed(**workload.parameters(epochs + 1)).fit(X, y)
-        return np.diff(marks)
+        Timed(**parameters).fit(X, y)
+        return np.array(marks[1:]) - marks[0]
+
+    def epoch_times(self, workload, X, y, epochs):
+        """Train, and return the seconds of each epoch but the first."""
+        return np.diff(self.marks(X, y, **workload.parameters(epochs + 1)))
 
 
 class Clock(Schedule):
@@ -84,16 +88,20 @@ class Skbp:
         self._kernels = kernels
         self._lazy = lazy
 
-    def epoch_times(self, workload, X, y, epochs):
-        """Train, and return the seconds of each epoch but the first."""
-        parameters = workload.parameters(epochs + 1) | {"learning_rate": Clock()}
+    def marks(self, X, y, **parameters):
+        """Fit, and return the seconds from its start to the end of each epoch."""
+        parameters["learning_rate"] = Clock()
         if self._lazy:
             parameters["solver"] = optimizers.LazyAdam()
         Clock.marks.clear()
         with tier(self._kernels):
+            start = perf_counter()
             BackpropClassifier(**parameters).fit(X, y)
-        marks = [*Clock.marks[: epochs + 1], perf_counter()]
-        return np.diff(marks)[1:]
+        return np.array([*Clock.marks[1:], perf_counter()]) - start
+
+    def epoch_times(self, workload, X, y, epochs):
+        """Train, and return the seconds of each epoch but the first."""
+        return np.diff(self.marks(X, y, **workload.parameters(epochs + 1)))
 
 
 class Products:

@@ -19,7 +19,7 @@ def jobs(options):
     """Measure one row and many; yields the results."""
     for threads in options.threads:
         for rows in (1, 10_000 if options.quick else 100_000):
-            rounds = 10 * options.rounds if rows > 1 else 400 * options.rounds
+            rounds = 3 * options.rounds if rows > 1 else 400 * options.rounds
             for dtype in ("float64", "float32"):
                 arguments = {"rows": rows, "dtype": dtype, "rounds": rounds}
                 yield in_process("predict", arguments, threads)

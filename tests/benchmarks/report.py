@@ -1,0 +1,56 @@
+"""Writes performance.json, the pictures, and the tables of performance.md."""
+
+import json
+import re
+from importlib import import_module
+
+from common import describe, left_out
+
+#: Width and height of the parts' pictures, in inches.
+PICTURES = {"epochs": (9, 4.5), "accuracy": (11, 3.6), "scaling": (11, 6.6)}
+
+
+def write(folder, part, results, quick):
+    """Put one part's results in their places.
+
+    Parameters
+    ----------
+    folder : Path
+        Where performance.json, performance.md and the pictures are.
+    part : str
+        Name of the part and of its module.
+    results : list of dict
+        What the part's jobs returned.
+    quick : bool
+        Whether this was a quick run, which is then said beside the tables.
+    """
+    path = folder / "performance.json"
+    everything = json.loads(path.read_text()) if path.exists() else {}
+    everything[part] = {"quick": quick, "jobs": results}
+    path.write_text(json.dumps(everything, indent=1, sort_keys=True) + "\n")
+    _write_tables(folder / "performance.md", part, results, quick)
+    if part in PICTURES and not left_out(["matplotlib"]):
+        _draw(folder / f"performance-{part}.png", part, results)
+
+
+def _write_tables(path, part, results, quick):
+    lines = [import_module(part).tables(results), "", f"({describe(results[0]['environment'])})"]
+    if quick:
+        lines[:0] = ["**A quick run, of little weight.**", ""]
+    text = path.read_text() if path.exists() else f"<!-- {part} -->\n<!-- /{part} -->\n"
+    pattern = re.compile(f"(<!-- {part} -->\n).*?(<!-- /{part} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"{path} has no place for {part}: <!-- {part} --> ... <!-- /{part} -->")
+    table = "\n".join(lines)
+    path.write_text(pattern.sub(lambda match: f"{match[1]}\n{table}\n\n{match[2]}", text))
+
+
+def _draw(path, part, results):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=PICTURES[part], layout="constrained")
+    import_module(part).plot(results, figure)
+    figure.savefig(path, dpi=110)
