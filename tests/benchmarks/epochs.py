@@ -6,6 +6,9 @@ from contenders import Products, own
 from peers import peers
 from workloads import WORKLOADS
 
+#: The order in tables and pictures; those of the same first word stay together.
+ORDER = ("MLPClassifier", "skbp", "PyTorch", "torch.compile", "skorch", "jax", "products alone")
+
 
 def jobs(options):
     """Measure each pair of threads and workload in a process of its own; yields the results."""
@@ -28,6 +31,12 @@ def measure(name, rounds, quick):
     return {name: 1e3 * float(np.median(values)) for name, values in times.items()}
 
 
+def in_order(results):
+    """Return the names of all contenders in these results."""
+    names = dict.fromkeys(name for result in results for name in result["result"])
+    return sorted(names, key=lambda name: ORDER.index(name.partition(",")[0]))
+
+
 def ours(times, name):
     """Return the time of skbp that a contender's is compared with: the one of the same input."""
     same = "skbp, float32 input" if name.endswith("float32 input") else "skbp"
@@ -40,7 +49,7 @@ def tables(results):
     for threads in sorted({result["threads"] for result in results}):
         chosen = [result for result in results if result["threads"] == threads]
         columns = {result["arguments"]["name"]: result["result"] for result in chosen}
-        names = list(dict.fromkeys(name for times in columns.values() for name in times))
+        names = in_order(chosen)
         rows = [[name, *(_cell(times, name) for times in columns.values())] for name in names]
         for name in ("skbp", "MLPClassifier", "PyTorch"):
             if name in names:
@@ -65,8 +74,7 @@ def plot(results, figure):
     """Draw each contender's time as a multiple of skbp's, a group of bars for each workload."""
     threads = min(result["threads"] for result in results)
     chosen = [result for result in results if result["threads"] == threads]
-    names = list(dict.fromkeys(name for result in chosen for name in result["result"]))
-    names = [name for name in names if not name.startswith("skbp") and "input" not in name]
+    names = [name for name in in_order(chosen) if name in ORDER and name != "skbp"]
     axes = figure.subplots()
     width = 0.8 / len(names)
     for i, name in enumerate(names):

@@ -24,7 +24,9 @@ def jobs(options):
         arguments = {"name": None, "folder": folder, "quick": options.quick}
         names = in_process("memory", arguments, 1)["result"]["names"]
         for name in names:
-            yield in_process("memory", arguments | {"name": name}, 1)
+            result = in_process("memory", arguments | {"name": name}, 1)
+            result["arguments"].pop("folder")  # gone by now
+            yield result
 
 
 def measure(name, folder, quick):

