@@ -234,7 +234,7 @@ class LazyAdam(Adam):
     >>> from scipy.sparse import random_array
     >>> from skbp import BackpropRegressor
     >>> X = random_array((500, 1000), density=0.01, format="csr", rng=0)
-    >>> net = BackpropRegressor((5,), solver="lazy_adam", tol=1e-2, random_state=0)
+    >>> net = BackpropRegressor((5,), solver="lazy_adam", tol=0.1, random_state=0)
     >>> net.fit(X, X.sum(axis=1)).n_iter_ < 100
     True
     """
