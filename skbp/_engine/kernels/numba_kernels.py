@@ -9,32 +9,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from skbp._engine.kernels.numpy_kernels import (
-    dropout_mask,
-    gather,
-)
-
-__all__ = [
-    "UPDATE_BLOCK",
-    "adam_rows",
-    "adam_step",
-    "add_bias",
-    "bias_relu",
-    "column_sums",
-    "dropout_mask",
-    "gather",
-    "l2",
-    "logistic_backward",
-    "masked_scale",
-    "matmul",
-    "matmul_by_transposed",
-    "matmul_transposed",
-    "relu_backward",
-    "sgd_step",
-    "sigmoid_cross_entropy",
-    "softmax_cross_entropy",
-    "tanh_backward",
-]
+from skbp._engine.kernels.numpy_kernels import dropout_mask as dropout_mask
+from skbp._engine.kernels.numpy_kernels import gather as gather
 
 #: One pass over the whole vector needs no blocks.
 UPDATE_BLOCK = 2**62
