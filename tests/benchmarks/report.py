@@ -20,15 +20,24 @@ def write(folder, part, results, quick):
     part : str
         Name of the part and of its module.
     results : list of dict
-        What the part's jobs returned.
+        What the part's jobs returned. Workloads that were not run keep their earlier figures.
     quick : bool
         Whether this was a quick run, which is then said beside the tables.
     """
     path = folder / "performance.json"
     everything = json.loads(path.read_text()) if path.exists() else {}
+    if part == "epochs":  # one of many workloads and numbers of threads may have been run
+        done = {_workload(job) for job in results}
+        earlier = everything.get(part, {"jobs": []})["jobs"]
+        results = [job for job in earlier if _workload(job) not in done] + results
+        results.sort(key=_workload)
     everything[part] = {"quick": quick, "jobs": results}
     path.write_text(json.dumps(everything, indent=1) + "\n")
     render(folder, part, results, quick)
+
+
+def _workload(job):
+    return job["threads"], job["arguments"]["name"]
 
 
 def redraw(folder):
