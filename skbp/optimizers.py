@@ -25,9 +25,13 @@ class Optimizer(Component):
     lazy : bool
         Whether, on sparse input, only those weights of the first layer are stepped whose inputs
         occur in the batch.
+    weight_decay : float
+        Decoupled weight decay, by which `penalized_step` also shrinks the weights; 0 for rules
+        that have no such hyperparameter.
     """
 
     lazy = False
+    weight_decay = 0.0
 
     def init_state(self, params):
         """Return what is remembered before the first step.

@@ -19,15 +19,30 @@ class Progress:
         Finished passes over the training rows in this call of fit.
     plateaus : int
         How often training stood still for ``n_iter_no_change`` epochs and went on.
+    updates, total_updates : int
+        Finished updates in this call of fit, and how many ``max_iter`` epochs will take.
+    max_epochs : int
+        The most epochs.
     """
 
     samples: int = 0
     epochs: int = 0
     plateaus: int = 0
+    updates: int = 0
+    total_updates: int = 1
+    max_epochs: int = 1
 
 
 class Schedule(Component):
-    """A pure function from the progress of training to a learning rate."""
+    """A pure function from the progress of training to a learning rate.
+
+    Attributes
+    ----------
+    per_update : bool
+        Whether it is asked before each update, not only before each epoch.
+    """
+
+    per_update = False
 
     def __call__(self, progress, initial):
         """Return the learning rate of the next epoch.

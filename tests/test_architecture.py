@@ -15,12 +15,13 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 # From bottom to top; a module imports from its own floor and those below. A folder stands for all
 # that is in it, unless its files are listed.
 FLOORS = [
-    ["_engine.kernels", "_component", "_compat", "_engine"],
+    ["_engine.kernels", "_component", "_compat", "_warnings", "_engine"],
     ["activations", "initializers", "losses", "optimizers", "schedules"],
     ["layers"],
     [
         "_engine.network", "_engine.objective", "_engine.batches", "_engine.interrupt",
-        "_engine.updater", "_engine.trainer", "_engine.lbfgs",
+        "_engine.updater", "_engine.trainer", "_engine.lbfgs", "_engine.history",
+        "_engine.regularization", "_engine.watch",
     ],
     ["callbacks", "inspection", "persistence", "preprocessing", "distributed"],
     ["estimators"],

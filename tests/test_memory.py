@@ -36,7 +36,7 @@ def training(activation, loss, optimizer, n_rows=4096, n_features=64, hidden=128
 
     def step(batch):
         objective.data_value_and_grad(batch, rng)
-        updater.step(1e-3, 1, objective.penalty_strength(batch.total), batch.x)
+        updater.step(1e-3, 1, *objective.penalty.strengths(batch.total), batch.x)
 
     return step, batches, objective, state
 

@@ -151,6 +151,11 @@ class Batches:
                 self._x = np.empty((batch_size, *data.x.shape[1:]), data.x.dtype)
         self._uniform = {}
 
+    @property
+    def per_epoch(self):
+        """Number of batches in an epoch."""
+        return -(-self.n_rows // self.batch_size)
+
     def epoch(self):
         """Yield the batches of one epoch; their arrays are overwritten by the next batch."""
         if self._shuffle:

@@ -1,6 +1,8 @@
 """L-BFGS over the whole training set, with scipy's optimizer."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 from scipy.optimize import minimize
@@ -11,16 +13,55 @@ from skbp._engine.trainer import DivergenceError
 
 @dataclass
 class LBFGSResult:
-    """What a run ended with: `loss` as reported, `n_iter` iterations, scipy's verdict."""
+    """How a run ended: scipy's verdict, and whether a callback or the user stopped it."""
 
-    loss: float
-    n_iter: int
     converged: bool
     interrupted: bool
+    stopped: bool
     message: str
 
 
-def train_lbfgs(objective, data, max_iter, max_fun, tol, verbose=False):
+class LBFGSRun:
+    """One minimisation as it goes: what callbacks may look at; see `Run`."""
+
+    def __init__(self, network, history, hooks):
+        self.network = network
+        self.history = history
+        self._hooks = hooks
+        self.stopped = False
+        self.iterations = 0
+        self._start = perf_counter()
+        self._begin()
+
+    def _begin(self):
+        if self._hooks is not None:
+            self._hooks.begin_epoch(self)
+
+    def standing(self):
+        """While entered, the network has the weights that would stand if training ended now."""
+        return nullcontext()
+
+    @property
+    def epoch(self):
+        """The record of the last iteration."""
+        return self.history.records[-1]
+
+    def note(self, loss):
+        """Note an iteration; returns whether a callback wants training to end."""
+        now, number = perf_counter(), len(self.history.records) + 1
+        record = {"epoch": number, "loss": loss, "seconds": now - self._start}
+        self._start = now
+        self.history.records.append(record)
+        if self._hooks is not None:
+            self.stopped = self._hooks.end_epoch(self)
+        return self.stopped
+
+    def go_on(self):
+        """Begin another iteration."""
+        self._begin()
+
+
+def train_lbfgs(objective, data, history, max_iter, max_fun, tol, verbose=False, hooks=None):
     """Minimise an objective over a data set; the network is trained in place.
 
     Parameters
@@ -29,12 +70,16 @@ def train_lbfgs(objective, data, max_iter, max_fun, tol, verbose=False):
         Without random layers: a line search needs the same value each time.
     data : Data
         The training set.
+    history : History
+        Its `loss`, `n_iter` and `records` are set.
     max_iter, max_fun : int
         The most iterations, and evaluations of the objective.
     tol : float
         Stop when no component of the gradient is larger.
     verbose : bool or int, default=False
         Whether to print a line an iteration.
+    hooks : object or None, default=None
+        Called around each iteration, as in `Trainer.train`.
 
     Returns
     -------
@@ -51,19 +96,21 @@ def train_lbfgs(objective, data, max_iter, max_fun, tol, verbose=False):
     optimization".
     """
     params = objective.network.params
-    iterations = 0
+    run = LBFGSRun(objective.network, history, hooks)
 
     def value_and_grad(flat):
         params[...] = flat
         return sum(objective.full_value_and_grad(data)), objective.grads.astype(np.float64)
 
     def after_iteration(intermediate_result):
-        nonlocal iterations
-        iterations += 1
+        iteration = run.iterations = run.iterations + 1
         if verbose:
-            print(f"Iteration {iterations}, objective = {intermediate_result.fun:.8f}")
-        if interrupt.requested:
+            print(f"Iteration {iteration}, objective = {intermediate_result.fun:.8f}")
+        params[...] = intermediate_result.x
+        if run.note(float(intermediate_result.fun)) or interrupt.requested:
             raise StopIteration
+        if iteration < max_iter:
+            run.go_on()
 
     with Interruptible() as interrupt, np.errstate(over="ignore", invalid="ignore"):
         result = minimize(
@@ -75,7 +122,6 @@ def train_lbfgs(objective, data, max_iter, max_fun, tol, verbose=False):
         finite = np.isfinite(result.fun) and np.isfinite(params).all()
         if not finite:
             raise DivergenceError(f"iteration {max(result.nit, 1)}")
-        loss = objective.reported(*objective.full_value_and_grad(data))
-    return LBFGSResult(
-        loss, min(result.nit, max_iter), result.status == 0, interrupt.requested, result.message
-    )
+        history.loss = objective.reported(*objective.full_value_and_grad(data))
+    history.n_iter = min(result.nit, max_iter)
+    return LBFGSResult(result.status == 0, interrupt.requested, run.stopped, result.message)

@@ -71,9 +71,22 @@ class Network:
         """Whether another network has the same parameters in the same places."""
         return self._places == other._places and self.input_shape == other.input_shape
 
+    def snapshot(self):
+        """Return a copy of everything training changes."""
+        return self.params.copy()
+
+    def restore(self, snapshot):
+        """Go back to a snapshot."""
+        self.params[...] = snapshot
+
     def first_weight_size(self):
         """Return the size of the first layer's weight, with which `params` begins."""
         return self.views[0]["weight"].size
+
+    def ranges(self):
+        """Yield (number of the layer, begin, end) of each parameter's place in `params`."""
+        for index, _, start, shape in self._places:
+            yield index, start, start + prod(shape)
 
     def init(self, rng):
         """Draw all first weights from a numpy.random.RandomState, layer by layer."""

@@ -5,16 +5,17 @@ import numpy as np
 from skbp._engine import kernels
 from skbp._engine.batches import Batch, rows_between
 from skbp._engine.network import Workspace
+from skbp._engine.regularization import Penalty, add_l1
 
 #: Rows that a full-batch pass works on at a time.
 CHUNK = 4096
 
 
 class Objective:
-    """What training minimises: the loss, and ``alpha / 2`` times the squared weights.
+    """What training minimises: the loss, and a penalty on the weights.
 
     The loss is a weighted mean over rows; the penalty is divided by the same total weight, so that
-    for the whole training set ``total * objective = sum of losses + alpha / 2 |W|**2``.
+    for the whole training set ``total * objective = sum of losses + penalty``.
 
     Parameters
     ----------
@@ -23,15 +24,17 @@ class Objective:
     loss : Loss
         The loss on raw outputs.
     alpha : float
-        Strength of the L2 penalty on the weights (not the biases); not negative.
+        Strength of the penalty on the weights (not the biases); not negative.
     max_rows : int
         The most rows a batch will have.
+    l1_ratio : float, default=0.0
+        In [0, 1]: the share of the L1 norm in the penalty.
     """
 
-    def __init__(self, network, loss, alpha, max_rows):
+    def __init__(self, network, loss, alpha, max_rows, l1_ratio=0.0):
         self.network = network
         self.loss = loss
-        self.alpha = float(alpha)
+        self.penalty = Penalty(float(alpha), float(l1_ratio))
         self.workspace = Workspace(network, max_rows)
         self._dy = np.empty((max_rows, *network.output_shape), network.params.dtype)
 
@@ -108,16 +111,12 @@ class Objective:
         self.network.backward(dy, self.workspace)
         return value
 
-    def penalty_strength(self, total):
-        """Return the factor of ``|W|**2 / 2`` for rows of this total weight."""
-        return self.alpha / total
-
     def _penalty(self, total):
-        strength = self.penalty_strength(total)
+        l2, l1 = self.penalty.strengths(total)
         penalized = slice(self.network.n_penalized)
-        return 0.5 * strength * kernels.l2(
-            self.network.params[penalized], self.grads[penalized], strength
-        )  # fmt: skip
+        params, grads = self.network.params[penalized], self.grads[penalized]
+        value = add_l1(params, grads, l1) if l1 else 0.0
+        return value + 0.5 * l2 * kernels.l2(params, grads, l2)
 
 
 def predict_raw(network, x, chunk=1024):

@@ -1,15 +1,19 @@
-"""Training: epochs, stopping, best weights, history."""
+"""Training: epochs, stopping, best weights."""
 
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from enum import Enum
+from time import perf_counter
+from typing import Any
 
 import numpy as np
 
-from skbp._engine.batches import Batches
 from skbp._engine.interrupt import Interruptible
-from skbp._engine.objective import Objective
-from skbp._engine.updater import Updater
+from skbp._engine.regularization import Average, Clip, MaxNorm
+from skbp._engine.updater import Changes, Updater
+from skbp._engine.watch import LossWatch, ScoreWatch
 from skbp.optimizers import Optimizer
 from skbp.schedules import Progress, Schedule
 
@@ -19,6 +23,7 @@ class Outcome(Enum):
 
     CONVERGED = "converged"
     MAX_ITER = "max_iter"
+    STOPPED = "stopped"  # by a callback
     INTERRUPTED = "interrupted"
     DIVERGED = "diverged"
 
@@ -33,46 +38,6 @@ class DivergenceError(ValueError):
             "preprocessed. Scale the features (StandardScaler), and the targets of a regression; "
             "lower learning_rate_init; or, for values beyond 1e38, use dtype=np.float64."
         )
-
-
-@dataclass
-class History:
-    """What training remembers from one call of fit or partial_fit to the next.
-
-    The fields have the meaning of scikit-learn's fitted attributes of the same names;
-    `samples` is its ``t_``, `no_improvement` counts epochs without progress, `optimizer_state` is
-    that of the optimizer named `optimizer_name` after `steps` updates; another one starts afresh.
-    """
-
-    n_iter: int = 0
-    samples: int = 0
-    loss: float = math.nan
-    loss_curve: list[float] = field(default_factory=list)
-    best_loss: float | None = math.inf
-    validation_scores: list[float] | None = None
-    best_validation_score: float | None = None
-    no_improvement: int = 0
-    plateaus: int = 0
-    optimizer_name: str = ""
-    steps: int = 0
-    optimizer_state: dict | None = None
-
-    def copy(self):
-        """Return a copy that can be trained further without changing what was there."""
-        state, scores = self.optimizer_state, self.validation_scores
-        return replace(
-            self,
-            loss_curve=list(self.loss_curve),
-            validation_scores=None if scores is None else list(scores),
-            optimizer_state=None
-            if state is None
-            else {name: np.array(array) for name, array in state.items()},
-        )
-
-    def start_over(self):
-        """Begin another call of fit: scores and losses go on, the optimizer starts afresh."""
-        self.optimizer_state = None
-        self.plateaus = 0
 
 
 @dataclass
@@ -93,8 +58,21 @@ class Trainer:
     n_iter_no_change : int or inf
         More epochs than this without improvement are a plateau, which ends training unless the
         schedule survives it.
-    verbose : bool or int
+    verbose : bool or int, default=False
         Whether to print a line an epoch.
+    early_stopping : bool, default=False
+        Whether the validation score, not the training loss, decides when to stop; the best epoch's
+        weights are then restored.
+    clip : Clip or None, default=None
+        Limits of the gradient.
+    max_norm : float or None, default=None
+        Limit of the norm of a hidden unit's weights.
+    average : float or None, default=None
+        Decay of a moving average of the weights, which stands in the end.
+    multipliers : sequence of float, default=()
+        Factors of the learning rate, one per layer of the network; empty where all are one.
+    schedule_epochs : int or None, default=None
+        The epochs that the schedule plans for, by default `max_iter`.
     """
 
     optimizer: Optimizer
@@ -104,8 +82,22 @@ class Trainer:
     tol: float
     n_iter_no_change: float
     verbose: bool | int = False
+    early_stopping: bool = False
+    clip: Clip | None = None
+    max_norm: float | None = None
+    average: float | None = None
+    multipliers: Sequence[float] = ()
+    schedule_epochs: int | None = None
 
-    def train(self, objective, batches, history, score=None, rng=None):
+    def again(self, epochs):
+        """Return a trainer that trains for just so many epochs, at the same rates."""
+        return replace(
+            self, max_iter=epochs, n_iter_no_change=math.inf, verbose=False, early_stopping=False,
+            schedule_epochs=self.schedule_epochs or self.max_iter,
+        )  # fmt: skip
+
+    def train(self, objective, batches, history, validation=None, rng=None, hooks=None,
+              resume=None):  # fmt: skip
         """Train until convergence, interruption, divergence or `max_iter`.
 
         Parameters
@@ -116,11 +108,16 @@ class Trainer:
             The training rows.
         history : History
             Continued in place.
-        score : callable or None
-            Returns the validation score of the network as it stands, higher is better. If given, it
-            decides when to stop, and the best epoch's weights are restored.
+        validation : callable or None
+            Returns a dict with "validation_loss" and "validation_score" (higher is better) of the
+            network as it stands.
         rng : numpy.random.Generator, optional
             For layers that draw random numbers.
+        hooks : object or None
+            Its ``begin_epoch(run)`` and ``end_epoch(run)`` are called with the `Run` around each
+            epoch; training ends if the latter returns True.
+        resume : TrainingState or None
+            To go on from; `history` is then that of the state.
 
         Returns
         -------
@@ -132,162 +129,195 @@ class Trainer:
             If the loss or the weights are not finite, and no epoch was good (a validation score
             tells which are).
         """
-        params = objective.network.params
-        history.n_iter = 0
-        watch = LossWatch(history) if score is None else ScoreWatch(history, score, params)
-        passes = Passes(
-            objective, self._updater(objective, batches, history), batches, history, rng
-        )
+        if resume is None:
+            history.n_iter = 0
+        run = Run(self, objective, batches, history, validation, rng, resume)
         # Overflow is found by looking at the loss, not by NumPy's warnings on the way.
         with Interruptible() as interrupt, np.errstate(over="ignore", invalid="ignore"):
-            outcome = self._epochs(passes, watch, history, interrupt)
-        restored = watch.restore()
-        if not restored and (outcome is Outcome.DIVERGED or not np.isfinite(params).all()):
-            rate = self._rate(history)
-            raise DivergenceError(f"epoch {history.n_iter}, at learning rate {rate:g}")
+            outcome = self._epochs(run, interrupt, hooks, resume is not None)
+        restored = run.finish()
+        finite = np.isfinite(objective.network.params).all()
+        if not restored and (outcome is Outcome.DIVERGED or not finite):
+            raise DivergenceError(f"epoch {history.n_iter}, at learning rate {run.last_rate:g}")
         return outcome
 
-    def _updater(self, objective, batches, history):
-        name, network = type(self.optimizer).__name__, objective.network
-        if history.optimizer_state is None or history.optimizer_name != name:
-            history.optimizer_name, history.steps = name, 0
-            history.optimizer_state = self.optimizer.init_state(network.params)
-        return Updater(
-            self.optimizer, network, objective.grads, history.optimizer_state, batches.lazy
-        )
-
-    def _rate(self, history):
-        progress = Progress(history.samples, history.n_iter, history.plateaus)
-        return float(self.schedule(progress, self.learning_rate))
-
-    def _epochs(self, passes, watch, history, interrupt):
+    def _epochs(self, run, interrupt, hooks, resumed):
+        history = run.history
+        if resumed and history.no_improvement > self._patience():  # it had ended
+            return Outcome.CONVERGED
         while history.n_iter < self.max_iter:
-            rate = self._rate(history)
-            if not passes.run(rate, interrupt):
+            if hooks is not None:
+                hooks.begin_epoch(run)
+            if not run.one_epoch(interrupt):
                 return Outcome.INTERRUPTED
-            self._say(f"Iteration {history.n_iter}, loss = {history.loss:.8f}")
-            improved = watch.note(self.tol)
-            self._say(watch.line())
+            improved = run.look()
+            if self.verbose:
+                print(run.line())
             if not math.isfinite(history.loss):
                 return Outcome.DIVERGED
+            history.no_improvement = 0 if improved else history.no_improvement + 1
+            ends = self._plateau_ends(run)
+            stopped = hooks is not None and hooks.end_epoch(run)
             if interrupt.requested:
                 return Outcome.INTERRUPTED
-            history.no_improvement = 0 if improved else history.no_improvement + 1
-            if history.no_improvement > self.n_iter_no_change and self._ends(rate, watch, history):
+            if ends:
                 return Outcome.CONVERGED
+            if stopped:
+                return Outcome.STOPPED
         return Outcome.MAX_ITER
 
-    def _ends(self, rate, watch, history):
-        """Whether a plateau at this rate ends training."""
+    def _plateau_ends(self, run):
+        """Whether there is a plateau, and it ends training at the last epoch's rate."""
+        history, patience = run.history, self._patience()
+        if not history.no_improvement > patience:
+            return False
         message = (
-            f"{watch.what} did not improve more than tol={self.tol:f} "
-            f"for {self.n_iter_no_change} consecutive epochs."
+            f"{run.watch.what} did not improve more than tol={self.tol:f} "
+            f"for {patience} consecutive epochs."
         )
-        if not self.schedule.survives_plateau(rate):
-            self._say(f"{message} Stopping.")
+        if not self.schedule.survives_plateau(run.last_rate):
+            if self.verbose:
+                print(f"{message} Stopping.")
             return True
         history.plateaus += 1
         history.no_improvement = 0
-        self._say(f"{message} Setting learning rate to {self._rate(history):f}")
+        if self.verbose:
+            print(f"{message} Setting learning rate to {run.rate():f}")
         return False
 
-    def _say(self, line):
-        if self.verbose and line:
-            print(line)
+    def _patience(self):
+        patience = getattr(self.schedule, "patience", None)
+        return self.n_iter_no_change if patience is None else patience
 
 
-@dataclass
-class Passes:
-    """Passes over the training rows, update by update."""
+class Run:
+    """One training as it goes: what callbacks may look at.
 
-    objective: Objective
-    updater: Updater
-    batches: Batches
-    history: History
-    rng: np.random.Generator | None
+    Attributes
+    ----------
+    history : History
+    last_rate : float
+        Learning rate of the last update.
+    """
 
-    def run(self, rate, interrupt):
-        """Run one epoch and note it in the history; returns False if it was interrupted."""
-        history, objective, n_rows = self.history, self.objective, self.batches.n_rows
-        total = 0.0
-        for batch in self.batches.epoch():
-            data = objective.data_value_and_grad(batch, self.rng)
+    def __init__(self, trainer, objective, batches, history, validation, rng, resume):
+        self._trainer = trainer
+        self._objective = objective
+        self._batches = batches
+        self._validation = validation
+        self._rng = rng
+        self.history = history
+        self.network = network = objective.network
+        name = type(trainer.optimizer).__name__
+        if history.optimizer_state is None or history.optimizer_name != name:
+            history.optimizer_name, history.steps = name, 0
+            history.optimizer_state = trainer.optimizer.init_state(network.params)
+        self._average = None
+        if trainer.average is not None:
+            self._average = Average(network.params, trainer.average, history.average)
+            history.average = self._average.average
+        else:
+            history.average = None
+        history.raw = None
+        if trainer.early_stopping:
+            best = None if resume is None else resume.best
+            self.watch: Any = ScoreWatch(history, network, best)
+        else:
+            self.watch = LossWatch(history)
+        self._updater = Updater(
+            trainer.optimizer, network, objective.grads, history.optimizer_state, batches.lazy,
+            Changes(trainer.clip, trainer.multipliers, tuple(self._after_update())),
+        )  # fmt: skip
+        self._epochs = trainer.schedule_epochs or trainer.max_iter
+        self._total_updates = self._epochs * batches.per_epoch
+        self.last_rate = self.rate()
+
+    def _after_update(self) -> list[Callable[[], None]]:
+        after: list[Callable[[], None]] = []
+        if self._trainer.max_norm is not None:
+            after.append(MaxNorm(self.network, self._trainer.max_norm))
+        if self._average is not None:
+            average = self._average
+            after.append(lambda: average.update(self.history.updates))
+        return after
+
+    def rate(self):
+        """Return the learning rate that the schedule asks for now."""
+        history, trainer = self.history, self._trainer
+        progress = Progress(
+            history.samples, history.epochs, history.plateaus, history.updates,
+            self._total_updates, self._epochs,
+        )  # fmt: skip
+        return float(trainer.schedule(progress, trainer.learning_rate))
+
+    def one_epoch(self, interrupt):
+        """Go once over the rows and note it in the history; False if it was interrupted."""
+        start = perf_counter()
+        history, objective, updater = self.history, self._objective, self._updater
+        per_update = self._trainer.schedule.per_update
+        rate, total = self.rate(), 0.0
+        for batch in self._batches.epoch():
+            data = objective.data_value_and_grad(batch, self._rng)
             if not math.isfinite(data):
                 total = data
                 break
+            if per_update:
+                rate = self.rate()
             history.steps += 1
-            strength = objective.penalty_strength(batch.total)
-            penalty = self.updater.step(rate, history.steps, strength, batch.x)
+            history.updates += 1
+            l2, l1 = objective.penalty.strengths(batch.total)
+            penalty = updater.step(rate, history.steps, l2, l1, batch.x)
             total += objective.reported(data, penalty) * len(batch.y)
             if interrupt.requested:
                 return False
+        self.last_rate = rate
         history.n_iter += 1
-        history.samples += n_rows
-        history.loss = float(total / n_rows)
+        history.epochs += 1
+        history.samples += self._batches.n_rows
+        history.loss = float(total / self._batches.n_rows)
         history.loss_curve.append(history.loss)
+        record = {"epoch": len(history.records) + 1, "loss": history.loss, "learning_rate": rate}
+        record["seconds"] = perf_counter() - start
+        history.records.append(record)
         return True
 
-
-class LossWatch:
-    """Watches the training loss; the last weights stand."""
-
-    what = "Training loss"
-
-    def __init__(self, history):
-        self._history = history
-        if history.best_loss is None:
-            history.best_loss = math.inf
-
-    def note(self, tol):
-        """Look at the epoch that ended; returns whether it counts as improvement."""
-        history = self._history
-        # As scikit-learn has it: only a loss above best - tol is none.
-        improved = not history.loss > history.best_loss - tol
-        history.best_loss = min(history.best_loss, history.loss)
+    def look(self):
+        """Validate, with the weights that will stand; returns whether the epoch is progress."""
+        start, record = perf_counter(), self.history.records[-1]
+        with self.standing():
+            if self._validation is not None:
+                if math.isfinite(self.history.loss):
+                    record |= self._validation()
+                else:
+                    record |= {"validation_loss": math.nan, "validation_score": math.nan}
+            improved = self.watch.note(self._trainer.tol)
+        record["seconds"] += perf_counter() - start
         return improved
 
-    def line(self):
-        """Return what there is to tell of the epoch besides its loss."""
-        return ""
-
-    def restore(self):
-        """Return whether better weights than the last were put back."""
-        return False
-
-
-class ScoreWatch:
-    """Watches the validation score; keeps a copy of the weights that had the best one."""
-
-    what = "Validation score"
-
-    def __init__(self, history, score, params):
-        self._history = history
-        self._score = score
-        self._params = params
-        self._best = params.copy()
-        history.best_loss = None
-        if history.validation_scores is None:
-            history.validation_scores = []
-            history.best_validation_score = -math.inf
-
-    def note(self, tol):
-        """Score the epoch that ended; returns whether it bettered the best one by `tol`."""
-        history = self._history
-        score = self._score() if math.isfinite(history.loss) else math.nan
-        history.validation_scores.append(score)
-        improved = not score < history.best_validation_score + tol
-        if score > history.best_validation_score:
-            history.best_validation_score = score
-            np.copyto(self._best, self._params)
-        return improved
+    def standing(self):
+        """While entered, the network has the weights that would stand if training ended now."""
+        return nullcontext() if self._average is None else self._average.in_place()
 
     def line(self):
-        """Return what there is to tell of the epoch besides its loss."""
-        return f"Validation score: {self._history.validation_scores[-1]:f}"
+        """Return one line of text about the epoch that ended."""
+        record = self.epoch
+        parts = [f"Iteration {self.history.n_iter}, loss = {record['loss']:.8f}"]
+        if "validation_loss" in record:
+            parts.append(f"validation loss = {record['validation_loss']:.6g}")
+            parts.append(f"validation score = {record['validation_score']:.6g}")
+        parts.append(f"rate = {record['learning_rate']:.3g}")
+        parts.append(f"{record['seconds']:.2g} s")
+        return ", ".join(parts)
 
-    def restore(self):
-        """Put the best epoch's weights back, if there was one; returns whether there was."""
-        found = self._history.best_validation_score > -math.inf
-        if found:
-            self._params[...] = self._best
-        return found
+    @property
+    def epoch(self):
+        """The record of the last epoch: see `History.records`."""
+        return self.history.records[-1]
+
+    def finish(self):
+        """Let the right weights stand; returns whether they are those of an earlier epoch."""
+        restored = self.watch.restore()
+        if not restored and self._average is not None:
+            self.history.raw = self.network.params.copy()
+            self.network.params[...] = self._average.average
+        return restored

@@ -1,11 +1,31 @@
 """Updates: the penalty's gradient and the optimizer's step, block by block."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from skbp._engine import kernels
+from skbp._engine.regularization import Clip, add_l1
 
 #: Up to so many parameters, fewer calls count for more than fewer passes.
 FEW_PARAMETERS = 8192
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What an update does besides the optimizer's step.
+
+    clip : Clip or None, applied to the gradient of the loss; multipliers : for each layer a factor
+    of the learning rate, empty where all are one; after : functions called after the step.
+    """
+
+    clip: Clip | None = None
+    multipliers: Sequence[float] = ()
+    after: Sequence[Callable[[], None]] = ()
+
+
+NO_CHANGES = Changes()
 
 
 class Updater:
@@ -23,39 +43,51 @@ class Updater:
         The optimizer's state, changed in place.
     lazy : bool, default=False
         Whether batches are CSR matrices that know their columns, and the first layer's weight is
-        to be updated in those rows only.
+        to be updated in those rows only; then there are no changes but multipliers.
+    changes : Changes, optional
+        What else is to be done with gradients and weights.
     """
 
-    def __init__(self, optimizer, network, grads, state, lazy=False):
+    def __init__(self, optimizer, network, grads, state, lazy=False, changes=NO_CHANGES):
         self._optimizer = optimizer
+        self._changes = changes
+        self._penalized = network.params[: network.n_penalized], grads[: network.n_penalized]
+        self._grads = grads
         self._lazy = LazyRows(optimizer, network, grads, state) if lazy else None
         start = network.first_weight_size() if lazy else 0
+        segments = self._segments(network, start)
+        few = network.params.size - start <= FEW_PARAMETERS and not changes.multipliers
         self._penalized_first = None
-        if network.params.size - start <= FEW_PARAMETERS:
-            rest, penalized = slice(start, None), slice(start, network.n_penalized)
+        if few and not optimizer.weight_decay:
+            penalized = slice(start, network.n_penalized)
             self._penalized_first = network.params[penalized], grads[penalized]
-            ranges = [(False, rest)]
-        else:
-            size = kernels.UPDATE_BLOCK // network.params.itemsize
-            ranges = [
-                (last == network.n_penalized, slice(first, min(first + size, last)))
-                for begin, last in (
-                    (start, network.n_penalized),
-                    (network.n_penalized, network.params.size),
-                )
-                for first in range(begin, last, size)
-            ]
+            segments = [(False, start, network.params.size, 1.0)]
+        size = kernels.UPDATE_BLOCK // network.params.itemsize
         self._blocks = [
             (
                 penalized,
+                factor,
                 network.params[part],
                 grads[part],
                 {name: array[part] for name, array in state.items()},
             )
-            for penalized, part in ranges
+            for penalized, begin, end, factor in segments
+            for part in (slice(at, min(at + size, end)) for at in range(begin, end, size))
         ]
 
-    def step(self, lr, t, strength, x=None):
+    def _segments(self, network, start):
+        """Return (penalised?, begin, end, factor of the rate) of ranges of the vector."""
+        if self._changes.multipliers:
+            factors = self._changes.multipliers
+            return [
+                (end <= network.n_penalized, begin, end, factors[index])
+                for index, begin, end in network.ranges()
+                if begin >= start
+            ]
+        middle, end = network.n_penalized, network.params.size
+        return [(True, start, middle, 1.0), (False, middle, end, 1.0)]
+
+    def step(self, lr, t, l2, l1=0.0, x=None):
         """Take step number `t` at rate `lr`.
 
         Parameters
@@ -64,8 +96,8 @@ class Updater:
             Learning rate.
         t : int
             Number of the step, from 1.
-        strength : float
-            Factor of the L2 penalty ``strength / 2 |W|**2``, whose gradient is added first.
+        l2, l1 : float
+            Factors of the penalty ``l2 / 2 |W|**2 + l1 |W|_1``, whose gradient is added first.
         x : CSR, optional
             The batch, for a lazy update.
 
@@ -74,17 +106,25 @@ class Updater:
         penalty : float
             The penalty before the step.
         """
+        if self._changes.clip:
+            self._changes.clip(self._grads)
+        penalty = add_l1(*self._penalized, l1) if l1 else 0.0
         squares = 0.0
         if self._lazy:
-            squares += self._lazy.step(lr, t, strength, x.columns)
-        if self._penalized_first and strength:
-            squares += kernels.l2(*self._penalized_first, strength)
-        for penalized, params, grads, state in self._blocks:
-            if penalized:
-                squares += self._optimizer.penalized_step(params, grads, state, lr, t, strength)
+            squares += self._lazy.step(lr, t, l2, x.columns)
+        if self._penalized_first and l2:
+            squares += kernels.l2(*self._penalized_first, l2)
+        for penalized, factor, params, grads, state in self._blocks:
+            if factor == 0:  # frozen
+                squares += float(np.dot(params, params)) if penalized and l2 else 0.0
+            elif penalized:
+                rate = lr * factor
+                squares += self._optimizer.penalized_step(params, grads, state, rate, t, l2)
             else:
-                self._optimizer.step(params, grads, state, lr, t)
-        return 0.5 * strength * squares
+                self._optimizer.step(params, grads, state, lr * factor, t)
+        for change in self._changes.after:
+            change()
+        return penalty + 0.5 * l2 * squares
 
 
 class LazyRows:

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from numbers import Integral, Real
+from os import PathLike
 
 import numpy as np
 from sklearn.base import clone
 
 from skbp._compat import Integer, InvalidParameterError, Number, Options, StrOptions
-from skbp._component import resolve
+from skbp._component import Range, resolve
 from skbp.activations import ACTIVATIONS, Activation, Logistic
 from skbp.initializers import INITIALIZERS, GlorotUniform, Initializer
 from skbp.losses import Loss
@@ -16,7 +17,7 @@ from skbp.schedules import SCHEDULES, Constant, InverseScaling, Schedule
 
 CONSTRAINTS: dict = {
     "hidden_layer_sizes": ["array-like", Integer(1)],
-    "activation": [StrOptions(set(ACTIVATIONS)), Activation],
+    "activation": [StrOptions(set(ACTIVATIONS)), Activation, list, tuple],
     "loss": [Loss],
     "solver": [StrOptions({"lbfgs", *OPTIMIZERS}), Optimizer],
     "alpha": [Number(0)],
@@ -33,7 +34,7 @@ CONSTRAINTS: dict = {
     "momentum": [Number(0, 1, closed="both")],
     "nesterovs_momentum": ["boolean"],
     "early_stopping": ["boolean"],
-    "validation_fraction": [Number(0, 1)],
+    "validation_fraction": [Number(0, 1), "cv_object"],
     "beta_1": [Number(0, 1)],
     "beta_2": [Number(0, 1)],
     "epsilon": [Number(0, closed="neither")],
@@ -41,6 +42,15 @@ CONSTRAINTS: dict = {
     "max_fun": [Integer(1)],
     "dropout": [Number(0, 1)],
     "initializer": [StrOptions({"auto", *INITIALIZERS}), Initializer],
+    "l1_ratio": [Number(0, 1, closed="both")],
+    "max_grad_norm": [None, Number(0, closed="neither")],
+    "max_grad_value": [None, Number(0, closed="neither")],
+    "max_norm": [None, Number(0, closed="neither")],
+    "ema_decay": [None, Number(0, 1)],
+    "learning_rate_multipliers": [None, "array-like"],
+    "scoring": [None, str, callable],
+    "refit": ["boolean"],
+    "resume_from": [None, str, PathLike],
     "dtype": [StrOptions({"auto", "float32", "float64"}), Options(type, {np.float32, np.float64})],
 }
 
@@ -66,12 +76,94 @@ def check_parameters(estimator):
             f"The 'random_state' parameter of {type(estimator).__name__} must be an int, a "
             f"RandomState or None. Got {estimator.random_state!r} instead."
         )
-    hidden_layer_sizes(estimator.hidden_layer_sizes)
-    if estimator.solver == "lbfgs" and estimator.dropout:
+    sizes = hidden_layer_sizes(estimator.hidden_layer_sizes)
+    activations(estimator.activation, len(sizes))
+    multipliers(estimator.learning_rate_multipliers, len(sizes) + 1)
+    _check_combinations(estimator)
+
+
+def _check_combinations(estimator):
+    """Raise an InvalidParameterError for parameters that do not go together."""
+    solver = estimator.solver
+    if solver == "lbfgs":
+        if estimator.dropout:
+            raise InvalidParameterError(
+                f"dropout={estimator.dropout!r} needs a stochastic solver: L-BFGS must see the "
+                "same loss each time it looks. Use solver='adam' or 'sgd', or dropout=0."
+            )
+        for name, neutral in NOT_WITH_LBFGS.items():
+            value = getattr(estimator, name)
+            if value != neutral:
+                raise InvalidParameterError(
+                    f"{name}={value!r} needs a stochastic solver. Use solver='adam', or "
+                    f"{name}={neutral!r}."
+                )
+    if solver == "lazy_adam" or getattr(solver, "lazy", False):
+        for name, neutral in NOT_WITH_LAZY.items():
+            value = getattr(estimator, name)
+            if value != neutral:
+                raise InvalidParameterError(
+                    f"{name}={value!r} looks at all weights in each update, which a lazy solver "
+                    f"avoids. Use solver='adam', or {name}={neutral!r}."
+                )
+    if estimator.refit and not estimator.early_stopping:
         raise InvalidParameterError(
-            f"dropout={estimator.dropout!r} needs a stochastic solver: L-BFGS must see the same "
-            "loss each time it looks. Use solver='adam' or 'sgd', or dropout=0."
+            "refit=True trains for as many epochs as early stopping found best; it needs "
+            "early_stopping=True."
         )
+
+
+NOT_WITH_LBFGS = {
+    "l1_ratio": 0, "max_grad_norm": None, "max_grad_value": None, "max_norm": None,
+    "ema_decay": None, "learning_rate_multipliers": None, "refit": False, "resume_from": None,
+}  # fmt: skip
+NOT_WITH_LAZY = {
+    "l1_ratio": 0, "max_grad_norm": None, "max_grad_value": None, "max_norm": None,
+    "ema_decay": None,
+}  # fmt: skip
+
+
+def activations(given, n_hidden):
+    """Return one activation, a name or an object, for each hidden layer.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a list has another length, or other members.
+    """
+    if not isinstance(given, list | tuple):
+        return [given] * n_hidden
+    if len(given) != n_hidden:
+        raise InvalidParameterError(
+            f"activation has {len(given)} elements for {n_hidden} hidden layers; give one for "
+            "each, or a single one for all."
+        )
+    for element in given:
+        if not isinstance(element, Activation) and element not in ACTIVATIONS:
+            raise InvalidParameterError(
+                f"The 'activation' parameter must be one of {sorted(ACTIVATIONS)} or an Activation "
+                f"for each hidden layer. Got {element!r} instead."
+            )
+    return list(given)
+
+
+def multipliers(given, n_layers):
+    """Return the factor of the learning rate for each layer, or None where all are one.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there are more or fewer, or one is not a finite number >= 0.
+    """
+    if given is None:
+        return None
+    factors = list(given)
+    if len(factors) != n_layers or any(factor not in Range(0) for factor in factors):
+        raise InvalidParameterError(
+            f"learning_rate_multipliers must be {n_layers} finite numbers >= 0, one for each "
+            f"hidden layer and one for the output layer. Got {given!r} instead."
+        )
+    return [float(factor) for factor in factors]
 
 
 def hidden_layer_sizes(sizes):
@@ -101,23 +193,37 @@ def hidden_layer_sizes(sizes):
 class Components:
     """What an estimator's parameters stand for; `optimizer` is None for L-BFGS."""
 
-    activation: Activation
+    activations: list[Activation]
     initializer: Initializer
     optimizer: Optimizer | None
     schedule: Schedule
+    factors: list[float] | None
 
     @classmethod
     def of(cls, estimator):
         """Turn names into components that carry the estimator's own settings."""
-        activation = resolve(estimator.activation, ACTIVATIONS, "activation")
+        n_hidden = len(hidden_layer_sizes(estimator.hidden_layer_sizes))
+        given = activations(estimator.activation, n_hidden)
+        resolved = [own_copy(resolve(one, ACTIVATIONS, "activation"), one) for one in given]
         optimizer = _optimizer(estimator)
-        initializer, schedule = _initializer(estimator, activation), _schedule(estimator, optimizer)
+        initializer, schedule = _initializer(estimator, resolved), _schedule(estimator, optimizer)
         return cls(
-            own_copy(activation, estimator.activation),
+            resolved,
             own_copy(initializer, estimator.initializer),
             own_copy(optimizer, estimator.solver),
             own_copy(schedule, estimator.learning_rate),
+            multipliers(estimator.learning_rate_multipliers, n_hidden + 1),
         )
+
+    def multipliers(self, network):
+        """Return the factor of each of a network's layers, or () where all are one.
+
+        A layer without weights has that of the layer with weights before it.
+        """
+        if self.factors is None:
+            return ()
+        numbers = np.cumsum(["weight" in p for p in network.views]) - 1
+        return tuple(self.factors[max(number, 0)] for number in numbers)
 
 
 def own_copy(component, parameter):
@@ -152,8 +258,10 @@ def _schedule(estimator, optimizer):
     return resolve(estimator.learning_rate, SCHEDULES, "learning_rate")
 
 
-def _initializer(estimator, activation):
+def _initializer(estimator, hidden):
     if estimator.initializer == "auto":
-        factor = 2.0 if isinstance(activation, Logistic) else 6.0
+        # scikit-learn's factors; without hidden layers it still looks at the parameter
+        first = hidden[0] if hidden else resolve(estimator.activation, ACTIVATIONS, "activation")
+        factor = 2.0 if isinstance(first, Logistic) else 6.0
         return GlorotUniform(factor, random_bias=True)
     return resolve(estimator.initializer, INITIALIZERS, "initializer")

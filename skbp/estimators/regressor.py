@@ -3,12 +3,14 @@
 from copy import copy
 
 from sklearn.base import RegressorMixin
+from sklearn.callback import with_callbacks
 from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import StrOptions
 from skbp._component import resolve
+from skbp.estimators._fit import Given
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._predictor import Predictor
 from skbp.estimators.base import BaseBackprop
@@ -25,8 +27,9 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     ----------
     hidden_layer_sizes : int or sequence of int, default=(100,)
         Units of each hidden layer, each at least 1; ``()`` for none (linear regression).
-    activation : {"identity", "logistic", "tanh", "relu"} or Activation, default="relu"
-        Activation of the hidden layers.
+    activation : str, Activation, or list of them, default="relu"
+        Activation of the hidden layers, a name or an object of `skbp.activations`; a list has one
+        for each.
     loss : {"squared_error", "poisson"} or Loss, default="squared_error"
         Half the squared error, or half the Poisson deviance with a log link (for y >= 0).
     solver : {"adam", "sgd", "lbfgs", "lazy_adam"} or Optimizer, default="adam"
@@ -78,8 +81,9 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     early_stopping : bool, default=False
         Whether to set rows aside, to stop when their score stands still, and to restore the weights
         of the best epoch. Not used by "lbfgs"; `partial_fit` does one pass regardless.
-    validation_fraction : float, default=0.1
+    validation_fraction : float or splitter, default=0.1
         Share of rows set aside for `early_stopping`, in [0, 1); at least two rows.
+        Or whatever scikit-learn takes as ``cv``: its first split is used.
     beta_1, beta_2 : float, default=0.9 and 0.999
         Decay rates of "adam", in [0, 1).
     epsilon : float, default=1e-8
@@ -99,6 +103,27 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         Precision of all computations. "auto" takes float32 if the input is float32 or there are
         more rows than `batch_size` (the noise of mini-batches dwarfs rounding), float64 otherwise
         and for "lbfgs".
+    l1_ratio : float, default=0.0
+        In [0, 1]: the penalty is ``alpha * ((1 - l1_ratio) / 2 * sum(W**2) + l1_ratio *
+        sum(|W|))``, as in `sklearn.linear_model.ElasticNet`.
+    max_grad_norm, max_grad_value : float or None, default=None
+        Limits, > 0, of the norm of the loss's gradient and of each of its values.
+    max_norm : float or None, default=None
+        Limit, > 0, of the norm of each hidden unit's incoming weights.
+    ema_decay : float or None, default=None
+        In [0, 1): the weights that stand, and are validated, are an exponential moving average over
+        the updates, for example with 0.999.
+    learning_rate_multipliers : sequence of float or None, default=None
+        Factors of the learning rate, >= 0, one per hidden layer and one for the output layer; 0
+        keeps a layer as it is.
+    scoring : str, callable or None, default=None
+        What `early_stopping` looks at: a scorer of scikit-learn, or "loss" for the loss itself;
+        None for R2. Scorers also report the score on training rows (at most 10,000).
+    refit : bool, default=False
+        Whether, after `early_stopping`, to train anew on all rows for as many epochs as were best.
+    resume_from : path or None, default=None
+        A file or folder of `skbp.callbacks.Checkpoint`, from which `fit` goes on as if it had never
+        been interrupted; a folder that is missing or empty means from the start.
 
     Attributes
     ----------
@@ -116,6 +141,14 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         R2 on the rows set aside, epoch by epoch; None without `early_stopping`.
     best_validation_score_ : float or None
         The best of them.
+    best_epoch_ : int or None
+        The epoch of the best score, from 1; None without `early_stopping`.
+    validation_loss_curve_, train_score_ : list of float or None
+        Loss on the validation rows, and score on training rows, epoch by epoch, where there are.
+    learning_rate_curve_, epoch_seconds_ : list of float
+        Learning rate and duration of each epoch.
+    history_ : dict of str to list
+        All curves by name; ``history_.as_frame()`` makes a pandas DataFrame of them.
     n_iter_ : int
         Epochs (iterations of "lbfgs") of the last call of fit.
     t_ : int
@@ -193,38 +226,22 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         dropout=0.0,
         initializer="auto",
         dtype="auto",
+        l1_ratio=0.0,
+        max_grad_norm=None,
+        max_grad_value=None,
+        max_norm=None,
+        ema_decay=None,
+        learning_rate_multipliers=None,
+        scoring=None,
+        refit=False,
+        resume_from=None,
     ):
-        super().__init__(
-            hidden_layer_sizes,
-            activation,
-            loss=loss,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-            dropout=dropout,
-            initializer=initializer,
-            dtype=dtype,
-        )
+        self._assign(locals())
 
-    def fit(self, X, y, sample_weight=None):
+    @with_callbacks
+    def fit(
+        self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None, groups=None
+    ):
         """Train on rows X with targets y.
 
         Parameters
@@ -235,6 +252,11 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
             Numbers; not negative for the Poisson loss.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts, >= 0; rows of weight 0 are left out.
+        X_val, y_val, sample_weight_val : default=None
+            A validation set, like `X`, `y` and `sample_weight`. Its loss and score are recorded
+            each epoch; with `early_stopping` they decide, and no rows are set aside.
+        groups : array-like of shape (n_samples,), default=None
+            For a splitter in `validation_fraction`.
 
         Returns
         -------
@@ -246,15 +268,17 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
             If a parameter or the data are not as described, or training diverges; the estimator
             then is as it was before the call.
         """
-        return self._train(X, y, sample_weight, incremental=False)
+        return self._fit_with_callbacks(
+            Given(X, y, sample_weight, X_val, y_val, sample_weight_val, groups)
+        )
 
     @available_if(lambda self: self._check_solver())
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
         """Go once over the rows X, from the weights so far.
 
         Parameters
         ----------
-        X, y, sample_weight
+        X, y, sample_weight, X_val, y_val, sample_weight_val
             As in `fit`.
 
         Returns
@@ -266,7 +290,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         ValueError
             As in `fit`.
         """
-        return self._train(X, y, sample_weight, incremental=True)
+        given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        return self._train(given, incremental=True)
 
     def predict(self, X):
         """Predict targets.
@@ -308,6 +333,15 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
             raise ValueError(
                 f"y has {y.shape[1]} outputs, but the fitted network has {self.n_outputs_}. Give "
                 "targets of the same shape, or fit anew."
+            )
+        self._n_targets = y.shape[1]
+        return y
+
+    def _encode_more_targets(self, y):
+        y = y.reshape(len(y), -1)
+        if y.shape[1] != self._n_targets:
+            raise ValueError(
+                f"y has {y.shape[1]} columns; expected {self._n_targets}, as in training."
             )
         return y
 

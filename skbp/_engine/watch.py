@@ -1,0 +1,70 @@
+"""Watching training: what decides when to stop, and which weights stand."""
+
+import math
+
+
+class LossWatch:
+    """Watches the training loss; the last weights stand."""
+
+    what = "Training loss"
+
+    def __init__(self, history):
+        self._history = history
+        if history.best_loss is None:
+            history.best_loss = math.inf
+
+    def note(self, tol):
+        """Look at the epoch that ended; returns whether it counts as improvement."""
+        history = self._history
+        # As scikit-learn has it: only a loss above best - tol is none.
+        improved = not history.loss > history.best_loss - tol
+        history.best_loss = min(history.best_loss, history.loss)
+        return improved
+
+    def restore(self):
+        """Return whether better weights than the last were put back."""
+        return False
+
+
+class ScoreWatch:
+    """Watches the validation score; keeps a copy of the network that had the best one.
+
+    Parameters
+    ----------
+    history : History
+        Whose last record holds the score of the epoch that ended.
+    network : Network
+        As it stands when `note` is called.
+    best : object, optional
+        A snapshot to go on from.
+    """
+
+    what = "Validation score"
+
+    def __init__(self, history, network, best=None):
+        self._history = history
+        self._network = network
+        self.best = network.snapshot() if best is None else best
+        history.best_loss = None
+        if history.validation_scores is None:
+            history.validation_scores = []
+            history.best_validation_score = -math.inf
+
+    def note(self, tol):
+        """Look at the epoch that ended; returns whether it bettered the best one by `tol`."""
+        history = self._history
+        score = history.records[-1]["validation_score"]
+        history.validation_scores.append(score)
+        improved = not score < history.best_validation_score + tol
+        if score > history.best_validation_score:
+            history.best_validation_score = score
+            history.best_epoch = history.n_iter
+            self.best = self._network.snapshot()
+        return improved
+
+    def restore(self):
+        """Put the best epoch's weights back, if there was one; returns whether there was."""
+        found = self._history.best_validation_score > -math.inf
+        if found:
+            self._network.restore(self.best)
+        return found

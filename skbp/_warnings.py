@@ -1,0 +1,15 @@
+"""Warnings that point at the caller's line."""
+
+import sys
+import warnings
+
+#: Code between a caller's line and ours, by the beginning of its module's name.
+BETWEEN = ("skbp.", "sklearn.callback", "sklearn.utils", "contextlib")
+
+
+def warn(message, category=UserWarning):
+    """Warn at the first line, from here up, that is neither ours nor scikit-learn's around us."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(BETWEEN):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

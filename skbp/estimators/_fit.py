@@ -1,0 +1,349 @@
+"""One call of fit or partial_fit, from what the caller gave to a trained network."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import column_or_1d, indexable, validate_data
+
+from skbp._engine.batches import CSR, Batches, Data
+from skbp._engine.history import History
+from skbp._engine.lbfgs import train_lbfgs
+from skbp._engine.network import Network
+from skbp._engine.objective import CHUNK, Objective
+from skbp._engine.regularization import Clip
+from skbp._engine.trainer import Outcome, Trainer
+from skbp._warnings import warn
+from skbp.estimators._held_out import Rows, Validation, some_rows, split
+from skbp.estimators._parameters import Components, check_parameters
+from skbp.estimators._validation import (
+    all_finite,
+    check_dtype,
+    check_sparse_format,
+    check_weights,
+    drop_rows_without_weight,
+)
+
+FLOATS = (np.float64, np.float32)
+
+
+class Given(NamedTuple):
+    """What a caller hands to fit or partial_fit."""
+
+    X: Any
+    y: Any
+    sample_weight: Any = None
+    X_val: Any = None
+    y_val: Any = None
+    sample_weight_val: Any = None
+    groups: Any = None
+
+
+class Fit:
+    """Trains a network aside; changes nothing of the estimator but what it knows of targets.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters say how; after `run`, its attributes about features and targets are set.
+    given : Given
+        The data.
+    incremental : bool
+        Whether to go just once over the rows, from the weights so far.
+    classes : array-like or None
+        As in partial_fit.
+    hooks : Hooks or None
+        Callbacks.
+
+    Attributes
+    ----------
+    network, loss, history
+        What comes out.
+    input_dtype : numpy dtype
+        Of the validated rows.
+    """
+
+    def __init__(self, estimator, given, incremental, classes=None, hooks=None):
+        self._estimator = estimator
+        self._given = given
+        self._incremental = incremental
+        self._classes = classes
+        self._hooks = hooks
+        if hooks is not None:
+            hooks.fit = self
+
+    def run(self):
+        """Check everything, and train."""
+        estimator = self._estimator
+        check_parameters(estimator)
+        self._fresh = not estimator.__sklearn_is_fitted__() or not (
+            estimator.warm_start or self._incremental
+        )
+        X, y, weight, groups = self._check_rows()
+        targets = estimator._encode_targets(y, self._fresh, self._incremental, self._classes)
+        self.loss = estimator._checked_loss(targets)
+        factor = estimator._class_weights(targets, weight)
+        X, y, targets, weight, factor, groups = drop_rows_without_weight(
+            factor, X, y, targets, weight, factor, groups
+        )
+        self._rng = check_random_state(estimator.random_state)
+        self._components = Components.of(estimator)
+        self.network = self._make_network(X, targets)
+        self.input_dtype = X.dtype
+        x, targets = self._cast(X, targets)
+        self._rows = Rows(X, y, x, targets, Data(x, targets, weight, factor).row_weights())
+        data = Data(x, targets, weight, factor)
+        self.history = History() if self._fresh else estimator._history.copy()
+        held_out = self._given_validation()
+        if self._components.optimizer is None:
+            self._run_lbfgs(data)
+        else:
+            self._run_stochastic(data, groups, held_out)
+
+    # ------------------------------------------------------------ data
+
+    def _check_rows(self):
+        given, estimator = self._given, self._estimator
+        X, y = self._validate(given.X, given.y, reset=self._fresh)
+        weight = check_weights(given.sample_weight, X)
+        groups = given.groups
+        if groups is not None:
+            groups = np.asarray(indexable(X, groups)[1])
+        if given.X_val is None and (given.y_val is not None or given.sample_weight_val is not None):
+            raise ValueError("y_val or sample_weight_val is given without X_val; give all of them.")
+        if given.X_val is not None and given.y_val is None:
+            raise ValueError("X_val is given without y_val; give both.")
+        if given.X_val is not None and estimator.solver == "lbfgs":
+            raise ValueError(
+                "X_val is for stochastic solvers; solver='lbfgs' does not validate. Use "
+                "solver='adam', or score the validation set after fit."
+            )
+        return drop_rows_without_weight(weight, X, y, weight, groups)
+
+    def _validate(self, X, y, reset):
+        estimator = self._estimator
+        for array, name in ((X, "X"), (y, "y")):
+            check_sparse_format(array, name)
+        check_dtype(X, "X")
+        if estimator._numeric_targets:
+            check_dtype(y, "y")
+        X, y = validate_data(
+            estimator, X, y, reset=reset, accept_sparse="csr", dtype=FLOATS, order="C",
+            multi_output=True, y_numeric=estimator._numeric_targets,
+        )  # fmt: skip
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return X, y
+
+    def _given_validation(self):
+        """Return the caller's own validation rows, or None."""
+        given = self._given
+        if given.X_val is None:
+            return None
+        try:
+            X, y = self._validate(given.X_val, given.y_val, reset=False)
+            targets = self._estimator._encode_more_targets(y)
+            weight = check_weights(given.sample_weight_val, X)
+            X, y, targets, weight = drop_rows_without_weight(weight, X, y, targets, weight)
+            self.loss.check_targets(targets)
+            x, targets = self._cast(X, targets)
+        except ValueError as error:
+            raise ValueError(f"X_val, y_val (the validation set): {error}") from error
+        return Rows(X, y, x, targets, weight)
+
+    def _cast(self, X, y):
+        """Convert X and y to the dtype of the computation; a value too large is an error."""
+        dtype, x = self.network.params.dtype, CSR.of(X)
+        if X.dtype != dtype:
+            x = cast_rows(x, dtype)
+        if y.ndim > 1:
+            with np.errstate(over="ignore"):
+                y = np.ascontiguousarray(y, dtype)
+            check_cast(y, "y")
+        return x, y
+
+    # ------------------------------------------------------------ network
+
+    def _make_network(self, X, targets):
+        """Build a network: with new weights, or with a copy of the weights so far."""
+        estimator = self._estimator
+        dtype = self._compute_dtype(X.dtype, len(targets)) if self._fresh else estimator.dtype_
+        layers = estimator._layers(targets, self.loss, self._components)
+        network = Network(layers, X.shape[1:], dtype)
+        if self._fresh:
+            network.init(self._rng)
+            return network
+        if not network.same_shapes(estimator._network):
+            raise ValueError(
+                f"hidden_layer_sizes={estimator.hidden_layer_sizes!r} do not match the fitted "
+                f"network, whose layers have {[len(b) for b in estimator.intercepts_]} units. Set "
+                "them back, or fit anew with warm_start=False."
+            )
+        network.restore(estimator._network.snapshot())
+        if estimator._history.raw is not None:
+            network.params[...] = estimator._history.raw
+        return network
+
+    def _compute_dtype(self, input_dtype, n_rows):
+        """Choose the precision: see the parameter `dtype`."""
+        estimator = self._estimator
+        if estimator.dtype != "auto":
+            return np.dtype(estimator.dtype)
+        if estimator.solver == "lbfgs":
+            return np.dtype(np.float64)
+        mini_batches = self._batch_size(n_rows) < n_rows
+        return np.dtype(np.float32 if mini_batches or input_dtype == np.float32 else np.float64)
+
+    def _batch_size(self, n_rows):
+        given = self._estimator.batch_size
+        return min(200 if given == "auto" else given, n_rows)
+
+    # ------------------------------------------------------------ training
+
+    def _run_lbfgs(self, data):
+        estimator, history = self._estimator, self.history
+        objective = Objective(self.network, self.loss, estimator.alpha, min(len(data.y), CHUNK))
+        result = train_lbfgs(
+            objective, data, history, estimator.max_iter, estimator.max_fun, estimator.tol,
+            estimator.verbose, self._hooks,
+        )  # fmt: skip
+        if result.interrupted:
+            self._warn_interrupted()
+        elif not result.converged and not result.stopped:
+            warn(
+                f"lbfgs failed to converge after {history.n_iter} iteration(s): {result.message}. "
+                "Increase max_iter or max_fun, or scale the data.",
+                ConvergenceWarning,
+            )
+
+    def _run_stochastic(self, data, groups, held_out):
+        estimator, history = self._estimator, self.history
+        if not self._incremental:
+            history.start_over()
+        train, early_stopping = None, estimator.early_stopping and not self._incremental
+        if early_stopping and held_out is None:
+            stratify = estimator._split_groups(self._rows.targets)
+            train, rest = split(estimator, self._rows, self._rng, stratify, groups)
+            held_out = self._rows.take(rest)
+        n_rows = len(data.y) if train is None else len(train)
+        self._warn_of_large_batch(n_rows)
+        batch_size = self._batch_size(n_rows)
+        batches = Batches(
+            data, train, batch_size, estimator.shuffle, self._rng, self._components.optimizer.lazy
+        )
+        objective = Objective(
+            self.network, self.loss, estimator.alpha, batch_size, estimator.l1_ratio
+        )
+        trainer, first = self._trainer(early_stopping), self.network.snapshot()
+        outcome = trainer.train(
+            objective, batches, history, self._validation(held_out, train), self._noise(),
+            self._hooks,
+        )  # fmt: skip
+        if early_stopping and estimator.refit and history.best_epoch is not None:
+            self._refit(data, trainer, first)
+        self._warn_of(outcome)
+
+    def _trainer(self, early_stopping):
+        estimator = self._estimator
+        clip = None
+        if estimator.max_grad_norm is not None or estimator.max_grad_value is not None:
+            clip = Clip(estimator.max_grad_value, estimator.max_grad_norm)
+        return Trainer(
+            self._components.optimizer, self._components.schedule, estimator.learning_rate_init,
+            1 if self._incremental else estimator.max_iter, estimator.tol,
+            estimator.n_iter_no_change, estimator.verbose, early_stopping, clip,
+            estimator.max_norm, estimator.ema_decay, self._components.multipliers(self.network),
+            estimator.max_iter,
+        )  # fmt: skip
+
+    def _validation(self, held_out, train):
+        if held_out is None:
+            return None
+        rows = np.arange(len(self._rows.targets)) if train is None else train
+        training_rows = None
+        if self._estimator.scoring not in (None, "loss"):
+            training_rows = self._rows.take(some_rows(rows))
+        view = self._estimator._view(self)
+        return Validation(view, self.network, self.loss, held_out, training_rows)
+
+    def _refit(self, data, trainer, first):
+        """Train again, on all rows, for as many epochs as were best."""
+        estimator, epochs = self._estimator, self.history.best_epoch
+        if estimator.verbose:
+            print(f"Training on all rows for {epochs} epochs.")
+        self.network.restore(first)
+        batch_size = self._batch_size(len(data.y))
+        batches = Batches(
+            data, None, batch_size, estimator.shuffle, self._rng, trainer.optimizer.lazy
+        )
+        objective = Objective(
+            self.network, self.loss, estimator.alpha, batch_size, estimator.l1_ratio
+        )
+        again = History()
+        trainer.again(epochs).train(objective, batches, again, rng=self._noise())
+        history = self.history
+        history.loss, history.n_iter, history.samples = again.loss, epochs, again.samples
+        history.optimizer_state, history.steps = again.optimizer_state, again.steps
+        history.average, history.raw = again.average, again.raw
+
+    def _noise(self):
+        """Return the source of randomness inside layers, apart from the one of the batches.
+
+        It depends on the rows seen so far: partial_fit with an int seed must not draw the same
+        masks at each call.
+        """
+        if not self.network.stochastic:
+            return None
+        return np.random.default_rng([self._rng.randint(2**31), self.history.samples])
+
+    # ------------------------------------------------------------ warnings
+
+    def _warn_of_large_batch(self, n_rows):
+        size = self._estimator.batch_size
+        if size != "auto" and size > n_rows and not self._incremental:
+            warn(
+                f"Got batch_size={size}, larger than the sample size {n_rows}. It is going to be "
+                "clipped.",
+            )
+
+    def _warn_of(self, outcome):
+        history = self.history
+        if outcome is Outcome.INTERRUPTED:
+            self._warn_interrupted()
+        elif outcome is Outcome.DIVERGED:
+            warn(
+                f"Training diverged in epoch {history.n_iter}; the weights of the epoch with the "
+                "best validation score are kept. Scale the features, or lower learning_rate_init.",
+                ConvergenceWarning,
+            )
+        elif outcome is Outcome.MAX_ITER and not self._incremental:
+            warn(
+                f"Stochastic Optimizer: Maximum iterations ({self._estimator.max_iter}) reached "
+                "and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+            )
+
+    def _warn_interrupted(self):
+        warn(
+            f"Training interrupted by user after {self.history.n_iter} finished epochs; the "
+            "weights of the last finished update are kept (with early_stopping those of the "
+            "best epoch).",
+        )
+
+
+def cast_rows(x, dtype):
+    """Return rows of another dtype; raise a ValueError if a value is too large for it."""
+    with np.errstate(over="ignore"):
+        x = x.astype(dtype)
+    check_cast(x.data if isinstance(x, CSR) else x, "X")
+    return x
+
+
+def check_cast(array, name):
+    """Raise a ValueError if a cast has made values infinite."""
+    if not all_finite(array):
+        raise ValueError(
+            f"{name} has values too large for {array.dtype.name}, in which the network "
+            "computes here. Scale the data (StandardScaler), or use dtype=np.float64."
+        )

@@ -1,0 +1,179 @@
+"""Rows to validate on: where they come from, and what a network is worth on them."""
+
+import inspect
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
+
+from skbp._engine.batches import CSR
+from skbp._engine.objective import predict_raw
+from skbp.estimators._validation import validation_split
+
+#: The most training rows that are scored in each epoch.
+MOST_TRAINING_ROWS = 10_000
+
+
+class Rows(NamedTuple):
+    """Rows of one data set, as the caller gave them and as the engine takes them.
+
+    X, y : validated rows and targets as given; x, targets : the same, cast and encoded;
+    weight : ndarray of shape (n,), float64, or None.
+    """
+
+    X: Any
+    y: Any
+    x: np.ndarray | CSR
+    targets: np.ndarray
+    weight: np.ndarray | None
+
+    def take(self, rows):
+        """Return some of the rows."""
+        weight = None if self.weight is None else self.weight[rows]
+        x = self.x.take(rows) if isinstance(self.x, CSR) else self.x[rows]
+        return Rows(self.X[rows], self.y[rows], x, self.targets[rows], weight)
+
+
+class Validation:
+    """The loss and the score of a network, as it stands, on held-out rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Predicts with the network in training.
+    network : Network
+    loss : Loss
+    rows : Rows
+        The held-out rows.
+    training_rows : Rows or None
+        Rows whose score is to be reported beside; only with an explicit `scoring`.
+    """
+
+    def __init__(self, estimator, network, loss, rows, training_rows=None):
+        self._estimator = estimator
+        self._network = network
+        self._loss = loss
+        self._rows = rows
+        self._scoring = estimator.scoring
+        self._training_rows = None
+        n, dtype = len(rows.targets), network.params.dtype
+        weight = np.ones(n) if rows.weight is None else rows.weight
+        self._weight = (weight / weight.sum()).astype(dtype)
+        self._scratch = np.empty((n, *network.output_shape), dtype)
+        if self._scoring is not None and self._scoring != "loss":
+            self._scorer = checked_scorer(estimator, self._scoring)
+            self._training_rows = training_rows
+
+    def __call__(self):
+        """Return a dict of "validation_loss", "validation_score" and perhaps "train_score"."""
+        rows = self._rows
+        raw = predict_raw(self._network, rows.x)
+        if not np.isfinite(raw).all():
+            return {"validation_loss": np.nan, "validation_score": np.nan}
+        value = self._loss.value_and_grad(raw, rows.targets, self._weight, self._scratch)
+        value = float(self._loss.reported(value, self._network.output_shape[0]))
+        found = {"validation_loss": value, "validation_score": -value}
+        if self._scoring is None:
+            score = self._estimator._score_raw(rows.targets, raw, rows.weight)
+            found["validation_score"] = float(score)
+        elif self._scoring != "loss":
+            found["validation_score"] = self._score(rows)
+            if self._training_rows is not None:
+                found["train_score"] = self._score(self._training_rows)
+        return found
+
+    def _score(self, rows):
+        weight = {} if rows.weight is None or not takes_weight(self._scorer) else {
+            "sample_weight": rows.weight
+        }  # fmt: skip
+        try:
+            score = self._scorer(self._estimator, rows.X, rows.y, **weight)
+        except Exception as error:
+            raise ValueError(
+                f"scoring={self._scoring!r} failed on the validation set: "
+                f"{type(error).__name__}: {error}. Choose a scorer for these targets, or 'loss'."
+            ) from error
+        if not isinstance(score, float | int | np.number):
+            raise ValueError(
+                f"scoring={self._scoring!r} must return one number. Got {score!r} instead."
+            )
+        return float(score)
+
+
+def checked_scorer(estimator, scoring):
+    """Return the scorer that a name or callable stands for; raise a ValueError if there is none."""
+    return check_scoring(estimator, scoring)
+
+
+def takes_weight(scorer):
+    """Whether a scorer can be given sample weights."""
+    accepts = getattr(scorer, "_accept_sample_weight", None)
+    if accepts is not None:
+        return accepts()
+    return "sample_weight" in inspect.signature(scorer).parameters
+
+
+def split(estimator, rows, rng, stratify, groups=None):
+    """Choose the rows to train and to validate on, as `validation_fraction` says.
+
+    Parameters
+    ----------
+    estimator : estimator
+        `validation_fraction` is a fraction, or anything that scikit-learn takes as ``cv``: then
+        its first split is used.
+    rows : Rows
+        All there is.
+    rng : numpy.random.RandomState
+        Source of a split by fraction.
+    stratify : ndarray or None
+        What a split by fraction is stratified by.
+    groups : ndarray of shape (n,) or None
+        Handed to the splitter.
+
+    Returns
+    -------
+    train, validation : ndarray of intp
+
+    Raises
+    ------
+    ValueError
+        If the splitter fails, or its rows are out of range, empty, or in both sets.
+    """
+    n, given = len(rows.targets), estimator.validation_fraction
+    if isinstance(given, float):
+        return validation_split(n, given, rng, stratify)
+    labels = rows.y if is_classifier(estimator) else None
+    splitter = check_cv(given, labels, classifier=is_classifier(estimator))
+    try:
+        train, held_out = next(iter(splitter.split(rows.X, rows.y, groups)))
+    except StopIteration:
+        raise ValueError(f"validation_fraction={given!r} yields no split.") from None
+    except Exception as error:
+        raise ValueError(f"validation_fraction={given!r} cannot split {n} rows: {error}") from error
+    train, held_out = (_row_numbers(part, n, given) for part in (train, held_out))
+    if len(np.intersect1d(train, held_out)):
+        raise ValueError(
+            f"validation_fraction={given!r} puts rows into both sets; a score on training rows "
+            "does not tell when to stop."
+        )
+    return train, held_out
+
+
+def _row_numbers(part, n, given):
+    part = np.asarray(part)
+    numbers = np.flatnonzero(part) if part.dtype == bool else part.astype(np.intp)
+    if len(numbers) == 0 or numbers.min() < 0 or numbers.max() >= n:
+        raise ValueError(
+            f"validation_fraction={given!r} must yield row numbers from 0 to {n - 1}, at least one "
+            f"in each set. Got {part!r}."
+        )
+    return numbers
+
+
+def some_rows(rows):
+    """Return at most `MOST_TRAINING_ROWS` of the given row numbers, evenly spread."""
+    if len(rows) <= MOST_TRAINING_ROWS:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, MOST_TRAINING_ROWS).astype(np.intp)]

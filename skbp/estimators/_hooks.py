@@ -1,0 +1,64 @@
+"""scikit-learn's callbacks at work in a fit."""
+
+from copy import deepcopy
+from typing import Any
+
+
+class Hooks:
+    """Calls the hooks of an estimator's callbacks, epoch by epoch.
+
+    The context of an epoch carries the `Run` as its attribute ``training``, from which callbacks
+    read what the epoch brought (``context.training.epoch``).
+
+    Parameters
+    ----------
+    estimator : estimator
+        The one that is fitted.
+    context : sklearn.callback.CallbackContext
+        That of the whole fit.
+    given : Given
+        The training data, as the caller gave them.
+
+    Attributes
+    ----------
+    fit : Fit
+        Set by the fit that uses the hooks.
+    """
+
+    fit = None
+
+    def __init__(self, estimator, context, given):
+        self._estimator = estimator
+        self._context = context
+        weight = given.sample_weight
+        self._told = {
+            "estimator": estimator,
+            "X": given.X,
+            "y": given.y,
+            "metadata": None if weight is None else {"sample_weight": weight},
+        }
+        self._task: Any = None
+
+    def begin(self):
+        """Tell of the beginning of the fit."""
+        self._context.call_on_fit_task_begin(**self._told)
+
+    def end(self):
+        """Tell of the end of the fit."""
+        self._context.call_on_fit_task_end(**self._told, reconstruction_attributes={})
+
+    def begin_epoch(self, run):
+        """Tell of the beginning of an epoch."""
+        self._task = self._context.subcontext(task_name="epoch")
+        self._task.training = run
+        self._task.call_on_fit_task_begin(**self._told)
+
+    def end_epoch(self, run):
+        """Tell of the end of an epoch; returns whether a callback wants training to end."""
+
+        def fitted():
+            with run.standing():
+                network = deepcopy(run.network)
+            return self._estimator._fitted(self.fit, network, run.history.copy())
+
+        return self._task.call_on_fit_task_end(**self._told, reconstruction_attributes=fitted)
