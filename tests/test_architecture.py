@@ -21,6 +21,7 @@ FLOORS = [
     [
         "_engine.network", "_engine.objective", "_engine.batches", "_engine.interrupt",
         "_engine.updater", "_engine.trainer", "_engine.lbfgs",
+        "_engine.checkpoint",
     ],
     ["callbacks", "inspection", "persistence", "preprocessing", "distributed"],
     ["estimators"],
