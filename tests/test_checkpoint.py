@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -291,6 +290,7 @@ def test_failing_calls(path, monkeypatch, call, code):
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
 def test_a_full_disk(path, share):
+    resource = pytest.importorskip("resource")
     state = make_state()
     write_state(path, state)
     size = path.stat().st_size
@@ -306,7 +306,7 @@ def test_a_full_disk(path, share):
 
 
 def test_a_folder_that_takes_no_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match="could not write .*choose a folder"):
+    with pytest.raises(FileNotFoundError, match=r"could not write .*choose a folder"):
         write_state(tmp_path / "missing" / "a.npz", make_state())
     if os.path.isdir("/proc/self"):  # takes no files, not even from root
         with pytest.raises(OSError, match="could not write"):
