@@ -21,7 +21,8 @@ FLOORS = [
     [
         "_engine.network", "_engine.objective", "_engine.batches", "_engine.interrupt",
         "_engine.updater", "_engine.trainer", "_engine.lbfgs", "_engine.history",
-        "_engine.regularization", "_engine.watch",
+        "_engine.regularization", "_engine.watch", "_engine.resume",
+        "_engine.checkpoint",
     ],
     ["callbacks", "inspection", "persistence", "preprocessing", "distributed"],
     ["estimators"],

@@ -1,0 +1,25 @@
+"""Callbacks: what is to happen after each epoch of a fit.
+
+They follow scikit-learn's protocol: set them with
+``net.set_callbacks(EarlyStopping("loss"), Checkpoint("run"))``.
+"""
+
+from skbp._engine.checkpoint import latest, read_state
+from skbp.callbacks.base import Callback
+from skbp.callbacks.checkpoint import Checkpoint
+from skbp.callbacks.loggers import Call, MLflowLogger, TensorBoard, WandbLogger
+from skbp.callbacks.stopping import EarlyStopping, TargetScore, TimeLimit
+
+__all__ = [
+    "Call",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "MLflowLogger",
+    "TargetScore",
+    "TensorBoard",
+    "TimeLimit",
+    "WandbLogger",
+    "latest",
+    "read_state",
+]
