@@ -132,9 +132,9 @@ class Trainer:
             If the loss or the weights are not finite, and no epoch was good (a validation score
             tells which are).
         """
-        params = objective.network.params
+        network = objective.network
         history.n_iter = 0
-        watch = LossWatch(history) if score is None else ScoreWatch(history, score, params)
+        watch = LossWatch(history) if score is None else ScoreWatch(history, score, network)
         passes = Passes(
             objective, self._updater(objective, batches, history), batches, history, rng
         )
@@ -142,7 +142,7 @@ class Trainer:
         with Interruptible() as interrupt, np.errstate(over="ignore", invalid="ignore"):
             outcome = self._epochs(passes, watch, history, interrupt)
         restored = watch.restore()
-        if not restored and (outcome is Outcome.DIVERGED or not np.isfinite(params).all()):
+        if not restored and (outcome is Outcome.DIVERGED or not network.finite):
             rate = self._rate(history)
             raise DivergenceError(f"epoch {history.n_iter}, at learning rate {rate:g}")
         return outcome
@@ -256,15 +256,15 @@ class LossWatch:
 
 
 class ScoreWatch:
-    """Watches the validation score; keeps a copy of the weights that had the best one."""
+    """Watches the validation score; keeps a copy of the network that had the best one."""
 
     what = "Validation score"
 
-    def __init__(self, history, score, params):
+    def __init__(self, history, score, network):
         self._history = history
         self._score = score
-        self._params = params
-        self._best = params.copy()
+        self._network = network
+        self._best = network.snapshot()
         history.best_loss = None
         if history.validation_scores is None:
             history.validation_scores = []
@@ -278,7 +278,7 @@ class ScoreWatch:
         improved = not score < history.best_validation_score + tol
         if score > history.best_validation_score:
             history.best_validation_score = score
-            np.copyto(self._best, self._params)
+            self._best = self._network.snapshot()
         return improved
 
     def line(self):
@@ -289,5 +289,5 @@ class ScoreWatch:
         """Put the best epoch's weights back, if there was one; returns whether there was."""
         found = self._history.best_validation_score > -math.inf
         if found:
-            self._params[...] = self._best
+            self._network.restore(self._best)
         return found
