@@ -10,6 +10,7 @@ from skbp._compat import Integer, InvalidParameterError, Number, Options, StrOpt
 from skbp._component import resolve
 from skbp.activations import ACTIVATIONS, Activation, Logistic
 from skbp.initializers import INITIALIZERS, GlorotUniform, Initializer
+from skbp.layers import NORMALIZATIONS, Norm
 from skbp.losses import Loss
 from skbp.optimizers import OPTIMIZERS, SGD, Adam, LazyAdam, Optimizer
 from skbp.schedules import SCHEDULES, Constant, InverseScaling, Schedule
@@ -40,6 +41,8 @@ CONSTRAINTS: dict = {
     "n_iter_no_change": [Integer(1), Options(Real, {np.inf})],
     "max_fun": [Integer(1)],
     "dropout": [Number(0, 1)],
+    "normalization": [StrOptions(set(NORMALIZATIONS)), Norm, None],
+    "input_noise": [Number(0)],
     "initializer": [StrOptions({"auto", *INITIALIZERS}), Initializer],
     "dtype": [StrOptions({"auto", "float32", "float64"}), Options(type, {np.float32, np.float64})],
 }
@@ -54,7 +57,7 @@ def check_parameters(estimator):
         A ValueError and TypeError: names the parameter, what it may be, and what was given.
     """
     estimator._validate_params()
-    for name in ("alpha", "learning_rate_init", "power_t", "tol", "epsilon"):
+    for name in ("alpha", "learning_rate_init", "power_t", "tol", "epsilon", "input_noise"):
         value = getattr(estimator, name)
         if not np.isfinite(value):
             raise InvalidParameterError(
@@ -67,11 +70,23 @@ def check_parameters(estimator):
             f"RandomState or None. Got {estimator.random_state!r} instead."
         )
     hidden_layer_sizes(estimator.hidden_layer_sizes)
-    if estimator.solver == "lbfgs" and estimator.dropout:
-        raise InvalidParameterError(
-            f"dropout={estimator.dropout!r} needs a stochastic solver: L-BFGS must see the same "
-            "loss each time it looks. Use solver='adam' or 'sgd', or dropout=0."
-        )
+    if isinstance(estimator.solver, str) and estimator.solver == "lbfgs":
+        _check_deterministic(estimator)
+
+
+def _check_deterministic(estimator):
+    """Refuse what makes the loss of the same weights differ from call to call."""
+    norm = _normalization(estimator)
+    for name, varies, without in (
+        ("dropout", estimator.dropout, "dropout=0"),
+        ("input_noise", estimator.input_noise, "input_noise=0"),
+        ("normalization", norm is not None and norm.stochastic, "normalization='layer'"),
+    ):
+        if varies:
+            raise InvalidParameterError(
+                f"{name}={getattr(estimator, name)!r} needs a stochastic solver: L-BFGS must see "
+                f"the same loss each time it looks. Use solver='adam' or 'sgd', or {without}."
+            )
 
 
 def hidden_layer_sizes(sizes):
@@ -105,6 +120,7 @@ class Components:
     initializer: Initializer
     optimizer: Optimizer | None
     schedule: Schedule
+    normalization: Norm | None
 
     @classmethod
     def of(cls, estimator):
@@ -117,6 +133,7 @@ class Components:
             own_copy(initializer, estimator.initializer),
             own_copy(optimizer, estimator.solver),
             own_copy(schedule, estimator.learning_rate),
+            _with_activation(_normalization(estimator), activation),
         )
 
 
@@ -129,6 +146,19 @@ def own_copy(component, parameter):
         return component
     component.check()
     return clone(component)
+
+
+def _normalization(estimator):
+    norm = estimator.normalization
+    return None if norm is None else resolve(norm, NORMALIZATIONS, "normalization")
+
+
+def _with_activation(norm, activation):
+    """Check and copy a normalisation; the copy gets the estimator's activation."""
+    if norm is None:
+        return None
+    norm.check()
+    return clone(norm).set_params(activation=clone(activation))
 
 
 def _optimizer(estimator):

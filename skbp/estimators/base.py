@@ -4,6 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -30,7 +31,7 @@ from skbp.estimators._validation import (
     is_clean,
     validation_split,
 )
-from skbp.layers import Dense, Dropout
+from skbp.layers import Dense, Dropout, GaussianNoise
 
 FLOATS = (np.float64, np.float32)
 
@@ -69,7 +70,7 @@ class BaseBackprop(BaseEstimator, ABC):
         self, hidden_layer_sizes, activation, *, loss, solver, alpha, batch_size, learning_rate,
         learning_rate_init, power_t, max_iter, shuffle, random_state, tol, verbose, warm_start,
         momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon,
-        n_iter_no_change, max_fun, dropout, initializer, dtype,
+        n_iter_no_change, max_fun, dropout, normalization, input_noise, initializer, dtype,
     ):  # fmt: skip
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -96,6 +97,8 @@ class BaseBackprop(BaseEstimator, ABC):
         self.n_iter_no_change = n_iter_no_change
         self.max_fun = max_fun
         self.dropout = dropout
+        self.normalization = normalization
+        self.input_noise = input_noise
         self.initializer = initializer
         self.dtype = dtype
 
@@ -161,6 +164,11 @@ class BaseBackprop(BaseEstimator, ABC):
     def _check_training_input(self, X, y, sample_weight, fresh):
         for array, name in ((X, "X"), (y, "y")):
             check_sparse_format(array, name)
+        if self.input_noise and issparse(X):
+            raise ValueError(
+                f"input_noise={self.input_noise!r} was given a sparse X, and noise would make it "
+                "dense. Give X.toarray(), or use input_noise=0."
+            )
         check_dtype(X, "X")
         if self._numeric_targets:
             check_dtype(y, "y")
@@ -182,17 +190,22 @@ class BaseBackprop(BaseEstimator, ABC):
             return network
         if not network.same_shapes(self._network):
             raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} do not match the fitted network, "
-                f"whose layers have {[len(b) for b in self.intercepts_]} units. Set them back, or "
-                "fit anew with warm_start=False."
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} and normalization="
+                f"{self.normalization!r} do not match the fitted network, whose layers have "
+                f"{[len(b) for b in self.intercepts_]} units. Set them back, or fit anew with "
+                "warm_start=False."
             )
-        network.params[...] = self._network.params
+        network.restore(self._network.snapshot())
         return network
 
     def _layers(self, y, components):
-        layers: list = []
+        layers: list = [GaussianNoise(self.input_noise)] if self.input_noise else []
+        norm = components.normalization
         for size in hidden_layer_sizes(self.hidden_layer_sizes):
-            layers.append(Dense(size, components.activation, components.initializer))
+            activation = components.activation if norm is None else "identity"
+            layers.append(Dense(size, activation, components.initializer))
+            if norm is not None:
+                layers.append(norm)
             if self.dropout:
                 layers.append(Dropout(self.dropout))
         return [*layers, Dense(self._n_outputs(y), "identity", components.initializer)]
