@@ -18,7 +18,7 @@ from skbp._engine.network import Network, Workspace
 from skbp._engine.updater import Updater
 from skbp.activations import ACTIVATIONS, Activation
 from skbp.initializers import INITIALIZERS, Initializer
-from skbp.layers import LAYERS, Dense, Dropout, Layer
+from skbp.layers import LAYERS, Dense, Dropout, Layer, Norm
 from skbp.losses import LOSSES, Loss
 from skbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from skbp.schedules import SCHEDULES, Adaptive, Constant, InverseScaling, Progress, Schedule
@@ -33,10 +33,11 @@ KINDS = {
     "schedules": (SCHEDULES, Schedule),
 }
 COMPONENTS = [cls for registry, _ in KINDS.values() for cls in registry.values()]
-NOT_A_COMPONENT = {Progress}  # public, but what a schedule looks at
+# Public, but what a schedule looks at, and what two layers share.
+NOT_A_COMPONENT = {Progress, Norm}
 
 # Arguments of a constructor that have no default.
-REQUIRED = {"units": 3}
+REQUIRED = {"units": 3, "std": 0.5}
 
 
 def build(cls, **params):

@@ -48,6 +48,8 @@ SHARED = [
         "early_stopping": True,
         "learning_rate_init": 0.2,
     },
+    {"solver": "adam", "normalization": "batch", "batch_size": 16, "early_stopping": True},
+    {"solver": "lbfgs", "normalization": "layer"},
     {"solver": "adam", "hidden_layer_sizes": (), "dtype": np.float64},
     {"solver": "lbfgs", "hidden_layer_sizes": (), "dtype": "float32"},
     {"solver": "lbfgs", "activation": "identity", "hidden_layer_sizes": 3, "early_stopping": True},

@@ -51,7 +51,7 @@ def of_loss(table, name):
 
 def make_layer(name, activation):
     """Build a layer of the registry from what its signature asks for."""
-    given = {"units": 5, "activation": activation, "rate": 0.4}
+    given = {"units": 5, "activation": activation, "rate": 0.4, "std": 0.3}
     signature = inspect.signature(LAYERS[name]).parameters
     missing = [
         key
@@ -105,6 +105,7 @@ def draw_batch(loss_name, n, k, *, weighted=False, sparse=False, seed=0, dtype=n
 
 def make_objective(layers, loss_name, max_rows, *, alpha=ALPHA, seed=1, dtype=np.float64):
     network = Network(layers, (N_FEATURES,), dtype)
+    network.init(np.random.RandomState(seed))  # for the state: running means and the like
     network.params[...] = np.random.default_rng(seed).normal(0, 0.6, network.params.size)
     return Objective(network, LOSSES[loss_name](), alpha, max_rows)
 
@@ -280,7 +281,7 @@ def test_a_layer_writes_only_to_its_own_workspace(activation, stack, n):
     x = rng.normal(size=(n, N_FEATURES))
     freeze(x, network.params)
     for p in network.views:
-        freeze(*p.values())
+        freeze(*(array for array in p.values() if np.shares_memory(array, network.params)))
     work, inputs = workspace.rows(n), []
 
     def run(index, call, scratch=()):
@@ -289,6 +290,9 @@ def test_a_layer_writes_only_to_its_own_workspace(activation, stack, n):
             array
             for owner, _, array in buffers_of(workspace, n)
             if owner != index and not any(np.shares_memory(array, other) for other in scratch)
+        ]
+        foreign += [
+            array for i, p in enumerate(network.views) if i != index for array in p.values()
         ]
         foreign += [g for i, views in enumerate(workspace.views) if i != index
                     for g in views.values()]  # fmt: skip
@@ -323,7 +327,9 @@ def test_inference_draws_nothing_and_forward_is_repeatable(stack):
     x = np.random.default_rng(0).normal(size=(5, N_FEATURES))
     first = network.forward(x, Workspace(network, 5)).copy()
     workspace = Workspace(network, 9)
+    snapshot = network.snapshot()
     network.forward(x[:3], workspace, np.random.default_rng(1))
+    network.restore(snapshot)
     np.testing.assert_array_equal(network.forward(x, workspace), first)
 
 
@@ -414,7 +420,8 @@ def test_a_loss_is_linear_in_the_weights(loss):
     np.testing.assert_allclose(grad, np.vstack(grads), rtol=1e-12)
 
 
-@pytest.mark.parametrize("stack", STACKS)
+# NumPy draws other normal numbers in float32 than in float64.
+@pytest.mark.parametrize("stack", [stack for stack in STACKS if "noise" not in stack])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_float32_agrees_with_float64(loss, activation, stack):

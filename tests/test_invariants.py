@@ -74,6 +74,7 @@ STOCHASTIC = [
     {"solver": "sgd", "learning_rate_init": 0.01},
     {"early_stopping": True},
     {"dropout": 0.3},
+    {"normalization": "batch"},
     {"dtype": "float64"},
     {"dtype": "float32", "solver": "sgd"},
 ]
@@ -100,12 +101,12 @@ COPIES = {
 
 
 def assert_views_alive(estimator):
-    """The named views are parts of the one vector, and cover it."""
+    """The named views are parts of the two vectors, and cover them."""
     network = estimator._network
     views = [view for p in network.views for view in p.values()]
-    assert sum(view.size for view in views) == network.params.size
+    assert sum(view.size for view in views) == network.params.size + network.state.size
     for view in views:
-        assert np.shares_memory(view, network.params)
+        assert np.shares_memory(view, network.params) or np.shares_memory(view, network.state)
 
 
 # ------------------------------------------------------------ copies (item 4)

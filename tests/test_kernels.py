@@ -166,6 +166,63 @@ def _(kernel, shape, dtype, rng):
     return (out, expected), (x, expected)
 
 
+@check_of("moments")
+def _(kernel, shape, dtype, rng):
+    x = frozen(normal(rng, shape, dtype) + dtype(10))
+    mean, var = (np.full(shape[1], np.nan, dtype) for _ in range(2))
+    kernel(x, mean, var)
+    return (mean, wide(x).mean(axis=0)), (var, wide(x).var(axis=0))
+
+
+@check_of("standardize")
+def _(kernel, shape, dtype, rng):
+    x, out = frozen(normal(rng, shape, dtype)), np.full(shape, np.nan, dtype)
+    mean, scale = (frozen(normal(rng, shape[1], dtype)) for _ in range(2))
+    kernel(x, mean, scale, out)
+    return [(out, (wide(x) - wide(mean)) * wide(scale))]
+
+
+@check_of("standardize_backward")
+def _(kernel, shape, dtype, rng):
+    x, pairs = frozen(normal(rng, shape, dtype)), []
+    mean, gamma, dbeta = (frozen(normal(rng, shape[1], dtype)) for _ in range(3))
+    inv_std = frozen(rng.uniform(0.5, 2, shape[1]).astype(dtype))
+    for share in (0.0, 0.3):
+        dz, dgamma = normal(rng, shape, dtype), np.full(shape[1], np.nan, dtype)
+        xhat, wide_dz = (wide(x) - wide(mean)) * wide(inv_std), wide(dz)
+        expected = (wide_dz * xhat).sum(axis=0)
+        inner = wide_dz - share * (wide(dbeta) + xhat * expected)
+        kernel(dz, x, mean, inv_std, gamma, dbeta, share, dgamma)
+        pairs += [(dgamma, expected), (dz, wide(gamma) * wide(inv_std) * inner)]
+    return pairs
+
+
+@check_of("standardize_rows")
+def _(kernel, shape, dtype, rng):
+    x, gamma = frozen(normal(rng, shape, dtype)), frozen(normal(rng, shape[1], dtype))
+    mean, inv_std = (np.full(shape[0], np.nan, dtype) for _ in range(2))
+    out = np.full(shape, np.nan, dtype)
+    kernel(x, gamma, 1e-3, mean, inv_std, out)
+    expected_mean, expected = wide(x).mean(axis=1), 1 / np.sqrt(wide(x).var(axis=1) + 1e-3)
+    xhat = (wide(x) - expected_mean[:, None]) * expected[:, None]
+    return (mean, expected_mean), (inv_std, expected), (out, xhat * wide(gamma))
+
+
+@check_of("standardize_rows_backward")
+def _(kernel, shape, dtype, rng):
+    x, gamma = frozen(normal(rng, shape, dtype)), frozen(normal(rng, shape[1], dtype))
+    mean, inv_std = (frozen(rng.uniform(0.5, 2, shape[0]).astype(dtype)) for _ in range(2))
+    dz, dgamma = normal(rng, shape, dtype), np.full(shape[1], np.nan, dtype)
+    scale = wide(inv_std)[:, None]
+    xhat, wide_dz, h = (wide(x) - wide(mean)[:, None]) * scale, wide(dz), wide(dz) * wide(gamma)
+    kernel(dz, x, mean, inv_std, gamma, dgamma)
+    means = h.mean(axis=1, keepdims=True), (h * xhat).mean(axis=1, keepdims=True)
+    return (
+        (dgamma, (wide_dz * xhat).sum(axis=0)),
+        (dz, (h - means[0] - xhat * means[1]) * scale),
+    )
+
+
 @check_of("softmax_cross_entropy")
 def _(kernel, shape, dtype, rng):
     n, k = shape

@@ -12,15 +12,18 @@ from skbp._engine.network import Network
 from skbp._engine.objective import Objective
 from skbp._engine.updater import Updater
 from skbp.activations import ACTIVATIONS
-from skbp.layers import Dense, Dropout
+from skbp.layers import NORMALIZATIONS, Dense, Dropout, GaussianNoise
 from skbp.losses import LOSSES
 from skbp.optimizers import OPTIMIZERS
 
 
-def training(activation, loss, optimizer, n_rows=4096, n_features=64, hidden=128, dropout=0.0):
+def training(activation, loss, optimizer, n_rows=4096, n_features=64, hidden=128, dropout=0.0,
+             norm=None):  # fmt: skip
     """Build the parts of a fit in float32; returns a function that runs one batch."""
     outputs = 5 if loss == "log_loss" else 2
     layers = [Dense(hidden, activation), Dropout(dropout), Dense(outputs, "identity")]
+    if norm is not None:
+        layers[0:1] = [GaussianNoise(0.1), Dense(hidden, "identity"), norm(activation)]
     network = Network(layers, (n_features,), np.float32)
     network.init(np.random.RandomState(0))
     rng = np.random.default_rng(0)
@@ -41,14 +44,16 @@ def training(activation, loss, optimizer, n_rows=4096, n_features=64, hidden=128
     return step, batches, objective, state
 
 
+@pytest.mark.parametrize("norm", [None, *NORMALIZATIONS.values()])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_buffer_is_float32(activation, loss):
-    step, batches, objective, state = training(activation, loss, "adam", dropout=0.5)
+def test_every_buffer_is_float32(activation, loss, norm):
+    step, batches, objective, state = training(activation, loss, "adam", dropout=0.5, norm=norm)
     for batch in batches.epoch():
         step(batch)
         assert {batch.x.dtype, batch.weight.dtype} == {np.dtype(np.float32)}
-    buffers = [objective.grads, objective.network.params, *state.values()]
+    network = objective.network
+    buffers = [objective.grads, network.params, network.state, *state.values()]
     for layer in objective.workspace.rows(1024):
         buffers += [array for array in layer.values() if array.dtype.kind == "f"]
     assert {array.dtype for array in buffers} == {np.dtype(np.float32)}
@@ -59,7 +64,16 @@ def test_every_buffer_is_float32(activation, loss):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_a_batch_allocates_nothing_of_its_own_size(activation, loss, optimizer, dropout):
-    step, batches, _, _ = training(activation, loss, optimizer, dropout=dropout)
+    assert_small_allocations(*training(activation, loss, optimizer, dropout=dropout)[:2])
+
+
+@pytest.mark.parametrize("norm", NORMALIZATIONS.values())
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_normalisation_and_noise_allocate_nothing_of_a_batch_s_size(activation, norm):
+    assert_small_allocations(*training(activation, "log_loss", "adam", norm=norm)[:2])
+
+
+def assert_small_allocations(step, batches):
     epoch = batches.epoch()
     step(next(epoch))  # what is allocated once
     hidden_layer = 1024 * 128 * 4

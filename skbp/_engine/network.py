@@ -12,6 +12,15 @@ def _size_and_dtype(spec, dtype):
     return spec, dtype
 
 
+def _placed(arrays):
+    """Line up (index of layer, name, shape) in a vector: insert starts, return the size too."""
+    places, start = [], 0
+    for index, name, shape in arrays:
+        places.append((index, name, start, shape))
+        start += prod(shape)
+    return places, start
+
+
 class Network:
     """Layers, and their parameters in one flat vector.
 
@@ -31,53 +40,73 @@ class Network:
     ----------
     params : ndarray of shape (n_params,)
         All parameters.
+    state : ndarray of shape (n_state,)
+        What layers keep but no optimizer trains: running means and the like.
     n_penalized : int
         ``params[:n_penalized]`` are the penalised ones.
     views : list of dict of str to ndarray
-        For each layer its parameters by name, as views into `params`.
+        For each layer its parameters and its state by name, as views into `params` and `state`.
     """
 
     def __init__(self, layers, input_shape, dtype):
         self.layers = layers
         self.input_shape = tuple(input_shape)
-        self.params = np.zeros(self._lay_out(), dtype)
-        self.views = self.views_of(self.params)
+        n_params, n_state = self._lay_out()
+        self.params, self.state = np.zeros(n_params, dtype), np.zeros(n_state, dtype)
+        self._make_views()
 
     def _lay_out(self):
-        """Find each layer's shapes and the place of each parameter; return the total size."""
-        shape, places = self.input_shape, []
+        """Find each layer's shapes and the place of each array; return the sizes of the vectors."""
+        shape, places, state = self.input_shape, [], []
         self.input_shapes = []
         for index, layer in enumerate(self.layers):
             self.input_shapes.append(shape)
             for name, param_shape in layer.param_shapes(shape).items():
                 places.append((name not in layer.penalized, index, name, param_shape))
+            state += [(index, *item) for item in layer.state_shapes(shape).items()]
             shape = layer.output_shape(shape)
         self.output_shape = shape
-        self._places, start = [], 0
-        for _, index, name, param_shape in sorted(places, key=lambda place: place[0]):
-            self._places.append((index, name, start, param_shape))
-            start += prod(param_shape)
         self.n_penalized = sum(prod(place[3]) for place in places if not place[0])
-        return start
+        self._places, n_params = _placed(place[1:] for place in sorted(places, key=lambda p: p[0]))
+        self._state_places, n_state = _placed(state)
+        return n_params, n_state
 
-    def views_of(self, flat):
-        """Return, for each layer, a dict of named views into a vector shaped like `params`."""
+    def _make_views(self):
+        self.views = self.views_of(self.params)
+        for p, state in zip(self.views, self._views(self.state, self._state_places), strict=True):
+            p.update(state)
+
+    def _views(self, flat, places):
         views: list[dict[str, np.ndarray]] = [{} for _ in self.layers]
-        for index, name, start, shape in self._places:
+        for index, name, start, shape in places:
             views[index][name] = flat[start : start + prod(shape)].reshape(shape)
         return views
 
+    def views_of(self, flat):
+        """Return, for each layer, a dict of named views into a vector shaped like `params`."""
+        return self._views(flat, self._places)
+
     def same_shapes(self, other):
-        """Whether another network has the same parameters in the same places."""
-        return self._places == other._places and self.input_shape == other.input_shape
+        """Whether another network has the same parameters and state in the same places."""
+        return self._signature() == other._signature()
+
+    def _signature(self):
+        # Without the index: a layer that has no arrays, such as dropout, may come or go.
+        arrays = [place[1:] for place in (*self._places, *self._state_places)]
+        return self.input_shape, arrays
 
     def snapshot(self):
-        """Return a copy of everything training changes."""
-        return self.params.copy()
+        """Return copies of `params` and `state`, for `restore`."""
+        return self.params.copy(), self.state.copy()
 
     def restore(self, snapshot):
-        """Go back to a snapshot."""
-        self.params[...] = snapshot
+        """Set `params` and `state` to those of a snapshot of a network of the same shapes."""
+        self.params[...], self.state[...] = snapshot
+
+    @property
+    def finite(self):
+        """Whether all parameters and all state are finite."""
+        return bool(np.isfinite(self.params).all() and np.isfinite(self.state).all())
 
     def first_weight_size(self):
         """Return the size of the first layer's weight, with which `params` begins."""
@@ -89,7 +118,7 @@ class Network:
             yield index, start, start + prod(shape)
 
     def init(self, rng):
-        """Draw all first weights from a numpy.random.RandomState, layer by layer."""
+        """Draw all first values from a numpy.random.RandomState, layer by layer."""
         for layer, p, shape in zip(self.layers, self.views, self.input_shapes, strict=True):
             layer.init(p, shape, rng)
 
@@ -136,7 +165,7 @@ class Network:
 
     def __setstate__(self, state):
         self.__dict__.update(state)
-        self.views = self.views_of(self.params)
+        self._make_views()
 
 
 class Workspace:

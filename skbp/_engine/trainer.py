@@ -136,8 +136,7 @@ class Trainer:
         with Interruptible() as interrupt, np.errstate(over="ignore", invalid="ignore"):
             outcome = self._epochs(run, interrupt, hooks, resume is not None)
         restored = run.finish()
-        finite = np.isfinite(objective.network.params).all()
-        if not restored and (outcome is Outcome.DIVERGED or not finite):
+        if not restored and (outcome is Outcome.DIVERGED or not run.network.finite):
             raise DivergenceError(f"epoch {history.n_iter}, at learning rate {run.last_rate:g}")
         return outcome
 

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d, indexable, validate_data
@@ -106,6 +107,11 @@ class Fit:
     def _check_rows(self):
         given, estimator = self._given, self._estimator
         X, y = self._validate(given.X, given.y, reset=self._fresh)
+        if estimator.input_noise and issparse(X):
+            raise ValueError(
+                f"input_noise={estimator.input_noise!r} was given a sparse X, and noise would make "
+                "it dense. Give X.toarray(), or use input_noise=0."
+            )
         weight = check_weights(given.sample_weight, X)
         groups = given.groups
         if groups is not None:
@@ -176,9 +182,10 @@ class Fit:
             return network
         if not network.same_shapes(estimator._network):
             raise ValueError(
-                f"hidden_layer_sizes={estimator.hidden_layer_sizes!r} do not match the fitted "
-                f"network, whose layers have {[len(b) for b in estimator.intercepts_]} units. Set "
-                "them back, or fit anew with warm_start=False."
+                f"hidden_layer_sizes={estimator.hidden_layer_sizes!r} and normalization="
+                f"{estimator.normalization!r} do not match the fitted network, whose layers have "
+                f"{[len(b) for b in estimator.intercepts_]} units. Set them back, or fit anew with "
+                "warm_start=False."
             )
         network.restore(estimator._network.snapshot())
         if estimator._history.raw is not None:

@@ -11,6 +11,7 @@ from skbp._compat import Integer, InvalidParameterError, Number, Options, StrOpt
 from skbp._component import Range, resolve
 from skbp.activations import ACTIVATIONS, Activation, Logistic
 from skbp.initializers import INITIALIZERS, GlorotUniform, Initializer
+from skbp.layers import NORMALIZATIONS, Norm
 from skbp.losses import Loss
 from skbp.optimizers import OPTIMIZERS, SGD, Adam, LazyAdam, Optimizer
 from skbp.schedules import SCHEDULES, Constant, InverseScaling, Schedule
@@ -41,6 +42,8 @@ CONSTRAINTS: dict = {
     "n_iter_no_change": [Integer(1), Options(Real, {np.inf})],
     "max_fun": [Integer(1)],
     "dropout": [Number(0, 1)],
+    "normalization": [StrOptions(set(NORMALIZATIONS)), Norm, None],
+    "input_noise": [Number(0)],
     "initializer": [StrOptions({"auto", *INITIALIZERS}), Initializer],
     "l1_ratio": [Number(0, 1, closed="both")],
     "max_grad_norm": [None, Number(0, closed="neither")],
@@ -64,7 +67,7 @@ def check_parameters(estimator):
         A ValueError and TypeError: names the parameter, what it may be, and what was given.
     """
     estimator._validate_params()
-    for name in ("alpha", "learning_rate_init", "power_t", "tol", "epsilon"):
+    for name in ("alpha", "learning_rate_init", "power_t", "tol", "epsilon", "input_noise"):
         value = getattr(estimator, name)
         if not np.isfinite(value):
             raise InvalidParameterError(
@@ -86,11 +89,7 @@ def _check_combinations(estimator):
     """Raise an InvalidParameterError for parameters that do not go together."""
     solver = estimator.solver
     if solver == "lbfgs":
-        if estimator.dropout:
-            raise InvalidParameterError(
-                f"dropout={estimator.dropout!r} needs a stochastic solver: L-BFGS must see the "
-                "same loss each time it looks. Use solver='adam' or 'sgd', or dropout=0."
-            )
+        _check_deterministic(estimator)
         for name, neutral in NOT_WITH_LBFGS.items():
             value = getattr(estimator, name)
             if value != neutral:
@@ -111,6 +110,21 @@ def _check_combinations(estimator):
             "refit=True trains for as many epochs as early stopping found best; it needs "
             "early_stopping=True."
         )
+
+
+def _check_deterministic(estimator):
+    """Refuse what makes the loss of the same weights differ from call to call."""
+    norm = _normalization(estimator)
+    for name, varies, without in (
+        ("dropout", estimator.dropout, "dropout=0"),
+        ("input_noise", estimator.input_noise, "input_noise=0"),
+        ("normalization", norm is not None and norm.stochastic, "normalization='layer'"),
+    ):
+        if varies:
+            raise InvalidParameterError(
+                f"{name}={getattr(estimator, name)!r} needs a stochastic solver: L-BFGS must see "
+                f"the same loss each time it looks. Use solver='adam' or 'sgd', or {without}."
+            )
 
 
 NOT_WITH_LBFGS = {
@@ -198,6 +212,7 @@ class Components:
     optimizer: Optimizer | None
     schedule: Schedule
     factors: list[float] | None
+    normalizations: list[Norm] | None
 
     @classmethod
     def of(cls, estimator):
@@ -213,6 +228,7 @@ class Components:
             own_copy(optimizer, estimator.solver),
             own_copy(schedule, estimator.learning_rate),
             multipliers(estimator.learning_rate_multipliers, n_hidden + 1),
+            _with_activations(_normalization(estimator), resolved),
         )
 
     def multipliers(self, network):
@@ -235,6 +251,19 @@ def own_copy(component, parameter):
         return component
     component.check()
     return clone(component)
+
+
+def _normalization(estimator):
+    norm = estimator.normalization
+    return None if norm is None else resolve(norm, NORMALIZATIONS, "normalization")
+
+
+def _with_activations(norm, hidden):
+    """Check and copy a normalisation for each hidden layer; the copies get its activation."""
+    if norm is None:
+        return None
+    norm.check()
+    return [clone(norm).set_params(activation=clone(activation)) for activation in hidden]
 
 
 def _optimizer(estimator):

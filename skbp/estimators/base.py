@@ -16,7 +16,7 @@ from skbp.estimators._fit import FLOATS, Fit, cast_rows
 from skbp.estimators._hooks import Hooks
 from skbp.estimators._parameters import CONSTRAINTS, hidden_layer_sizes, own_copy
 from skbp.estimators._validation import check_dtype, check_sparse_format, is_clean
-from skbp.layers import Dense, Dropout
+from skbp.layers import Dense, Dropout, GaussianNoise
 
 #: Fitted attributes that only stochastic training has, and where they come from.
 CURVES = {
@@ -71,6 +71,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     solver: Any
     max_iter: int
     dropout: float
+    input_noise: float
     warm_start: bool
 
     def _assign(self, arguments):
@@ -137,10 +138,13 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         return self
 
     def _layers(self, targets, loss, components):
-        layers: list = []
-        sizes = hidden_layer_sizes(self.hidden_layer_sizes)
-        for size, activation in zip(sizes, components.activations, strict=True):
-            layers.append(Dense(size, activation, components.initializer))
+        layers: list = [GaussianNoise(self.input_noise)] if self.input_noise else []
+        sizes, norms = hidden_layer_sizes(self.hidden_layer_sizes), components.normalizations
+        for index, (size, activation) in enumerate(zip(sizes, components.activations, strict=True)):
+            own = activation if norms is None else "identity"
+            layers.append(Dense(size, own, components.initializer))
+            if norms is not None:
+                layers.append(norms[index])
             if self.dropout:
                 layers.append(Dropout(self.dropout))
         return [*layers, Dense(self._n_outputs(targets), "identity", components.initializer)]

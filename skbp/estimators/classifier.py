@@ -103,6 +103,13 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
     dropout : float, default=0.0
         Share of hidden units that each training batch leaves out, in [0, 1); needs a stochastic
         solver.
+    normalization : {"batch", "layer"}, Norm or None, default=None
+        What stands between the weighted sums of each hidden layer and its activation: "batch" for
+        `skbp.layers.BatchNorm` (needs a stochastic solver), "layer" for `skbp.layers.LayerNorm`, or
+        one of these with parameters of its own, except `activation`, which is the estimator's.
+    input_noise : float, default=0.0
+        Standard deviation of the Gaussian noise added to each training batch, >= 0, in the units of
+        X, which must be dense; needs a stochastic solver.
     initializer : str or Initializer, default="auto"
         Draws the first weights: "auto" as scikit-learn's MLP does, or "glorot_uniform",
         "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "orthogonal",
@@ -237,6 +244,8 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
         max_fun=15000,
         class_weight=None,
         dropout=0.0,
+        normalization=None,
+        input_noise=0.0,
         initializer="auto",
         dtype="auto",
         l1_ratio=0.0,

@@ -3,7 +3,18 @@
 from skbp.layers.base import Layer
 from skbp.layers.dense import Dense
 from skbp.layers.dropout import Dropout
+from skbp.layers.noise import GaussianNoise
+from skbp.layers.norm import NORMALIZATIONS, BatchNorm, LayerNorm, Norm
 
-__all__ = ["LAYERS", "Dense", "Dropout", "Layer"]
+__all__ = [
+    "LAYERS", "NORMALIZATIONS", "BatchNorm", "Dense", "Dropout", "GaussianNoise", "Layer",
+    "LayerNorm", "Norm",
+]  # fmt: skip
 
-LAYERS: dict[str, type[Layer]] = {"dense": Dense, "dropout": Dropout}
+LAYERS: dict[str, type[Layer]] = {
+    "dense": Dense,
+    "dropout": Dropout,
+    "batch_norm": BatchNorm,
+    "layer_norm": LayerNorm,
+    "gaussian_noise": GaussianNoise,
+}

@@ -7,16 +7,16 @@ class Layer(Component):
     """One step of a network: forward, and the gradient backward.
 
     A layer holds hyperparameters only. Everything else is handed to it: ``p``, ``g`` and ``w`` are
-    dicts of arrays (parameters, their gradients, workspace), made from what `param_shapes` and
-    `work_shapes` ask for. It writes to its own workspace and gradients only; its input is
-    read-only, and ``dy`` is scratch.
+    dicts of arrays (parameters and state, gradients, workspace), made from what `param_shapes`,
+    `state_shapes` and `work_shapes` ask for. It writes to its own workspace, gradients and state
+    only; its input is read-only, and ``dy`` is scratch.
 
     Attributes
     ----------
     penalized : tuple of str
         Names of the parameters that weight penalties (alpha) apply to.
     stochastic : bool
-        Whether training needs random numbers in `forward`.
+        Whether training differs from inference: `forward` is then given an `rng` in training.
     """
 
     penalized: tuple[str, ...] = ()
@@ -30,6 +30,13 @@ class Layer(Component):
         """Name and shape of each parameter, in the order in which `init` draws them."""
         return {}
 
+    def state_shapes(self, input_shape):
+        """Name and shape of each array that is kept but not trained, such as a running mean.
+
+        The network keeps them beside the parameters, and hands them over among those.
+        """
+        return {}
+
     def work_shapes(self, input_shape, n, training=True):
         """Name and shape of each buffer for a batch of n rows; without `training`, of inference.
 
@@ -39,7 +46,7 @@ class Layer(Component):
         return {}
 
     def init(self, p, input_shape, rng):
-        """Fill the parameters with their first values."""
+        """Fill parameters and state with their first values."""
 
     def forward(self, x, p, w, rng=None):
         """Compute the layer's output.
@@ -49,7 +56,7 @@ class Layer(Component):
         x : ndarray of shape (n, *input_shape), or a CSR matrix for the first layer
             Read-only.
         p, w : dict of str to ndarray
-            Parameters, and workspace for n rows.
+            Parameters with the state, which training may change, and workspace for n rows.
         rng : numpy.random.Generator, optional
             Source of randomness in training; None means inference.
 

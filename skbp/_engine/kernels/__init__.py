@@ -26,10 +26,15 @@ NAMES = (
     "matmul",
     "matmul_by_transposed",
     "matmul_transposed",
+    "moments",
     "relu_backward",
     "sgd_step",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",
+    "standardize",
+    "standardize_backward",
+    "standardize_rows",
+    "standardize_rows_backward",
     "tanh_backward",
 )
 

@@ -4,6 +4,7 @@ What NumPy or BLAS does as fast is taken from there. Compiled code is cached on 
 a place to write; elsewhere it is compiled again in each process.
 """
 
+from functools import partial
 from typing import Any
 
 import numba
@@ -18,11 +19,13 @@ UPDATE_BLOCK = 2**62
 # Sums may be reordered (so that they run in vector registers) and products fused with sums;
 # nothing else: NaN and infinity must come through, and roots and quotients stay exact.
 FASTMATH = {"reassoc", "contract", "nsz"}
+#: For sums of differences: in another order they would lose what the differences are for.
+IN_ORDER = FASTMATH - {"reassoc"}
 
 
-def compiled(function):
+def compiled(function, fastmath=FASTMATH):
     """Compile a kernel when it is first called; cache it if that is possible."""
-    options: Any = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
+    options: Any = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no writable cache folder
@@ -195,6 +198,104 @@ def masked_scale(x, mask, scale, out):
         _masked_scale_in_place(x.reshape(-1), mask.reshape(-1), scale)
     else:
         _masked_scale(x.reshape(-1), mask.reshape(-1), scale, out.reshape(-1))
+
+
+# ---------------------------------------------------------------- normalisation
+
+
+@partial(compiled, fastmath=IN_ORDER)
+def moments(x, mean, var):
+    """Mean and biased variance of the columns of x."""
+    n, k = x.shape
+    mean[:] = 0
+    for i in range(1, n):
+        for j in range(k):
+            mean[j] += x[i, j] - x[0, j]
+    for j in range(k):
+        mean[j] = x[0, j] + mean[j] / n
+    var[:] = 0
+    for i in range(n):
+        for j in range(k):
+            d = x[i, j] - mean[j]
+            var[j] += d * d
+    for j in range(k):
+        var[j] /= n
+
+
+@compiled
+def standardize(x, mean, scale, out):
+    """``out = (x - mean) * scale``."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            out[i, j] = (x[i, j] - mean[j]) * scale[j]
+
+
+@compiled
+def _standardize_backward(dz, x, mean, inv_std, gamma, dbeta, share, dgamma):
+    n, k = x.shape
+    dgamma[:] = 0
+    for i in range(n):
+        for j in range(k):
+            dgamma[j] += dz[i, j] * (x[i, j] - mean[j])
+    constant, slope, scale = np.empty_like(mean), np.empty_like(mean), np.empty_like(mean)
+    for j in range(k):
+        dgamma[j] *= inv_std[j]
+        constant[j] = share * dbeta[j]
+        slope[j] = share * dgamma[j] * inv_std[j]
+        scale[j] = gamma[j] * inv_std[j]
+    for i in range(n):
+        for j in range(k):
+            dz[i, j] = (dz[i, j] - constant[j] - (x[i, j] - mean[j]) * slope[j]) * scale[j]
+
+
+def standardize_backward(dz, x, mean, inv_std, gamma, dbeta, share, dgamma):
+    """Gradients of ``gamma * xhat + beta``, ``xhat = (x - mean) * inv_std``, columns apart."""
+    _standardize_backward(dz, x, mean, inv_std, gamma, dbeta, x.dtype.type(share), dgamma)
+
+
+@compiled
+def _standardize_rows(x, gamma, epsilon, mean, inv_std, out):
+    n, k = x.shape
+    one, width = x.dtype.type(1), x.dtype.type(k)
+    for i in range(n):
+        total = x.dtype.type(0)
+        for j in range(k):
+            total += x[i, j]
+        m = total / width
+        squares = x.dtype.type(0)
+        for j in range(k):
+            d = x[i, j] - m
+            squares += d * d
+        scale = one / np.sqrt(squares / width + epsilon)
+        mean[i], inv_std[i] = m, scale
+        for j in range(k):
+            out[i, j] = (x[i, j] - m) * scale * gamma[j]
+
+
+def standardize_rows(x, gamma, epsilon, mean, inv_std, out):
+    """``out = gamma * (x - mean) * inv_std``, mean and inv_std those of each row."""
+    _standardize_rows(x, gamma, x.dtype.type(epsilon), mean, inv_std, out)
+
+
+@compiled
+def standardize_rows_backward(dz, x, mean, inv_std, gamma, dgamma):
+    """Gradients of what `standardize_rows` computed."""
+    n, k = x.shape
+    width = x.dtype.type(k)
+    dgamma[:] = 0
+    for i in range(n):
+        m, scale = mean[i], inv_std[i]
+        sum_h, sum_hx = x.dtype.type(0), x.dtype.type(0)
+        for j in range(k):
+            xhat = (x[i, j] - m) * scale
+            h = dz[i, j] * gamma[j]
+            dgamma[j] += dz[i, j] * xhat
+            sum_h += h
+            sum_hx += h * xhat
+        constant, slope = sum_h / width, sum_hx / width
+        for j in range(k):
+            xhat = (x[i, j] - m) * scale
+            dz[i, j] = (dz[i, j] * gamma[j] - constant - xhat * slope) * scale
 
 
 # ---------------------------------------------------------------- losses

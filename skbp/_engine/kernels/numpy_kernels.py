@@ -155,6 +155,109 @@ def masked_scale(x, mask, scale, out):
         part *= scale
 
 
+# ---------------------------------------------------------------- normalisation
+# Sums are of differences from a row or a mean: a large offset must not swamp what varies.
+
+
+def _row_blocks(a):
+    size = max(1, BLOCK // a.shape[1])
+    return [slice(start, start + size) for start in range(0, len(a), size)]
+
+
+def moments(x, mean, var):
+    """Mean and biased variance of the columns of x, shape (n, k), into arrays of shape (k,)."""
+    shift, sums = x[0], np.empty_like(mean)
+    mean.fill(0)
+    for rows in _row_blocks(x):
+        column_sums(x[rows] - shift, sums)
+        mean += sums
+    mean /= len(x)
+    mean += shift
+    var.fill(0)
+    for rows in _row_blocks(x):
+        part = x[rows] - mean
+        column_sums(np.square(part, out=part), sums)
+        var += sums
+    var /= len(x)
+
+
+def standardize(x, mean, scale, out):
+    """``out = (x - mean) * scale``, x of shape (n, k), mean and scale of shape (k,)."""
+    for rows in _row_blocks(x):
+        part = out[rows]
+        np.subtract(x[rows], mean, out=part)
+        part *= scale
+
+
+def standardize_backward(dz, x, mean, inv_std, gamma, dbeta, share, dgamma):
+    """Gradients of ``gamma * xhat + beta``, ``xhat = (x - mean) * inv_std``, columns apart.
+
+    ``dgamma = sum(dz * xhat)``; in place ``dz = gamma * inv_std * (dz - share * (dbeta + xhat *
+    dgamma))``, where share is 1/n if mean and inv_std are those of x, 0 if they are constants.
+    """
+    dgamma.fill(0)
+    sums = np.empty_like(dgamma)
+    for rows in _row_blocks(x):
+        part = x[rows] - mean
+        part *= dz[rows]
+        column_sums(part, sums)
+        dgamma += sums
+    dgamma *= inv_std
+    share = x.dtype.type(share)
+    constant, slope, scale = share * dbeta, share * dgamma * inv_std, gamma * inv_std
+    for rows in _row_blocks(x):
+        part = x[rows] - mean
+        part *= slope
+        part += constant
+        dz[rows] -= part
+        dz[rows] *= scale
+
+
+def standardize_rows(x, gamma, epsilon, mean, inv_std, out):
+    """``out = gamma * (x - mean) * inv_std``, x of shape (n, k), gamma of shape (k,).
+
+    Mean and ``inv_std = 1 / sqrt(var + epsilon)``, var biased, are those of each row; they go into
+    the arrays of shape (n,).
+    """
+    k = x.shape[1]
+    ones = _ones(k, x.dtype)
+    for rows in _row_blocks(x):
+        part, part_mean, part_inv_std = out[rows], mean[rows], inv_std[rows]
+        np.vecdot(x[rows], ones, out=part_mean)
+        part_mean /= k
+        np.subtract(x[rows], part_mean[:, None], out=part)
+        np.vecdot(part, part, out=part_inv_std)
+        part_inv_std /= k
+        part_inv_std += epsilon
+        np.sqrt(part_inv_std, out=part_inv_std)
+        np.divide(1, part_inv_std, out=part_inv_std)
+        part *= part_inv_std[:, None]
+        part *= gamma
+
+
+def standardize_rows_backward(dz, x, mean, inv_std, gamma, dgamma):
+    """Gradients of what `standardize_rows` computed, xhat being its result without gamma.
+
+    ``dgamma = sum(dz * xhat)`` over rows; with ``h = gamma * dz`` and means over columns, in place
+    ``dz = (h - mean(h) - xhat * mean(h * xhat)) * inv_std``.
+    """
+    k = x.shape[1]
+    ones = _ones(k, x.dtype)
+    dgamma.fill(0)
+    sums = np.empty_like(dgamma)
+    for rows in _row_blocks(x):
+        h, scale = dz[rows], inv_std[rows, None]
+        xhat = x[rows] - mean[rows, None]
+        xhat *= scale
+        column_sums(xhat * h, sums)
+        dgamma += sums
+        h *= gamma
+        xhat *= (np.vecdot(h, xhat) / k)[:, None]
+        h -= (np.vecdot(h, ones) / k)[:, None]
+        h -= xhat
+        h *= scale
+
+
 # ---------------------------------------------------------------- losses
 
 

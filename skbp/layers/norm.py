@@ -1,0 +1,228 @@
+"""Normalisation: batch and layer."""
+
+import numpy as np
+
+from skbp._component import Range, resolve
+from skbp._engine import kernels
+from skbp.activations import ACTIVATIONS
+from skbp.layers.base import Layer
+
+
+class Norm(Layer):
+    """Base class of normalising layers, ``y = f(gamma * xhat + beta)``.
+
+    A subclass says what xhat is, in `standardize` and `standardize_backward`. Features are on the
+    last axis; gamma and beta, one number a feature, begin at 1 and 0 and are not penalised.
+
+    Parameters
+    ----------
+    activation : str or Activation, default="identity"
+        The activation f. In an estimator its `activation` takes this place.
+    """
+
+    def __init__(self, activation="identity"):
+        self.activation = activation
+
+    def param_shapes(self, input_shape):
+        return {"gamma": input_shape[-1:], "beta": input_shape[-1:]}
+
+    def work_shapes(self, input_shape, n, training=True):
+        shapes = {"y": (n, *input_shape)}
+        if resolve(self.activation, ACTIVATIONS, "activation").needs_input:
+            shapes["z"] = (n, *input_shape)
+        return shapes
+
+    def init(self, p, input_shape, rng):
+        p["gamma"][...] = 1
+        p["beta"][...] = 0
+
+    def standardize(self, x, p, w, out, training):
+        """Compute ``out = gamma * xhat``; x and out of shape (n, k)."""
+        raise NotImplementedError(f"{type(self).__name__} must define standardize(...)")
+
+    def standardize_backward(self, dz, x, p, g, w):
+        """Turn dz into dx in place, and fill ``g["gamma"]``; ``g["beta"]`` is known already."""
+        raise NotImplementedError(f"{type(self).__name__} must define standardize_backward(...)")
+
+    def forward(self, x, p, w, rng=None):
+        z, y = self._z_and_y(w)
+        self.standardize(_rows(x), p, w, z, rng is not None)
+        resolve(self.activation, ACTIVATIONS, "activation").forward(z, p["beta"], y)
+        return w["y"]
+
+    def backward(self, dy, x, p, g, w, need_dx=True):
+        (z, y), dz = self._z_and_y(w), _rows(dy)
+        # What the activation takes for a bias is beta, so the bias gradient is that of beta.
+        resolve(self.activation, ACTIVATIONS, "activation").backward(dz, y, z, g["beta"])
+        self.standardize_backward(dz, _rows(x), p, g, w)
+        return dy
+
+    @staticmethod
+    def _z_and_y(w):
+        y = _rows(w["y"])
+        return (_rows(w["z"]) if "z" in w else y), y
+
+
+def _rows(a):
+    """View an array of shape (n, ..., k) as one of shape (rows, k)."""
+    return a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
+
+
+class BatchNorm(Norm):
+    """Batch normalisation, ``y = f(gamma * (x - mean) / sqrt(var + epsilon) + beta)``.
+
+    In training mean and variance (the biased one, divided by n) are those of the feature over the
+    batch's rows, and running averages follow them: ``running += momentum * (batch - running)``,
+    with the unbiased variance (divided by n - 1). Inference uses the running averages. So does a
+    training batch of a single row, which has no variance to divide by; it leaves them as they are.
+
+    Sample weights do not reach this layer: each row of a batch counts once in its statistics.
+
+    With ``dz = dy * f'``, xhat the fraction above, and means over the rows: ``dgamma = sum(dz *
+    xhat)``, ``dbeta = sum(dz)``, ``dx = gamma / sqrt(var + epsilon) * (dz - mean(dz) - xhat *
+    mean(dz * xhat))``.
+
+    Parameters
+    ----------
+    activation : str or Activation, default="identity"
+        The activation f.
+    momentum : float, default=0.1
+        In (0, 1]: how far the running averages go towards each batch.
+    epsilon : float, default=1e-5
+        Keeps constant features from a division by zero, > 0.
+
+    See Also
+    --------
+    LayerNorm : Statistics over a row's features, the same in training and inference.
+
+    Notes
+    -----
+    For input of shape (n, ..., k) statistics are over all axes but the last.
+
+    References
+    ----------
+    S. Ioffe, C. Szegedy (2015), "Batch normalization: accelerating deep network training by
+    reducing internal covariate shift", section 3 and algorithm 1. There the running averages are
+    those of all batches; here, as is common, exponential ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([BatchNorm(epsilon=1e-9)], (1,), np.float64)
+    >>> network.init(np.random.RandomState(0))
+    >>> x, workspace = np.array([[4.0], [6.0]]), Workspace(network, 2)
+    >>> network.forward(x, workspace, rng=np.random.default_rng(0)).round(6)
+    array([[-1.],
+           [ 1.]])
+    >>> network.views[0]["running_mean"], network.views[0]["running_var"]
+    (array([0.5]), array([1.1]))
+    """
+
+    stochastic = True
+    allowed = {"momentum": Range(0, 1, low_open=True), "epsilon": Range(0, low_open=True)}
+
+    def __init__(self, activation="identity", momentum=0.1, epsilon=1e-5):
+        super().__init__(activation)
+        self.momentum = momentum
+        self.epsilon = epsilon
+
+    def state_shapes(self, input_shape):
+        return {"running_mean": input_shape[-1:], "running_var": input_shape[-1:]}
+
+    def work_shapes(self, input_shape, n, training=True):
+        shapes = super().work_shapes(input_shape, n, training)
+        if training:
+            shapes |= {"mean": input_shape[-1:], "inv_std": input_shape[-1:], "share": (1,)}
+        return shapes
+
+    def init(self, p, input_shape, rng):
+        super().init(p, input_shape, rng)
+        p["running_mean"][...] = 0
+        p["running_var"][...] = 1
+
+    def standardize(self, x, p, w, out, training):
+        mean, var, share = p["running_mean"], p["running_var"], 0.0
+        if training and len(x) > 1:
+            mean, var, share = w["mean"], w["inv_std"], 1 / len(x)
+            kernels.moments(x, mean, var)
+            momentum = float(self.momentum)
+            p["running_mean"] += momentum * (mean - p["running_mean"])
+            p["running_var"] += momentum * (var / (1 - share) - p["running_var"])
+        inv_std = 1 / np.sqrt(var + float(self.epsilon))
+        kernels.standardize(x, mean, p["gamma"] * inv_std, out)
+        if "share" in w:  # for `backward`
+            w["mean"][...], w["inv_std"][...], w["share"][0] = mean, inv_std, share
+
+    def standardize_backward(self, dz, x, p, g, w):
+        # A share of 0 stands for statistics that do not depend on the batch.
+        kernels.standardize_backward(
+            dz, x, w["mean"], w["inv_std"], p["gamma"], g["beta"], float(w["share"][0]), g["gamma"]
+        )
+
+
+class LayerNorm(Norm):
+    """Layer normalisation, ``y = f(gamma * (x - mean) / sqrt(var + epsilon) + beta)``.
+
+    Mean and variance (the biased one) are those of a row over its features: rows do not depend on
+    each other, and training and inference are the same.
+
+    With ``dz = dy * f'``, xhat the fraction above, ``h = gamma * dz``, and means over the features:
+    ``dgamma = sum(dz * xhat)`` and ``dbeta = sum(dz)`` over the rows, ``dx = (h - mean(h) - xhat *
+    mean(h * xhat)) / sqrt(var + epsilon)``.
+
+    Parameters
+    ----------
+    activation : str or Activation, default="identity"
+        The activation f.
+    epsilon : float, default=1e-5
+        Keeps rows of equal numbers from a division by zero, > 0.
+
+    See Also
+    --------
+    BatchNorm : Statistics over the rows of a batch.
+
+    Notes
+    -----
+    For input of shape (n, ..., k) statistics are over the last axis.
+
+    References
+    ----------
+    J. L. Ba, J. R. Kiros, G. E. Hinton (2016), "Layer normalization", section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p, x = {"gamma": np.ones(2), "beta": np.zeros(2)}, np.array([[1.0, 3.0], [-20.0, 20.0]])
+    >>> LayerNorm(epsilon=1e-9).forward(x, p, {"y": np.empty((2, 2))}).round(6)
+    array([[-1.,  1.],
+           [-1.,  1.]])
+    """
+
+    allowed = {"epsilon": Range(0, low_open=True)}
+
+    def __init__(self, activation="identity", epsilon=1e-5):
+        super().__init__(activation)
+        self.epsilon = epsilon
+
+    def work_shapes(self, input_shape, n, training=True):
+        shapes = super().work_shapes(input_shape, n, training)
+        if training:
+            shapes |= {"mean": (n, *input_shape[:-1]), "inv_std": (n, *input_shape[:-1])}
+        return shapes
+
+    def standardize(self, x, p, w, out, training):
+        # Inference keeps no statistics: a vector of the batch's length serves for both.
+        mean, inv_std = (
+            (w[name].reshape(-1) if name in w else np.empty(len(x), x.dtype))
+            for name in ("mean", "inv_std")
+        )
+        kernels.standardize_rows(x, p["gamma"], float(self.epsilon), mean, inv_std, out)
+
+    def standardize_backward(self, dz, x, p, g, w):
+        mean, inv_std = w["mean"].reshape(-1), w["inv_std"].reshape(-1)
+        kernels.standardize_rows_backward(dz, x, mean, inv_std, p["gamma"], g["gamma"])
+
+
+#: What the estimators' parameter `normalization` calls them.
+NORMALIZATIONS: dict[str, type[Norm]] = {"batch": BatchNorm, "layer": LayerNorm}
