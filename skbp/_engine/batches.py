@@ -130,15 +130,25 @@ class Batches:
         0 .. m - 1 each epoch, applied on top of the last order.
     find_columns : bool, default=False
         Whether CSR batches come with their `columns`.
+    held_out : ndarray of intp, optional
+        The rows kept back, if fit chose them.
+
+    Attributes
+    ----------
+    order : ndarray of shape (m,) or None
+        The order of the rows in the last epoch.
+    split : tuple of ndarray or None
+        `rows` and `held_out`, if there are.
     """
 
-    def __init__(self, data, rows, batch_size, shuffle, rng, find_columns=False):
+    def __init__(self, data, rows, batch_size, shuffle, rng, find_columns=False, held_out=None):
+        self.split = None if held_out is None else (rows, held_out)
         self._data = data
-        self._order = rows
+        self.order = rows
         self.n_rows = len(data.y) if rows is None else len(rows)
         self.batch_size = batch_size
         self._shuffle = shuffle
-        self._rng = rng
+        self.rng = rng
         self.lazy = find_columns and isinstance(data.x, CSR)
         chosen = slice(None) if rows is None else rows
         weight = None if data.weight is None else data.weight[chosen]
@@ -160,15 +170,15 @@ class Batches:
         """Yield the batches of one epoch; their arrays are overwritten by the next batch."""
         if self._shuffle:
             permutation = np.arange(self.n_rows)
-            self._rng.shuffle(permutation)
-            self._order = permutation if self._order is None else self._order[permutation]
+            self.rng.shuffle(permutation)
+            self.order = permutation if self.order is None else self.order[permutation]
         for start in range(0, self.n_rows, self.batch_size):
             yield self._batch(start, min(start + self.batch_size, self.n_rows))
 
     def _batch(self, start, stop):
         data, n = self._data, stop - start
-        rows = slice(start, stop) if self._order is None else self._order[start:stop]
-        if self._order is None:
+        rows = slice(start, stop) if self.order is None else self.order[start:stop]
+        if self.order is None:
             x, y = rows_between(data.x, start, stop), data.y[rows]
         else:
             y = self._y[:n]

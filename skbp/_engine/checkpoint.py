@@ -52,6 +52,8 @@ class TrainingState:
         `params` and `state` of the best epoch.
     ema : ndarray of shape (n_params,) or None
         Running average of the parameters.
+    split : tuple of (ndarray, ndarray), or None
+        Numbers of the rows to train and to validate on, where fit chose them.
     fingerprint : dict of str to number, str, list or tuple
         Facts that a fit must share to go on from here: shapes, dtype, number of rows, optimizer.
     """
@@ -68,6 +70,7 @@ class TrainingState:
     history: dict = field(default_factory=dict)
     best: tuple | None = None
     ema: np.ndarray | None = None
+    split: tuple | None = None
     fingerprint: dict = field(default_factory=dict)
 
 

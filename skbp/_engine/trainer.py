@@ -12,6 +12,7 @@ import numpy as np
 
 from skbp._engine.interrupt import Interruptible
 from skbp._engine.regularization import Average, Clip, MaxNorm
+from skbp._engine.resume import capture, put_back
 from skbp._engine.updater import Changes, Updater
 from skbp._engine.watch import LossWatch, ScoreWatch
 from skbp.optimizers import Optimizer
@@ -117,7 +118,7 @@ class Trainer:
             Its ``begin_epoch(run)`` and ``end_epoch(run)`` are called with the `Run` around each
             epoch; training ends if the latter returns True.
         resume : TrainingState or None
-            To go on from; `history` is then that of the state.
+            To go on from; everything else is set to it.
 
         Returns
         -------
@@ -131,6 +132,8 @@ class Trainer:
         """
         if resume is None:
             history.n_iter = 0
+        else:
+            put_back(resume, objective.network, history, batches, rng)
         run = Run(self, objective, batches, history, validation, rng, resume)
         # Overflow is found by looking at the loss, not by NumPy's warnings on the way.
         with Interruptible() as interrupt, np.errstate(over="ignore", invalid="ignore"):
@@ -296,6 +299,11 @@ class Run:
     def standing(self):
         """While entered, the network has the weights that would stand if training ended now."""
         return nullcontext() if self._average is None else self._average.in_place()
+
+    def state(self):
+        """Return a `TrainingState`: all that is needed to go on from here with the same bits."""
+        best = getattr(self.watch, "best", None)
+        return capture(self.network, self.history, self._batches, self._rng, best)
 
     def line(self):
         """Return one line of text about the epoch that ended."""

@@ -1,5 +1,6 @@
 """One call of fit or partial_fit, from what the caller gave to a trained network."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d, indexable, validate_data
 
 from skbp._engine.batches import CSR, Batches, Data
+from skbp._engine.checkpoint import newest_first, read_state
 from skbp._engine.history import History
 from skbp._engine.lbfgs import train_lbfgs
 from skbp._engine.network import Network
@@ -228,28 +230,45 @@ class Fit:
         estimator, history = self._estimator, self.history
         if not self._incremental:
             history.start_over()
-        train, early_stopping = None, estimator.early_stopping and not self._incremental
+        early_stopping = estimator.early_stopping and not self._incremental
+        resume = None if self._incremental else self._resume_state()
+        train = rest = None
         if early_stopping and held_out is None:
-            stratify = estimator._split_groups(self._rows.targets)
-            train, rest = split(estimator, self._rows, self._rng, stratify, groups)
+            train, rest = self._split(groups, resume)
             held_out = self._rows.take(rest)
         n_rows = len(data.y) if train is None else len(train)
         self._warn_of_large_batch(n_rows)
         batch_size = self._batch_size(n_rows)
         batches = Batches(
-            data, train, batch_size, estimator.shuffle, self._rng, self._components.optimizer.lazy
-        )
+            data, train, batch_size, estimator.shuffle, self._rng,
+            self._components.optimizer.lazy, rest,
+        )  # fmt: skip
         objective = Objective(
             self.network, self.loss, estimator.alpha, batch_size, estimator.l1_ratio
         )
         trainer, first = self._trainer(early_stopping), self.network.snapshot()
         outcome = trainer.train(
             objective, batches, history, self._validation(held_out, train), self._noise(),
-            self._hooks,
+            self._hooks, resume,
         )  # fmt: skip
         if early_stopping and estimator.refit and history.best_epoch is not None:
             self._refit(data, trainer, first)
         self._warn_of(outcome)
+
+    def _resume_state(self):
+        """Return the state to go on from, or None."""
+        if self._estimator.resume_from is None:
+            return None
+        path = Path(self._estimator.resume_from)
+        if path.suffix != ".npz" and (not path.exists() or not newest_first(path)):
+            return None  # a folder to which nothing has been saved yet
+        return read_state(path)
+
+    def _split(self, groups, resume):
+        if resume is not None and resume.split is not None:
+            return resume.split
+        stratify = self._estimator._split_groups(self._rows.targets)
+        return split(self._estimator, self._rows, self._rng, stratify, groups)
 
     def _trainer(self, early_stopping):
         estimator = self._estimator
