@@ -3,6 +3,7 @@
 import numpy as np
 
 from skbp._engine import kernels
+from skbp._engine.kernels.numpy_kernels import UPDATE_BLOCK as CACHE_BLOCK
 
 #: Up to so many parameters, fewer calls count for more than fewer passes.
 FEW_PARAMETERS = 8192
@@ -31,12 +32,14 @@ class Updater:
         self._lazy = LazyRows(optimizer, network, grads, state) if lazy else None
         start = network.first_weight_size() if lazy else 0
         self._penalized_first = None
-        if network.params.size - start <= FEW_PARAMETERS:
+        # Weight decay is for the weights alone: their blocks, not one step for all.
+        if network.params.size - start <= FEW_PARAMETERS and not optimizer.weight_decay:
             rest, penalized = slice(start, None), slice(start, network.n_penalized)
             self._penalized_first = network.params[penalized], grads[penalized]
             ranges = [(False, rest)]
         else:
-            size = kernels.UPDATE_BLOCK // network.params.itemsize
+            size = kernels.UPDATE_BLOCK if optimizer.fused else CACHE_BLOCK
+            size = min(size, kernels.UPDATE_BLOCK) // network.params.itemsize
             ranges = [
                 (last == network.n_penalized, slice(first, min(first + size, last)))
                 for begin, last in (
