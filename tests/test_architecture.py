@@ -32,7 +32,7 @@ HIGHEST_WITHOUT_SKLEARN = 3  # the trainer's floor
 ALLOWED_FROM_SKLEARN = {("sklearn.base", "BaseEstimator")}
 ROOMS = {
     "estimators", "callbacks", "inspection", "persistence", "preprocessing", "distributed",
-    "_engine", "layers",
+    "_engine", "layers", "optimizers",
 }  # fmt: skip
 LARGEST_FILE = 500
 

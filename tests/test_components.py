@@ -101,7 +101,7 @@ def test_repr(cls):
     component = build(cls)
     assert repr(component).startswith(f"{cls.__name__}(")
     for name, value in component.get_params().items():
-        if isinstance(value, float):
+        if isinstance(value, float) and value:  # a changed zero would be zero
             component.set_params(**{name: value / 2})
             assert f"{name}={value / 2}" in repr(component)
 
@@ -251,6 +251,7 @@ def test_dropout_of_rate_zero_drops_nothing():
 
 TARGET = np.array([3.0, -2.0, 0.5, 10.0])
 CURVATURE = np.array([1.0, 5.0, 0.2, 2.0])
+RATES = {"adagrad": 1.0, "adadelta": 20.0}  # those whose steps shrink, or start small
 
 
 def minimise(optimizer, n_steps, lr, dtype=np.float64):
@@ -266,7 +267,7 @@ def minimise(optimizer, n_steps, lr, dtype=np.float64):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_finds_the_bottom_of_a_parabola(name, dtype):
-    params = minimise(OPTIMIZERS[name](), 3000, 0.05, dtype)
+    params = minimise(OPTIMIZERS[name](), 3000, RATES.get(name, 0.05), dtype)
     assert params.dtype == dtype
     np.testing.assert_allclose(params, TARGET, atol=1e-2)
 
@@ -300,7 +301,9 @@ def test_a_penalized_step_is_a_step_with_the_penalty_in_the_gradient(name):
         expected = np.square(a).sum() if strength else 0.0
         squares = optimizer.penalized_step(a, grads.copy(), state_a, 0.05, t, strength)
         assert squares == pytest.approx(expected, rel=1e-12)
-        optimizer.step(b, grads + strength * b, state_b, 0.05, t)
+        grads += strength * b
+        b *= 1 - 0.05 * optimizer.weight_decay
+        optimizer.step(b, grads, state_b, 0.05, t)
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
@@ -327,7 +330,7 @@ def test_a_step_block_by_block_is_a_step(name, monkeypatch):
         results.append((network.params.copy(), *state.values()))
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
-    # and it is the plain rule, with the penalty on weights, not on biases
+    # and it is the plain rule, with penalty and weight decay on weights, not on biases
     network = Network([Dense(5), Dense(3)], (4,), np.float64)
     network.init(np.random.RandomState(0))
     state, rng = optimizer.init_state(network.params), np.random.default_rng(0)
@@ -335,6 +338,7 @@ def test_a_step_block_by_block_is_a_step(name, monkeypatch):
         grads = rng.normal(size=network.params.size)
         for p, g in zip(network.views, network.views_of(grads), strict=True):
             g["weight"] += 0.1 * p["weight"]
+            p["weight"] *= 1 - 0.1 * optimizer.weight_decay
         optimizer.step(network.params, grads, state, 0.1, t)
     np.testing.assert_allclose(network.params, results[0][0], rtol=1e-12)
 

@@ -10,6 +10,7 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from skbp import BackpropClassifier, BackpropRegressor
+from skbp.optimizers import AdamW, Lion
 
 INEXACT_WEIGHTS = {
     f"check_sample_weight_equivalence_on_{kind}_data": (
@@ -51,6 +52,8 @@ SHARED = [
     {"solver": "adam", "normalization": "batch", "batch_size": 16, "early_stopping": True},
     {"solver": "lbfgs", "normalization": "layer"},
     {"solver": "adam", "hidden_layer_sizes": (), "dtype": np.float64},
+    {"solver": AdamW(weight_decay=0.1)},
+    {"solver": Lion(weight_decay=0.1), "batch_size": 16},
     {"solver": "lbfgs", "hidden_layer_sizes": (), "dtype": "float32"},
     {"solver": "lbfgs", "activation": "identity", "hidden_layer_sizes": 3, "early_stopping": True},
 ]

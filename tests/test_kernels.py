@@ -285,11 +285,17 @@ def sgd_formula(arrays, g, lr, momentum, nesterov):
     p += momentum * v - lr * g if nesterov else v
 
 
-def adam_formula(arrays, g, lr, beta_1, beta_2, epsilon):
+def adam_formula(arrays, g, lr, beta_1, beta_2, epsilon, decay=1.0):
     p, m, v = arrays
     m[:] = beta_1 * m + g
     v[:] = beta_2 * v + g**2
-    p -= lr * m / (np.sqrt(v) + epsilon)
+    p[:] = decay * p - lr * m / (np.sqrt(v) + epsilon)
+
+
+def lion_formula(arrays, g, lr, beta_1, beta_2, decay):
+    p, m = arrays
+    p[:] = decay * p - lr * np.sign(beta_1 * m + (1 - beta_1) * g)
+    m[:] = beta_2 * m + (1 - beta_2) * g
 
 
 @check_of("sgd_step")
@@ -308,6 +314,16 @@ def _(kernel, *args):
     return [
         *check(kernel, *args, lr=0.1, beta_1=0.9, beta_2=0.99, epsilon=1e-3),
         *check(kernel, *args, lr=0.1, beta_1=0.0, beta_2=0.0, epsilon=1e-8),
+        *check(kernel, *args, lr=0.1, beta_1=0.9, beta_2=0.99, epsilon=1e-3, decay=0.7),
+    ]
+
+
+@check_of("lion_step")
+def _(kernel, *args):
+    check = update(1, lion_formula)
+    return [
+        *check(kernel, *args, lr=0.1, beta_1=0.9, beta_2=0.99, decay=1.0),
+        *check(kernel, *args, lr=0.1, beta_1=0.0, beta_2=0.5, decay=0.7),
     ]
 
 
@@ -396,11 +412,15 @@ def test_not_a_number_comes_through(tier, dtype):
             for step, n_states, settings in (
                 (tier.sgd_step, 1, (0.1, 0.9, True)),
                 (tier.adam_step, 2, (0.1, 0.9, 0.99, 1e-8)),
+                (tier.adam_step, 2, (0.1, 0.9, 0.99, 1e-8, 0.9)),
+                (tier.lion_step, 1, (0.1, 0.9, 0.99, 0.9)),
             ):
                 params, grads = np.ones(2, dtype), np.array([1.0, bad], dtype)
                 states = [np.zeros(2, dtype) for _ in range(n_states)]
                 step(params, grads, *states, 0.0, *settings)
-                assert np.isfinite(params).tolist() == [True, False]
+                # the sign of infinity is finite, the momentum is not
+                changed = states[0] if step is tier.lion_step else params
+                assert np.isfinite(changed).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skbp._engine import kernels
+from skbp._engine.kernels.numpy_kernels import UPDATE_BLOCK as CACHE_BLOCK
 from skbp._engine.regularization import Clip, add_l1
 
 #: Up to so many parameters, fewer calls count for more than fewer passes.
@@ -58,11 +59,13 @@ class Updater:
         segments = self._segments(network, start)
         few = network.params.size - start <= FEW_PARAMETERS and not changes.multipliers
         self._penalized_first = None
+        # Weight decay is for the weights alone: their blocks, not one step for all.
         if few and not optimizer.weight_decay:
             penalized = slice(start, network.n_penalized)
             self._penalized_first = network.params[penalized], grads[penalized]
             segments = [(False, start, network.params.size, 1.0)]
-        size = kernels.UPDATE_BLOCK // network.params.itemsize
+        size = kernels.UPDATE_BLOCK if optimizer.fused else CACHE_BLOCK
+        size = min(size, kernels.UPDATE_BLOCK) // network.params.itemsize
         self._blocks = [
             (
                 penalized,

@@ -13,7 +13,7 @@ from skbp.activations import ACTIVATIONS, Activation, Logistic
 from skbp.initializers import INITIALIZERS, GlorotUniform, Initializer
 from skbp.layers import NORMALIZATIONS, Norm
 from skbp.losses import Loss
-from skbp.optimizers import OPTIMIZERS, SGD, Adam, LazyAdam, Optimizer
+from skbp.optimizers import OPTIMIZERS, SGD, Optimizer
 from skbp.schedules import SCHEDULES, Constant, InverseScaling, Schedule
 
 CONSTRAINTS: dict = {
@@ -266,15 +266,23 @@ def _with_activations(norm, hidden):
     return [clone(norm).set_params(activation=clone(activation)) for activation in hidden]
 
 
+#: The optimizers that an estimator's own parameters are for; the others have their defaults.
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "sgd": ("momentum", "nesterovs_momentum"),
+    **dict.fromkeys(
+        ("adam", "lazy_adam", "adamw", "nadam", "amsgrad", "radam"),
+        ("beta_1", "beta_2", "epsilon"),
+    ),
+}
+
+
 def _optimizer(estimator):
+    if not isinstance(estimator.solver, str):
+        return estimator.solver
     if estimator.solver == "lbfgs":
         return None
-    if estimator.solver == "sgd":
-        return SGD(estimator.momentum, estimator.nesterovs_momentum)
-    if isinstance(estimator.solver, str):
-        adam = {"adam": Adam, "lazy_adam": LazyAdam}[estimator.solver]
-        return adam(estimator.beta_1, estimator.beta_2, estimator.epsilon)
-    return estimator.solver
+    names = SETTINGS.get(estimator.solver, ())
+    return OPTIMIZERS[estimator.solver](**{name: getattr(estimator, name) for name in names})
 
 
 def _schedule(estimator, optimizer):

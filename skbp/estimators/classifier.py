@@ -33,7 +33,7 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
     loss : {"log_loss"}, default="log_loss"
         Cross-entropy: of the softmax for several classes, of the sigmoid for two classes and,
         summed over labels, for multilabel targets.
-    solver : {"adam", "sgd", "lbfgs", "lazy_adam"} or Optimizer, default="adam"
+    solver : {"adam", "sgd", "lbfgs", "lazy_adam", ...} or Optimizer, default="adam"
         How the weights are trained.
 
         - "adam": `skbp.optimizers.Adam` with `beta_1`, `beta_2` and `epsilon`; the choice for
@@ -41,6 +41,10 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
         - "sgd": `skbp.optimizers.SGD` with `momentum` and `nesterovs_momentum`.
         - "lbfgs": a quasi-Newton method on all rows at once; often best on a few hundred rows.
         - "lazy_adam": `skbp.optimizers.LazyAdam`, for sparse input with very many features.
+        - "adamw", "nadam", "amsgrad", "radam": relatives of Adam, which take `beta_1`, `beta_2`
+          and `epsilon` too.
+        - "rmsprop", "adagrad", "adadelta", "lion": with their own defaults, and learning rates
+          of their own: see `skbp.optimizers`.
         - an optimizer of `skbp.optimizers`, with its own parameters.
 
     alpha : float, default=1e-4
@@ -88,9 +92,9 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
         per class where the split is stratified.
         Or whatever scikit-learn takes as ``cv``: its first split is used.
     beta_1, beta_2 : float, default=0.9 and 0.999
-        Decay rates of "adam", in [0, 1).
+        Decay rates of "adam" and its relatives, in [0, 1).
     epsilon : float, default=1e-8
-        Stabiliser of "adam", > 0.
+        Stabiliser of "adam" and its relatives, > 0.
     n_iter_no_change : int or inf, default=10
         Training stands still after more epochs than this without progress.
     max_fun : int, default=15000

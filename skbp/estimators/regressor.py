@@ -32,7 +32,7 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         for each.
     loss : {"squared_error", "poisson"} or Loss, default="squared_error"
         Half the squared error, or half the Poisson deviance with a log link (for y >= 0).
-    solver : {"adam", "sgd", "lbfgs", "lazy_adam"} or Optimizer, default="adam"
+    solver : {"adam", "sgd", "lbfgs", "lazy_adam", ...} or Optimizer, default="adam"
         How the weights are trained.
 
         - "adam": `skbp.optimizers.Adam` with `beta_1`, `beta_2` and `epsilon`; the choice for
@@ -40,6 +40,10 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         - "sgd": `skbp.optimizers.SGD` with `momentum` and `nesterovs_momentum`.
         - "lbfgs": a quasi-Newton method on all rows at once; often best on a few hundred rows.
         - "lazy_adam": `skbp.optimizers.LazyAdam`, for sparse input with very many features.
+        - "adamw", "nadam", "amsgrad", "radam": relatives of Adam, which take `beta_1`, `beta_2`
+          and `epsilon` too.
+        - "rmsprop", "adagrad", "adadelta", "lion": with their own defaults, and learning rates
+          of their own: see `skbp.optimizers`.
         - an optimizer of `skbp.optimizers`, with its own parameters.
 
     alpha : float, default=1e-4
@@ -85,9 +89,9 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         Share of rows set aside for `early_stopping`, in [0, 1); at least two rows.
         Or whatever scikit-learn takes as ``cv``: its first split is used.
     beta_1, beta_2 : float, default=0.9 and 0.999
-        Decay rates of "adam", in [0, 1).
+        Decay rates of "adam" and its relatives, in [0, 1).
     epsilon : float, default=1e-8
-        Stabiliser of "adam", > 0.
+        Stabiliser of "adam" and its relatives, > 0.
     n_iter_no_change : int or inf, default=10
         Training stands still after more epochs than this without progress.
     max_fun : int, default=15000

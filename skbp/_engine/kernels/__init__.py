@@ -21,6 +21,7 @@ NAMES = (
     "dropout_mask",
     "gather",
     "l2",
+    "lion_step",
     "logistic_backward",
     "masked_scale",
     "matmul",

@@ -379,7 +379,7 @@ def _sgd_step(params, grads, velocity, strength, lr, momentum, nesterov):
 
 
 @compiled
-def _adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon):
+def _adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon, decay):
     squares = strength * 0
     for i in range(params.size):
         p = params[i]
@@ -389,16 +389,34 @@ def _adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon):
         v_i = beta_2 * v[i] + g * g
         m[i] = m_i
         v[i] = v_i
-        params[i] = p - lr * m_i / (np.sqrt(v_i) + epsilon)
+        params[i] = decay * p - lr * m_i / (np.sqrt(v_i) + epsilon)
+    return squares
+
+
+@compiled
+def _lion_step(params, grads, m, strength, lr, beta_1, share_1, beta_2, share_2, decay):
+    squares = strength * 0
+    zero = params.dtype.type(0)
+    for i in range(params.size):
+        p = params[i]
+        squares += p * p
+        g = grads[i] + strength * p
+        mixture = beta_1 * m[i] + share_1 * g
+        step = lr if mixture > zero else mixture  # in this form zero and NaN come through
+        step = -lr if mixture < zero else step
+        params[i] = decay * p - step
+        m[i] = beta_2 * m[i] + share_2 * g
     return squares
 
 
 @compiled
 def _adam_rows(params, grads, m, v, rows, strength, lr, beta_1, beta_2, epsilon):
-    growth = 0.0
+    growth, no_decay = 0.0, params.dtype.type(1)
     for row in rows:
         p = params[row]
-        growth -= _adam_step(p, grads[row], m[row], v[row], strength, lr, beta_1, beta_2, epsilon)
+        growth -= _adam_step(
+            p, grads[row], m[row], v[row], strength, lr, beta_1, beta_2, epsilon, no_decay
+        )
         squares = strength * 0
         for i in range(p.size):
             squares += p[i] * p[i]
@@ -421,12 +439,23 @@ def sgd_step(params, grads, velocity, strength, lr, momentum, nesterov):
     return float(squares) if strength else 0.0
 
 
-def adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon):
+def adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon, decay=1.0):
     """`l2`, then one Adam update of sums that leave out the factors (1 - beta)."""
     to = params.dtype.type
     squares = _adam_step(
-        params, grads, m, v, to(strength), to(lr), to(beta_1), to(beta_2), to(epsilon)
+        params, grads, m, v, to(strength), to(lr), to(beta_1), to(beta_2), to(epsilon), to(decay)
     )
+    return float(squares) if strength else 0.0
+
+
+def lion_step(params, grads, m, strength, lr, beta_1, beta_2, decay):
+    """`l2`, then a step by the sign of a mixture of momentum and gradient."""
+    to = params.dtype.type
+    squares = _lion_step(
+        params, grads, m, to(strength), to(lr),
+        # (1 - beta) comes ready: in the loop it could be reassociated to g - beta g.
+        to(beta_1), to(1 - beta_1), to(beta_2), to(1 - beta_2), to(decay),
+    )  # fmt: skip
     return float(squares) if strength else 0.0
 
 

@@ -320,11 +320,12 @@ def sgd_step(params, grads, velocity, strength, lr, momentum, nesterov):
     return squares
 
 
-def adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon):
+def adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon, decay=1.0):
     """`l2`, then one Adam update of sums that leave out the factors (1 - beta).
 
-    ``m = beta_1 m + g``, ``v = beta_2 v + g**2``, ``p -= lr m / (sqrt(v) + epsilon)``: the caller
-    folds ``1 - beta`` and the bias corrections into `lr` and `epsilon`, which saves three passes.
+    ``m = beta_1 m + g``, ``v = beta_2 v + g**2``, ``p = decay p - lr m / (sqrt(v) + epsilon)``: the
+    caller folds ``1 - beta`` and the bias corrections into `lr` and `epsilon`, which saves three
+    passes.
     """
     squares = l2(params, grads, strength) if strength else 0.0
     m *= beta_1
@@ -336,7 +337,28 @@ def adam_step(params, grads, m, v, strength, lr, beta_1, beta_2, epsilon):
     grads += epsilon
     np.divide(m, grads, out=grads)
     grads *= lr
+    if decay != 1:
+        params *= decay
     params -= grads
+    return squares
+
+
+def lion_step(params, grads, m, strength, lr, beta_1, beta_2, decay):
+    """`l2`, then ``p = decay p - lr sign(beta_1 m + (1 - beta_1) g)`` and the momentum's update.
+
+    That is ``m = beta_2 m + (1 - beta_2) g``.
+    """
+    squares = l2(params, grads, strength) if strength else 0.0
+    sign = m * beta_1
+    sign += (1 - beta_1) * grads
+    np.sign(sign, out=sign)
+    sign *= lr
+    if decay != 1:
+        params *= decay
+    params -= sign
+    grads *= 1 - beta_2
+    m *= beta_2
+    m += grads
     return squares
 
 
