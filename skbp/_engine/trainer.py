@@ -32,12 +32,13 @@ class Outcome(Enum):
 class DivergenceError(ValueError):
     """Training produced a loss or weights that are not finite."""
 
-    def __init__(self, where):
+    def __init__(self, where, seen=""):
+        self.where = where
         super().__init__(
             f"Training diverged in {where}. Solver produced "
             "non-finite parameter weights. The input data may contain large values and need to be "
             "preprocessed. Scale the features (StandardScaler), and the targets of a regression; "
-            "lower learning_rate_init; or, for values beyond 1e38, use dtype=np.float64."
+            "lower learning_rate_init; or, for values beyond 1e38, use dtype=np.float64." + seen
         )
 
 

@@ -16,8 +16,9 @@ from skbp._engine.lbfgs import train_lbfgs
 from skbp._engine.network import Network
 from skbp._engine.objective import CHUNK, Objective
 from skbp._engine.regularization import Clip
-from skbp._engine.trainer import Outcome, Trainer
+from skbp._engine.trainer import DivergenceError, Outcome, Trainer
 from skbp._warnings import warn
+from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
 from skbp.estimators._held_out import Rows, Validation, some_rows, split
 from skbp.estimators._parameters import Components, check_parameters
 from skbp.estimators._validation import (
@@ -247,13 +248,22 @@ class Fit:
             self.network, self.loss, estimator.alpha, batch_size, estimator.l1_ratio
         )
         trainer, first = self._trainer(early_stopping), self.network.snapshot()
-        outcome = trainer.train(
-            objective, batches, history, self._validation(held_out, train), self._noise(),
-            self._hooks, resume,
-        )  # fmt: skip
+        try:
+            outcome = trainer.train(
+                objective, batches, history, self._validation(held_out, train), self._noise(),
+                self._hooks, resume,
+            )  # fmt: skip
+        except DivergenceError as error:
+            if scale := unscaled_feature(self._rows.x):
+                raise DivergenceError(error.where, f" Here, {scale}.") from None
+            raise
         if early_stopping and estimator.refit and history.best_epoch is not None:
             self._refit(data, trainer, first)
         self._warn_of(outcome)
+        if not self._incremental and history.n_iter > 1 and outcome is not Outcome.INTERRUPTED:
+            rows = self._rows if train is None else self._rows.take(train[:SAMPLE])
+            for found in findings(self.network, self.loss, rows, history, early_stopping):
+                warn(f"Training went badly: {found}.", ConvergenceWarning)
 
     def _resume_state(self):
         """Return the state to go on from, or None."""
