@@ -1,5 +1,7 @@
 """What may have gone wrong in a training, said in words."""
 
+from typing import Any
+
 import numpy as np
 
 from skbp._engine.batches import CSR, Batch
@@ -11,6 +13,8 @@ from skbp.activations import ReLU
 SAMPLE = 1000
 #: Root mean square of a feature from which on it is called unscaled.
 UNSCALED = 100.0
+#: Share of a layer's units above which dead ones are worth a word.
+MOSTLY = 0.75
 #: A training that lowered its loss by a smaller share has stood still.
 STOOD_STILL = 0.01
 #: A loss that ends so many times above its best has risen.
@@ -49,9 +53,9 @@ def dead_units(network, x):
         activation = getattr(layer, "activation", None)
         if activation != "relu" and not isinstance(activation, ReLU):
             continue
-        output = workspace.inputs[index + 1]
+        output: Any = workspace.inputs[index + 1]
         dead = int((~(output > 0).any(axis=0)).sum())
-        if 2 * dead > output.shape[1]:
+        if dead > MOSTLY * output.shape[1]:
             return (
                 f"{dead} of the {output.shape[1]} units of hidden layer {hidden} are dead: 0 for "
                 f"each of {len(output)} training rows. Lower learning_rate_init, scale X, or use "
@@ -85,9 +89,8 @@ def low_rate(network, loss, rows, curve, rate):
     weight = np.full(len(rows.targets), 1 / len(rows.targets), kept.dtype)
     batch = Batch(rows.x, rows.targets, weight, 1.0)
     start = objective.data_value_and_grad(batch)
-    direction = objective.grads / max(
-        float(np.abs(objective.grads).max()), np.finfo(kept.dtype).tiny
-    )
+    largest = max(float(np.abs(objective.grads).max()), np.finfo(kept.dtype).tiny)
+    direction = objective.grads / largest
     best = start
     for length in (1e-3, 1e-2, 1e-1):
         network.params[...] = kept - length * direction
