@@ -306,10 +306,12 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
 
         Parameters
         ----------
-        X, y, sample_weight, X_val, y_val, sample_weight_val
+        X, y, sample_weight
             As in `fit`.
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever come; needed in the first call.
+        X_val, y_val, sample_weight_val
+            As in `fit`.
 
         Returns
         -------
