@@ -13,6 +13,7 @@ from skbp._engine.batches import CSR, Batches, Data
 from skbp._engine.lbfgs import train_lbfgs
 from skbp._engine.network import Network
 from skbp._engine.objective import CHUNK, Objective, predict_raw
+from skbp._engine.range_test import losses_at
 from skbp._engine.trainer import History, Outcome, Trainer
 from skbp.estimators._parameters import (
     CONSTRAINTS,
@@ -407,3 +408,30 @@ class BaseBackprop(BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def _range_test(self, X, y, sample_weight, rates):
+        """Train a new network with one update at each rate; return a generator of the losses.
+
+        For `skbp.inspection.lr_range_test`, which calls it on a copy: as in `fit`, what is learnt
+        of X and y stays with the estimator.
+        """
+        check_parameters(self)
+        X, y, weight = self._check_training_input(X, y, sample_weight, fresh=True)
+        y = self._encode_targets(y, fresh=True, incremental=False, classes=None)
+        loss = self._checked_loss(y)
+        factor = self._class_weights(y, weight)
+        X, y, weight, factor = drop_rows_without_weight(factor, X, y, weight, factor)
+        rng, components = check_random_state(self.random_state), Components.of(self)
+        if components.optimizer is None:
+            raise ValueError(
+                "solver='lbfgs' finds its own step sizes: there is no learning rate to look for. "
+                "Use a stochastic solver, such as 'adam'."
+            )
+        network = self._make_network(X, y, components, True, rng)
+        x, y = self._cast(X, y, network.params.dtype)
+        data, batch_size = Data(x, y, weight, factor), self._batch_size(len(y))
+        return losses_at(
+            rates, Objective(network, loss, self.alpha, batch_size),
+            Batches(data, None, batch_size, self.shuffle, rng, components.optimizer.lazy),
+            components.optimizer, self._noise(network, History(), rng),
+        )  # fmt: skip
