@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skbp._engine.batches import CSR
 from skbp._engine.history import Curves
 from skbp._engine.objective import predict_raw
-from skbp.estimators._fit import FLOATS, Fit, cast_rows
+from skbp.estimators._fit import FLOATS, Fit, Given, cast_rows
 from skbp.estimators._hooks import Hooks
 from skbp.estimators._parameters import CONSTRAINTS, hidden_layer_sizes, own_copy
 from skbp.estimators._validation import check_dtype, check_sparse_format, is_clean
@@ -253,3 +253,11 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def _range_test(self, X, y, sample_weight, rates):
+        """Train a new network with one update at each rate; return a generator of the losses.
+
+        For `skbp.inspection.lr_range_test`, which calls it on a copy: as in `fit`, what is learnt
+        of X and y stays with the estimator.
+        """
+        return Fit(self, Given(X, y, sample_weight), incremental=False).losses_at(rates)

@@ -53,13 +53,19 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
         weights).
     batch_size : int or "auto", default="auto"
         Rows per update, at least 1; "auto" means ``min(200, n_samples)``. Not used by "lbfgs".
-    learning_rate : {"constant", "invscaling", "adaptive"} or Schedule, default="constant"
-        How the rate changes. The names apply to ``solver="sgd"`` only; a schedule of
-        `skbp.schedules` applies to any stochastic solver.
+    learning_rate : str or Schedule, default="constant"
+        How the rate changes. The first three names apply to ``solver="sgd"`` only, as in
+        scikit-learn; the others, and a schedule of `skbp.schedules` with its own parameters, to any
+        stochastic solver.
 
         - "constant": `learning_rate_init` throughout.
         - "invscaling": ``learning_rate_init / (t_ + 1)**power_t``.
         - "adaptive": divided by 5 each time training stands still; ends below 1e-6.
+        - "step", "exponential": falls after some epochs, or each epoch.
+        - "polynomial", "cosine", "cosine_restarts": falls along a curve, from update to update.
+        - "one_cycle": rises to `learning_rate_init`, then falls to almost zero.
+        - "warm_up": rises to `learning_rate_init` and stays there.
+        - "reduce_on_plateau": divided by 10 each time training stands still; ends at 1e-6.
 
     learning_rate_init : float, default=1e-3
         The first learning rate, > 0.
