@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from skbp._component import resolve
 from skbp._engine.batches import CSR, Batches, Data
 from skbp._engine.lbfgs import train_lbfgs
 from skbp._engine.network import Network
@@ -31,6 +32,7 @@ from skbp.estimators._validation import (
     validation_split,
 )
 from skbp.layers import Dense, Dropout
+from skbp.losses import LOSSES
 
 FLOATS = (np.float64, np.float32)
 
@@ -106,10 +108,6 @@ class BaseBackprop(BaseEstimator, ABC):
         """Return y as the loss wants it; with `fresh` also learn what the targets are."""
 
     @abstractmethod
-    def _resolve_loss(self):
-        """Return the loss component."""
-
-    @abstractmethod
     def _score_raw(self, y, raw, weight):
         """Return the validation score of raw outputs against encoded targets."""
 
@@ -124,6 +122,10 @@ class BaseBackprop(BaseEstimator, ABC):
     @abstractmethod
     def _target_kind(self):
         """Return what the loss has to be made for: see `Loss.targets`."""
+
+    def _n_targets(self, y):
+        """Return the number of columns, or of classes, that encoded targets stand for."""
+        return y.shape[1]
 
     # ------------------------------------------------------------ training
 
@@ -143,7 +145,7 @@ class BaseBackprop(BaseEstimator, ABC):
         fresh = not self.__sklearn_is_fitted__() or not (self.warm_start or incremental)
         X, y, weight = self._check_training_input(X, y, sample_weight, fresh)
         y = self._encode_targets(y, fresh, incremental, classes)
-        loss = self._checked_loss(y)
+        loss = self._checked_loss(y, fresh)
         factor = self._class_weights(y, weight)
         X, y, weight, factor = drop_rows_without_weight(factor, X, y, weight, factor)
         rng = check_random_state(self.random_state)
@@ -198,9 +200,14 @@ class BaseBackprop(BaseEstimator, ABC):
         return [*layers, Dense(self._n_outputs(y), "identity", components.initializer)]
 
     def _n_outputs(self, y):
-        return y.shape[1]
+        return self._resolve_loss().n_outputs(self._n_targets(y))
 
-    def _checked_loss(self, y):
+    def _resolve_loss(self):
+        """Return the loss for the targets at hand; it is not the caller's own object."""
+        face = own_copy(resolve(self.loss, LOSSES, "loss"), self.loss)
+        return face.for_targets(self._target_kind())
+
+    def _checked_loss(self, y, fresh):
         loss, kind = self._resolve_loss(), self._target_kind()
         if kind not in loss.targets:
             raise ValueError(
@@ -208,7 +215,14 @@ class BaseBackprop(BaseEstimator, ABC):
                 f"{kind}. Use a loss that is made for them, or its name."
             )
         loss.check_targets(y)
-        return own_copy(loss, self.loss)
+        n_outputs = loss.n_outputs(self._n_targets(y))
+        if not fresh and n_outputs != self.n_outputs_:
+            raise ValueError(
+                f"loss={self.loss!r} needs {n_outputs} raw outputs for these targets, but the "
+                f"fitted network has {self.n_outputs_}. Set the loss back, or fit anew with "
+                "warm_start=False."
+            )
+        return loss
 
     def _compute_dtype(self, input_dtype, n_rows):
         """Choose the precision: see the parameter `dtype`."""
