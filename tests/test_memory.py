@@ -16,7 +16,6 @@ from skbp.layers import Dense, Dropout
 from skbp.losses import LOSSES
 from skbp.optimizers import OPTIMIZERS
 
-
 # A loss sees raw outputs only: every activation with two losses, every loss with one activation.
 PAIRS = [
     (activation, loss)
