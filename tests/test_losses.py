@@ -3,6 +3,7 @@
 import inspect
 import json
 import pickle
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -200,13 +201,22 @@ def test_focal_loss_where_the_answer_is_sure(kind, gamma):
     raw = np.array([[0.0, 30.0]]) if kind == "multiclass" else np.array([[30.0]])
     y = np.array([1]) if kind == "multiclass" else np.ones((1, 1))
     value, grad = value_and_grad(FocalLoss(gamma).for_targets(kind), raw, y)
-    assert value == pytest.approx(np.exp(-30 * (1 + gamma)), rel=0.01)
-    assert grad[0, -1] == pytest.approx(-(1 + gamma) * np.exp(-30 * (1 + gamma)), rel=0.01)
+    assert value == pytest.approx(np.exp(-30 * (1 + gamma)), rel=0.01, abs=0)
+    slope = -(1 + gamma) * np.exp(-30 * (1 + gamma))
+    assert grad[0, -1] == pytest.approx(slope, rel=0.01, abs=0)
 
 
 def test_hinge_loss_of_scikit_learn():
     raw, y = random_problem(4)
-    assert value_and_grad(Hinge(), raw, y)[0] == pytest.approx(hinge_loss(y, raw), rel=1e-13)
+    raw *= 2
+    value, grad = value_and_grad(Hinge(), raw, y)
+    assert value == pytest.approx(hinge_loss(y, raw), rel=1e-13)
+    others = np.where(np.eye(4)[y] > 0, -np.inf, raw)
+    wrong = raw[np.arange(50), y] - others.max(axis=1) < 1
+    assert 10 < wrong.sum() < 45
+    np.testing.assert_array_equal(grad[~wrong], 0)
+    expected = np.eye(4)[others.argmax(axis=1)] - np.eye(4)[y]
+    np.testing.assert_allclose(grad[wrong], expected[wrong] / 50)
     yes = (y > 1).astype(float)
     value, _ = value_and_grad(Hinge().for_targets("binary"), raw[:, :1], yes[:, None])
     assert value == pytest.approx(hinge_loss(yes, raw[:, 0]), rel=1e-13)
@@ -716,3 +726,20 @@ def test_docstrings_name_their_source():
     for loss in LOSSES.values():
         assert "References" in loss.__doc__ or loss is SquaredError
         assert ">>>" in inspect.getdoc(loss)
+
+
+@pytest.mark.parametrize("golden", GOLDENS, ids=golden_id)
+def test_scratch_does_not_grow_with_the_batch(golden):
+    loss, raw, y, _ = arrays(golden)
+    if not isinstance(loss, _blockwise.Blockwise):
+        return
+    peaks = []
+    for times in (4000, 16_000):
+        many, targets = np.tile(raw, (times, 1)), np.concatenate([y] * times)
+        weight, grad = np.full(len(many), 1 / len(many)), np.empty_like(many)
+        tracemalloc.start()
+        loss.value_and_grad(many, targets, weight, grad)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[0] < 12 * 8 * _blockwise.BLOCK
