@@ -197,13 +197,13 @@ def test_focal_loss_of_gamma_zero_is_the_log_loss():
 @pytest.mark.parametrize("gamma", [0.3, 1.0, 5.0])
 @pytest.mark.parametrize("kind", ["multiclass", "binary"])
 def test_focal_loss_where_the_answer_is_sure(kind, gamma):
-    # p = 1 - exp(-30) rounds to few digits of 1 - p; the loss is (1 - p)**(1 + gamma).
-    raw = np.array([[0.0, 30.0]]) if kind == "multiclass" else np.array([[30.0]])
+    # p = 1 - exp(-50) rounds to 1; the loss is about (1 - p)**(1 + gamma).
+    raw = np.array([[0.0, 50.0]]) if kind == "multiclass" else np.array([[50.0]])
     y = np.array([1]) if kind == "multiclass" else np.ones((1, 1))
     value, grad = value_and_grad(FocalLoss(gamma).for_targets(kind), raw, y)
-    assert value == pytest.approx(np.exp(-30 * (1 + gamma)), rel=0.01, abs=0)
-    slope = -(1 + gamma) * np.exp(-30 * (1 + gamma))
-    assert grad[0, -1] == pytest.approx(slope, rel=0.01, abs=0)
+    expected = np.exp(-50 * (1 + gamma))
+    assert value == pytest.approx(expected, rel=1e-12, abs=0)
+    assert grad[0, -1] == pytest.approx(-(1 + gamma) * expected, rel=1e-12, abs=0)
 
 
 def test_hinge_loss_of_scikit_learn():

@@ -201,10 +201,11 @@ class FocalLoss(_Softmax, Blockwise):
         np.exp(grad, out=grad)
         total = grad.sum(axis=1)
         grad /= total[:, None]
-        minus_log = np.log(total) - score
         right = grad[rows, y]
         grad[rows, y] = 0
         wrong = grad.sum(axis=1)  # not 1 - right, which rounds to zero
+        sure = -np.log1p(-np.minimum(wrong, 0.5))
+        minus_log = np.where(wrong < 0.5, sure, np.log(total) - score)
         # -log(p) / (1 - p) tends to 1: no power of 1 - p below gamma is taken.
         ratio = np.divide(minus_log, wrong, out=np.ones_like(wrong), where=wrong > 0)
         focus = wrong**gamma
