@@ -106,7 +106,7 @@ class Fit:
         )
         X, y, weight, self._groups = self._check_rows()
         targets = estimator._encode_targets(y, self._fresh, self._incremental, self._classes)
-        self.loss = estimator._checked_loss(targets)
+        self.loss = estimator._checked_loss(targets, self._fresh)
         factor = estimator._class_weights(targets, weight)
         X, y, targets, weight, factor, self._groups = drop_rows_without_weight(
             factor, X, y, targets, weight, factor, self._groups

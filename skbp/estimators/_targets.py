@@ -7,6 +7,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from skbp._component import Range
 
+#: Kinds of targets of a classifier, as losses call them.
+KINDS = frozenset({"binary", "multiclass", "multilabel"})
+
 
 class ClassTargets:
     """The classes of a problem, and the way between labels and numbers.

@@ -12,9 +12,9 @@ from skbp._compat import StrOptions, check_first_partial_fit
 from skbp.estimators._fit import Given
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._predictor import Predictor
-from skbp.estimators._targets import ClassTargets, known_type
+from skbp.estimators._targets import KINDS, ClassTargets, known_type
 from skbp.estimators.base import BaseBackprop
-from skbp.losses import BinaryLogLoss, LogLoss, Loss
+from skbp.losses import LOSSES, Loss
 
 
 class BackpropClassifier(ClassifierMixin, BaseBackprop):
@@ -30,9 +30,15 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
     activation : str, Activation, or list of them, default="relu"
         Activation of the hidden layers, a name or an object of `skbp.activations`; a list has one
         for each.
-    loss : {"log_loss"}, default="log_loss"
-        Cross-entropy: of the softmax for several classes, of the sigmoid for two classes and,
-        summed over labels, for multilabel targets.
+    loss : {"log_loss", "binary_log_loss", "focal", "hinge"} or Loss, default="log_loss"
+        What training minimises; a component of `skbp.losses` has parameters of its own.
+
+        - "log_loss": `skbp.losses.LogLoss`, cross-entropy: of the softmax for several classes, of
+          the sigmoid for two classes and, summed over labels, for multilabel targets.
+        - "binary_log_loss": the same, but not for several classes.
+        - "focal": `skbp.losses.FocalLoss`, for rare classes among many easy rows.
+        - "hinge": `skbp.losses.Hinge`, that of a support vector machine; has no `predict_proba`.
+
     solver : {"adam", "sgd", "lbfgs", "lazy_adam", ...} or Optimizer, default="adam"
         How the weights are trained.
 
@@ -189,7 +195,7 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
     n_outputs_ : int
         Number of the network's outputs.
     out_activation_ : str
-        "softmax" for several classes, else "logistic".
+        "softmax" for several classes, else "logistic"; "identity" for the hinge loss.
     dtype_ : numpy dtype
         The precision that was used.
 
@@ -219,7 +225,12 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
 
     _parameter_constraints: dict = {
         **CONSTRAINTS,
-        "loss": [StrOptions({"log_loss"}), Loss],
+        "loss": [
+            StrOptions(
+                {name for name, loss in LOSSES.items() if not KINDS.isdisjoint(loss.targets)}
+            ),
+            Loss,
+        ],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
 
@@ -345,8 +356,31 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
         raw = self._predict_raw(X)
         return self._targets.decode(raw)
 
+    def decision_function(self, X):
+        """Return the network's raw outputs: scores, larger for what is more likely.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        score : ndarray of shape (n_samples,) or (n_samples, n_classes), float32 or float64 as X
+            For two classes one score, positive for the second; 0 if there is but one class. Else
+            in the order of `classes_`: the largest wins, for multilabel each that is positive.
+        """
+        return self._scores(self._predict_raw(X))
+
+    def _scores(self, raw):
+        if self._targets.kind != "binary":
+            return raw
+        return raw[:, 0] if len(self.classes_) > 1 else np.zeros_like(raw[:, 0])
+
+    @available_if(lambda self: self._check_probabilistic())
     def predict_proba(self, X):
         """Predict probabilities, strictly between 0 and 1 unless there is but one class.
+
+        Not for a loss without probabilities, such as "hinge".
 
         Parameters
         ----------
@@ -366,6 +400,8 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
 
     def predictor(self, max_rows=1):
         """Return a function that predicts probabilities without any checks.
+
+        For a loss without probabilities it returns what `decision_function` does.
 
         Parameters
         ----------
@@ -388,8 +424,11 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
         True
         """
         check_is_fitted(self)
-        return Predictor(self._network, copy(self)._probabilities, max_rows)
+        twin = copy(self)
+        finish = twin._probabilities if self._loss.probabilistic else twin._scores
+        return Predictor(self._network, finish, max_rows)
 
+    @available_if(lambda self: self._check_probabilistic())
     def predict_log_proba(self, X):
         """Predict logarithms of probabilities, finite also where those round to 0.
 
@@ -431,13 +470,20 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
     def _target_kind(self):
         return self._targets.kind
 
-    def _n_outputs(self, y):
+    def _n_targets(self, y):
         return self._targets.n_outputs
 
-    def _resolve_loss(self):
-        if isinstance(self.loss, Loss):
-            return self.loss
-        return LogLoss() if self._targets.kind == "multiclass" else BinaryLogLoss()
+    def _check_probabilistic(self):
+        if self.__sklearn_is_fitted__():
+            loss = self._loss
+        else:
+            loss = LOSSES.get(self.loss) if isinstance(self.loss, str) else self.loss
+        if not getattr(loss, "probabilistic", True):
+            raise AttributeError(
+                f"loss={self.loss!r} has no probabilities. Use decision_function, or "
+                "loss='log_loss'; or calibrate the scores (CalibratedClassifierCV)."
+            )
+        return True
 
     def _class_weights(self, y, weight):
         if self.class_weight is None:
