@@ -40,6 +40,13 @@ class Flag:
         return "True or False"
 
 
+class OneOf(tuple):
+    """A few values."""
+
+    def __str__(self):
+        return " or ".join(repr(value) for value in self)
+
+
 class Component(BaseEstimator):
     """Base class of activations, initialisers, losses, optimizers, schedules and layers.
 
