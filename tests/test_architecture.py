@@ -30,7 +30,7 @@ HIGHEST_WITHOUT_SKLEARN = 3  # the trainer's floor
 ALLOWED_FROM_SKLEARN = {("sklearn.base", "BaseEstimator")}
 ROOMS = {
     "estimators", "callbacks", "inspection", "persistence", "preprocessing", "distributed",
-    "_engine", "layers",
+    "_engine", "layers", "activations",
 }  # fmt: skip
 LARGEST_FILE = 500
 
