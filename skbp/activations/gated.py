@@ -38,9 +38,9 @@ class SiLU(Activation):
     References
     ----------
     S. Elfwing, E. Uchibe, K. Doya (2018), "Sigmoid-weighted linear units for neural network
-    function approximation in reinforcement learning", section 2.1.
-    P. Ramachandran, B. Zoph, Q. V. Le (2017), "Searching for activation functions", section 4: the
-    name swish, there with a factor on z inside of s, here 1.
+    function approximation in reinforcement learning".
+    P. Ramachandran, B. Zoph, Q. V. Le (2017), "Searching for activation functions": the name
+    swish, there with a factor on z inside of s, here 1.
 
     Examples
     --------
@@ -173,7 +173,7 @@ class Mish(Activation):
 
     References
     ----------
-    D. Misra (2020), "Mish: a self regularized non-monotonic activation function", section 3.
+    D. Misra (2020), "Mish: a self regularized non-monotonic activation function".
 
     Examples
     --------

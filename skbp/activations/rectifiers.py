@@ -50,7 +50,7 @@ class LeakyReLU(Activation):
     References
     ----------
     A. L. Maas, A. Y. Hannun, A. Y. Ng (2013), "Rectifier nonlinearities improve neural network
-    acoustic models", section 2, equation 3.
+    acoustic models", section 2.
 
     See Also
     --------
@@ -103,7 +103,7 @@ class ELU(Activation):
     References
     ----------
     D.-A. Clevert, T. Unterthiner, S. Hochreiter (2016), "Fast and accurate deep network learning by
-    exponential linear units (ELUs)", section 3, equation 15.
+    exponential linear units (ELUs)", section 3.
 
     See Also
     --------
@@ -143,7 +143,7 @@ class SELU(Activation):
     References
     ----------
     G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter (2017), "Self-normalizing neural networks",
-    equations 2 and 14; section 2 for the initialisation.
+    equation 2, and the paragraph "Initialization".
 
     See Also
     --------
@@ -177,7 +177,7 @@ class Softplus(Activation):
     References
     ----------
     C. Dugas, Y. Bengio, F. Bélisle, C. Nadeau, R. Garcia (2001), "Incorporating second-order
-    functional knowledge for better option pricing", section 3.
+    functional knowledge for better option pricing".
 
     Examples
     --------
