@@ -33,7 +33,7 @@ HIGHEST_WITHOUT_SKLEARN = 3  # the trainer's floor
 ALLOWED_FROM_SKLEARN = {("sklearn.base", "BaseEstimator")}
 ROOMS = {
     "estimators", "callbacks", "inspection", "persistence", "preprocessing", "distributed",
-    "_engine", "layers", "losses", "optimizers", "schedules",
+    "_engine", "activations", "layers", "losses", "optimizers", "schedules",
 }  # fmt: skip
 LARGEST_FILE = 500
 

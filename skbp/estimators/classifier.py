@@ -8,16 +8,16 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skbp._compat import StrOptions, check_first_partial_fit
+from skbp._compat import StrOptions
 from skbp.estimators._fit import Given
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._predictor import Predictor
-from skbp.estimators._targets import KINDS, ClassTargets, known_type
+from skbp.estimators._targets import KINDS, ClassTargetsMixin
 from skbp.estimators.base import BaseBackprop
 from skbp.losses import LOSSES, Loss
 
 
-class BackpropClassifier(ClassifierMixin, BaseBackprop):
+class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
     """Neural network classifier trained by backpropagation.
 
     Takes the place of `sklearn.neural_network.MLPClassifier`: same parameters, same fitted
@@ -451,28 +451,6 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
     def _one_column_per_class(self, raw):
         return np.hstack([-raw, raw]) if self._targets.kind == "binary" else raw
 
-    def _encode_targets(self, y, fresh, incremental, classes):
-        if incremental:
-            check_first_partial_fit(self, classes)
-        if fresh:
-            self._targets = ClassTargets.of(y, self.classes_ if incremental else None)
-        else:
-            known_type(y)
-            if not incremental:
-                self._targets.check_same(y)
-        self.classes_ = self._targets.classes
-        return self._targets.encode(y)
-
-    def _encode_more_targets(self, y):
-        known_type(y)
-        return self._targets.encode(y)
-
-    def _target_kind(self):
-        return self._targets.kind
-
-    def _n_targets(self, y):
-        return self._targets.n_outputs
-
     def _check_probabilistic(self):
         if self.__sklearn_is_fitted__():
             loss = self._loss
@@ -484,20 +462,6 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):
                 "loss='log_loss'; or calibrate the scores (CalibratedClassifierCV)."
             )
         return True
-
-    def _class_weights(self, y, weight):
-        if self.class_weight is None:
-            return None
-        return self._targets.class_weights(self.class_weight, y, weight)
-
-    def _split_groups(self, y):
-        if self._targets.kind == "multilabel":
-            return None
-        return y if y.ndim == 1 else y > 0
-
-    def _score_raw(self, y, raw, weight):
-        right = self._targets.codes(raw) == y
-        return np.average(right if right.ndim == 1 else right.all(axis=1), weights=weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
