@@ -108,6 +108,12 @@ class Network:
         """Whether all parameters and all state are finite."""
         return bool(np.isfinite(self.params).all() and np.isfinite(self.state).all())
 
+    def rows_of(self, x):
+        """Return flat rows in the shape in which they enter: a view, unless x is not contiguous."""
+        if len(self.input_shape) < 2 or not isinstance(x, np.ndarray):
+            return x
+        return x.reshape(len(x), *self.input_shape)
+
     def first_weight_size(self):
         """Return the size of the first layer's weight, with which `params` begins."""
         return self.views[0]["weight"].size

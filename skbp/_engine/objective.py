@@ -134,6 +134,7 @@ def predict_raw(network, x, chunk=1024):
     -------
     raw : ndarray of shape (n, k), dtype of the network
     """
+    x = network.rows_of(x)
     n, dtype = x.shape[0], network.params.dtype
     if n <= chunk:
         return network.forward(_as_dtype(x, dtype), Workspace(network, n, training=False))

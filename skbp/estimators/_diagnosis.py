@@ -54,6 +54,8 @@ def dead_units(network, x):
         if activation != "relu" and not isinstance(activation, ReLU):
             continue
         output: Any = workspace.inputs[index + 1]
+        if output.ndim > 2:  # a unit of a convolution is one in many places
+            continue
         dead = int((~(output > 0).any(axis=0)).sum())
         if dead > MOSTLY * output.shape[1]:
             return (

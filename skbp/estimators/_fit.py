@@ -19,6 +19,13 @@ from skbp._engine.range_test import losses_at
 from skbp._engine.regularization import Clip
 from skbp._engine.trainer import DivergenceError, Outcome, Trainer
 from skbp._warnings import warn
+from skbp.estimators._architecture import (
+    build_layers,
+    check_row_shape,
+    finite_or_missing,
+    flat_rows,
+    row_shape,
+)
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
 from skbp.estimators._held_out import Rows, Validation, some_rows, split
 from skbp.estimators._parameters import Components, check_parameters
@@ -125,7 +132,8 @@ class Fit:
 
     def _check_rows(self):
         given, estimator = self._given, self._estimator
-        X, y = self._validate(given.X, given.y, reset=self._fresh)
+        X, self._shape = flat_rows(given.X)
+        X, y = self._validate(X, given.y, reset=self._fresh)
         if estimator.input_noise and issparse(X):
             raise ValueError(
                 f"input_noise={estimator.input_noise!r} was given a sparse X, and noise would make "
@@ -156,6 +164,7 @@ class Fit:
         X, y = validate_data(
             estimator, X, y, reset=reset, accept_sparse="csr", dtype=FLOATS, order="C",
             multi_output=True, y_numeric=estimator._numeric_targets,
+            ensure_all_finite=finite_or_missing(estimator),
         )  # fmt: skip
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -167,7 +176,9 @@ class Fit:
         if given.X_val is None:
             return None
         try:
-            X, y = self._validate(given.X_val, given.y_val, reset=False)
+            X, shape = flat_rows(given.X_val)
+            X, y = self._validate(X, given.y_val, reset=False)
+            check_row_shape(self.network, shape)
             targets = self._estimator._encode_more_targets(y)
             weight = check_weights(given.sample_weight_val, X)
             X, y, targets, weight = drop_rows_without_weight(weight, X, y, targets, weight)
@@ -182,6 +193,7 @@ class Fit:
         dtype, x = self.network.params.dtype, CSR.of(X)
         if X.dtype != dtype:
             x = cast_rows(x, dtype)
+        x = self.network.rows_of(x)
         if y.ndim > 1:
             with np.errstate(over="ignore"):
                 y = np.ascontiguousarray(y, dtype)
@@ -194,8 +206,13 @@ class Fit:
         """Build a network: with new weights, or with a copy of the weights so far."""
         estimator = self._estimator
         dtype = self._compute_dtype(X.dtype, len(targets)) if self._fresh else estimator.dtype_
-        layers = estimator._layers(targets, self.loss, self._components)
-        network = Network(layers, X.shape[1:], dtype)
+        shape = row_shape(estimator, X.shape[1], self._shape)
+        if issparse(X) and len(shape) > 1:
+            raise ValueError(
+                f"X is sparse, but input_shape={shape} wants rows of another form. Give X.toarray()."
+            )
+        layers = build_layers(estimator, self._components, shape, estimator._n_outputs(targets))
+        network = Network(layers, shape, dtype)
         if self._fresh:
             network.init(self._rng)
             return network
@@ -394,7 +411,7 @@ def cast_rows(x, dtype):
 
 def check_cast(array, name):
     """Raise a ValueError if a cast has made values infinite."""
-    if not all_finite(array):
+    if not all_finite(array) and np.isinf(array).any():
         raise ValueError(
             f"{name} has values too large for {array.dtype.name}, in which the network "
             "computes here. Scale the data (StandardScaler), or use dtype=np.float64."

@@ -11,7 +11,7 @@ from skbp._compat import Integer, InvalidParameterError, Number, Options, StrOpt
 from skbp._component import Range, resolve
 from skbp.activations import ACTIVATIONS, Activation, Logistic
 from skbp.initializers import INITIALIZERS, GlorotUniform, Initializer
-from skbp.layers import NORMALIZATIONS, Norm
+from skbp.layers import NORMALIZATIONS, Layer, Norm
 from skbp.losses import Loss
 from skbp.optimizers import OPTIMIZERS, SGD, Optimizer
 from skbp.schedules import SCHEDULES, Constant, InverseScaling, Schedule
@@ -45,6 +45,8 @@ CONSTRAINTS: dict = {
     "normalization": [StrOptions(set(NORMALIZATIONS)), Norm, None],
     "input_noise": [Number(0)],
     "initializer": [StrOptions({"auto", *INITIALIZERS}), Initializer],
+    "layers": [None, list, tuple, Layer],
+    "input_shape": [None, list, tuple],
     "l1_ratio": [Number(0, 1, closed="both")],
     "max_grad_norm": [None, Number(0, closed="neither")],
     "max_grad_value": [None, Number(0, closed="neither")],
@@ -81,7 +83,8 @@ def check_parameters(estimator):
         )
     sizes = hidden_layer_sizes(estimator.hidden_layer_sizes)
     activations(estimator.activation, len(sizes))
-    multipliers(estimator.learning_rate_multipliers, len(sizes) + 1)
+    own_layers(estimator)
+    multipliers(estimator)
     _check_combinations(estimator)
 
 
@@ -161,17 +164,48 @@ def activations(given, n_hidden):
     return list(given)
 
 
-def multipliers(given, n_layers):
+def own_layers(estimator):
+    """Return checked copies of the parameter `layers`, a list, or None.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there is something else among them, or `dropout` or `normalization` are set too.
+    """
+    given = estimator.layers
+    if given is None:
+        return None
+    for name, neutral in (("dropout", 0), ("normalization", None)):
+        if getattr(estimator, name) != neutral:
+            raise InvalidParameterError(
+                f"{name}={getattr(estimator, name)!r} is for hidden_layer_sizes; with layers=[...] "
+                "put such a layer where it belongs."
+            )
+    layers = list(given) if isinstance(given, list | tuple) else [given]
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise InvalidParameterError(
+                f"layers must hold objects of skbp.layers, such as Dense(64). Got {layer!r}."
+            )
+        layer.check()
+    return [clone(layer) for layer in layers]
+
+
+def multipliers(estimator):
     """Return the factor of the learning rate for each layer, or None where all are one.
 
     Raises
     ------
     InvalidParameterError
-        If there are more or fewer, or one is not a finite number >= 0.
+        If one is not a finite number >= 0, or there are more or fewer than hidden layers and one.
     """
+    given = estimator.learning_rate_multipliers
     if given is None:
         return None
     factors = list(given)
+    n_layers = len(factors)  # of layers=[...] it is not yet known which have parameters
+    if estimator.layers is None:
+        n_layers = len(hidden_layer_sizes(estimator.hidden_layer_sizes)) + 1
     if len(factors) != n_layers or any(factor not in Range(0) for factor in factors):
         raise InvalidParameterError(
             f"learning_rate_multipliers must be {n_layers} finite numbers >= 0, one for each "
@@ -213,6 +247,7 @@ class Components:
     schedule: Schedule
     factors: list[float] | None
     normalizations: list[Norm] | None
+    layers: list[Layer] | None
 
     @classmethod
     def of(cls, estimator):
@@ -227,19 +262,34 @@ class Components:
             own_copy(initializer, estimator.initializer),
             own_copy(optimizer, estimator.solver),
             own_copy(schedule, estimator.learning_rate),
-            multipliers(estimator.learning_rate_multipliers, n_hidden + 1),
+            multipliers(estimator),
             _with_activations(_normalization(estimator), resolved),
+            own_layers(estimator),
         )
 
     def multipliers(self, network):
         """Return the factor of each of a network's layers, or () where all are one.
 
-        A layer without weights has that of the layer with weights before it.
+        A normalisation has that of the layer before it.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there are more or fewer than layers with parameters.
         """
         if self.factors is None:
             return ()
-        numbers = np.cumsum(["weight" in p for p in network.views]) - 1
-        return tuple(self.factors[max(number, 0)] for number in numbers)
+        counts = [
+            bool(layer.param_shapes(shape))
+            and not (self.layers is None and isinstance(layer, Norm))
+            for layer, shape in zip(network.layers, network.input_shapes, strict=True)
+        ]
+        if sum(counts) != len(self.factors):
+            raise InvalidParameterError(
+                f"learning_rate_multipliers has {len(self.factors)} numbers, but {sum(counts)} "
+                "layers, the output layer included, have parameters. Give one for each."
+            )
+        return tuple(self.factors[max(number, 0)] for number in np.cumsum(counts) - 1)
 
 
 def own_copy(component, parameter):

@@ -39,5 +39,5 @@ class Predictor:
         prediction : ndarray of shape (n, ...), dtype ``dtype_``
             A new array.
         """
-        x = X.astype(self._network.params.dtype, copy=False)
+        x = self._network.rows_of(X.astype(self._network.params.dtype, copy=False))
         return self._finish(np.array(self._network.forward(x, self._workspace)))

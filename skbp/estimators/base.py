@@ -13,11 +13,11 @@ from skbp._component import resolve
 from skbp._engine.batches import CSR
 from skbp._engine.history import Curves
 from skbp._engine.objective import predict_raw
+from skbp.estimators._architecture import check_row_shape, finite_or_missing, flat_rows
 from skbp.estimators._fit import FLOATS, Fit, Given, cast_rows
 from skbp.estimators._hooks import Hooks
-from skbp.estimators._parameters import CONSTRAINTS, hidden_layer_sizes, own_copy
+from skbp.estimators._parameters import CONSTRAINTS, own_copy
 from skbp.estimators._validation import check_dtype, check_sparse_format, is_clean
-from skbp.layers import Dense, Dropout, GaussianNoise
 from skbp.losses import LOSSES
 
 #: Fitted attributes that only stochastic training has, and where they come from.
@@ -69,11 +69,11 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
 
     # The parameters: what they are is said in the subclasses.
     hidden_layer_sizes: Any
+    layers: Any
+    input_shape: Any
     loss: Any
     solver: Any
     max_iter: int
-    dropout: float
-    input_noise: float
     warm_start: bool
 
     def _assign(self, arguments):
@@ -138,18 +138,6 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
             self.__dict__.update(before)
             raise
         return self
-
-    def _layers(self, targets, loss, components):
-        layers: list = [GaussianNoise(self.input_noise)] if self.input_noise else []
-        sizes, norms = hidden_layer_sizes(self.hidden_layer_sizes), components.normalizations
-        for index, (size, activation) in enumerate(zip(sizes, components.activations, strict=True)):
-            own = activation if norms is None else "identity"
-            layers.append(Dense(size, own, components.initializer))
-            if norms is not None:
-                layers.append(norms[index])
-            if self.dropout:
-                layers.append(Dropout(self.dropout))
-        return [*layers, Dense(self._n_outputs(targets), "identity", components.initializer)]
 
     def _n_outputs(self, y):
         return self._resolve_loss().n_outputs(self._n_targets(y))
@@ -219,10 +207,15 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     def _predict_raw(self, X):
         """Return raw outputs of shape (n, n_outputs), in the dtype of X."""
         check_is_fitted(self)
+        X, shape = flat_rows(X)
+        check_row_shape(self._network, shape)
         if hasattr(self, "feature_names_in_") or not is_clean(X, self.n_features_in_):
             check_sparse_format(X)
             check_dtype(X, "X")
-            X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=FLOATS, order="C")
+            X = validate_data(
+                self, X, reset=False, accept_sparse="csr", dtype=FLOATS, order="C",
+                ensure_all_finite=finite_or_missing(self),
+            )  # fmt: skip
         with np.errstate(over="ignore", invalid="ignore"):
             raw = predict_raw(self._network, CSR.of(X))
         if not np.isfinite(raw).all():
@@ -265,7 +258,9 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = self.input_shape is None
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = finite_or_missing(self) == "allow-nan"
         return tags
 
     def _range_test(self, X, y, sample_weight, rates):

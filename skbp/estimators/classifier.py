@@ -134,6 +134,13 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         Precision of all computations. "auto" takes float32 if the input is float32 or there are
         more rows than `batch_size` (the noise of mini-batches dwarfs rounding), float64 otherwise
         and for "lbfgs".
+    layers : list of Layer, Layer or None, default=None
+        The hidden layers, objects of `skbp.layers`, in place of `hidden_layer_sizes`,
+        `activation`, `dropout` and `normalization`; the output layer is added to them.
+    input_shape : tuple of int or None, default=None
+        Shape in which a row enters the first layer: (channels, height, width) or (time, features);
+        X has as many columns as that has numbers. None for flat rows, or, where X has more than two
+        dimensions, that of its rows.
     l1_ratio : float, default=0.0
         In [0, 1]: the penalty is ``alpha * ((1 - l1_ratio) / 2 * sum(W**2) + l1_ratio *
         sum(|W|))``, as in `sklearn.linear_model.ElasticNet`.
@@ -269,6 +276,8 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         input_noise=0.0,
         initializer="auto",
         dtype="auto",
+        layers=None,
+        input_shape=None,
         l1_ratio=0.0,
         max_grad_norm=None,
         max_grad_value=None,

@@ -1,0 +1,140 @@
+"""From an estimator's parameters to the layers of its network."""
+
+from math import prod
+
+import numpy as np
+
+from skbp.estimators._parameters import hidden_layer_sizes
+from skbp.layers import Dense, Dropout, Flatten, GaussianNoise
+
+
+def build_layers(estimator, components, row_shape, n_outputs):
+    """Return the layers of a network, the output layer included.
+
+    Parameters
+    ----------
+    estimator : estimator
+    components : Components
+    row_shape : tuple of int
+        Shape of an input row.
+    n_outputs : int
+        Raw outputs that the loss needs.
+
+    Returns
+    -------
+    layers : list of Layer
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot take what the one before it makes; names it and both shapes.
+    """
+    layers: list = [GaussianNoise(estimator.input_noise)] if estimator.input_noise else []
+    if components.layers is None:
+        layers += _hidden_layers(estimator, components)
+    else:
+        layers += components.layers
+    shape = output_shape(layers, row_shape)
+    if len(shape) > 1:
+        layers.append(Flatten())
+    return [*layers, Dense(n_outputs, "identity", components.initializer)]
+
+
+def _hidden_layers(estimator, components):
+    layers: list = []
+    sizes, norms = hidden_layer_sizes(estimator.hidden_layer_sizes), components.normalizations
+    for index, (size, activation) in enumerate(zip(sizes, components.activations, strict=True)):
+        layers.append(
+            Dense(size, activation if norms is None else "identity", components.initializer)
+        )
+        if norms is not None:
+            layers.append(norms[index])
+        if estimator.dropout:
+            layers.append(Dropout(estimator.dropout))
+    return layers
+
+
+def output_shape(layers, shape):
+    """Return the shape that a chain of layers makes of rows of a shape."""
+    for index, layer in enumerate(layers):
+        try:
+            shape = layer.output_shape(shape)
+        except ValueError as error:
+            raise ValueError(f"layers[{index}], {layer!r}: {error}") from error
+    return shape
+
+
+def flat_rows(X):
+    """Return X with all axes but the first made one, and the shape of a row, or None if X is 2-D.
+
+    Parameters
+    ----------
+    X : array-like
+
+    Returns
+    -------
+    X : array-like of shape (n, n_features)
+    shape : tuple of int or None
+    """
+    if not isinstance(X, np.ndarray) or X.ndim < 3 or X.size == 0:
+        return X, None
+    return X.reshape(len(X), -1), X.shape[1:]
+
+
+def row_shape(estimator, n_features, given):
+    """Return the shape in which a row of so many features enters the network.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its `input_shape` says so, if it is not None.
+    n_features : int
+    given : tuple of int or None
+        The shape in which X came, if it had more than two dimensions.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not go together.
+    """
+    wanted = estimator.input_shape
+    wanted = None if wanted is None else tuple(int(size) for size in wanted)
+    if wanted is None:
+        return given or (n_features,)
+    if given is not None and given != wanted:
+        raise ValueError(
+            f"X has rows of shape {given}, but input_shape={wanted}. Make them the same."
+        )
+    if prod(wanted) != n_features:
+        raise ValueError(
+            f"input_shape={wanted} means {prod(wanted)} numbers a row, but X has {n_features} "
+            "features. Give rows of that length, or another input_shape."
+        )
+    return wanted
+
+
+def check_row_shape(network, given):
+    """Raise a ValueError unless rows that came in a shape of their own fit a network.
+
+    Parameters
+    ----------
+    network : Network
+    given : tuple of int or None
+        As `flat_rows` returns it.
+    """
+    if given is not None and given != network.input_shape:
+        raise ValueError(
+            f"X has rows of shape {given}, but the network takes rows of {network.input_shape}."
+        )
+
+
+def finite_or_missing(estimator):
+    """Return what scikit-learn's checks are to say of NaN: whether some layer takes it as missing.
+
+    Returns
+    -------
+    ensure_all_finite : True or "allow-nan"
+    """
+    layers = estimator.layers or ()
+    layers = layers if isinstance(layers, list | tuple) else [layers]
+    return "allow-nan" if any(getattr(layer, "missing", False) for layer in layers) else True
