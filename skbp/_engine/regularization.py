@@ -69,15 +69,17 @@ class Clip:
         if self.max_value is not None:
             np.clip(grads, -self.max_value, self.max_value, out=grads)
         if self.max_norm is not None:
-            norm = math.sqrt(float(np.dot(grads, grads)))
+            norm, scale = math.sqrt(float(np.dot(grads, grads))), 1.0
             if not math.isfinite(norm):  # its square may be too large where it is not
-                largest = float(np.abs(grads).max())
-                if not math.isfinite(largest):
+                scale = float(np.abs(grads).max())
+                if not math.isfinite(scale):
                     return
-                grads /= largest
+                grads /= scale
                 norm = math.sqrt(float(np.dot(grads, grads)))
-            if norm > self.max_norm:
+            if norm * scale > self.max_norm:
                 grads *= self.max_norm / norm
+            elif scale != 1:
+                grads *= scale
 
 
 class MaxNorm:
