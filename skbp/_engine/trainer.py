@@ -134,6 +134,7 @@ class Trainer:
         if resume is None:
             history.n_iter = 0
         else:
+            history.optimizer_name = type(self.optimizer).__name__
             put_back(resume, objective.network, history, batches, rng)
         run = Run(self, objective, batches, history, validation, rng, resume)
         # Overflow is found by looking at the loss, not by NumPy's warnings on the way.
