@@ -55,6 +55,7 @@ class Updater:
         self._penalized = network.params[: network.n_penalized], grads[: network.n_penalized]
         self._grads = grads
         self._lazy = LazyRows(optimizer, network, grads, state) if lazy else None
+        self._lazy_factor = changes.multipliers[0] if changes.multipliers else 1.0
         start = network.first_weight_size() if lazy else 0
         segments = self._segments(network, start)
         few = network.params.size - start <= FEW_PARAMETERS and not changes.multipliers
@@ -114,7 +115,7 @@ class Updater:
         penalty = add_l1(*self._penalized, l1) if l1 else 0.0
         squares = 0.0
         if self._lazy:
-            squares += self._lazy.step(lr, t, l2, x.columns)
+            squares += self._lazy.step(lr * self._lazy_factor, t, l2, x.columns)
         if self._penalized_first and l2:
             squares += kernels.l2(*self._penalized_first, l2)
         for penalized, factor, params, grads, state in self._blocks:
