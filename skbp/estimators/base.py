@@ -121,10 +121,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
             context.max_subtasks = self.max_iter
             hooks = Hooks(self, context, given)
             hooks.begin()
-        self._train(given, incremental=False, hooks=hooks)
-        if hooks is not None:
-            hooks.end()
-        return self
+        return self._train(given, incremental=False, hooks=hooks)
 
     def _train(self, given, incremental, classes=None, hooks=None):
         """Train as a transaction: whatever is raised, the estimator is as it was before."""
@@ -133,6 +130,8 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
             fit = Fit(self, given, incremental, classes, hooks)
             fit.run()
             self._publish(fit)
+            if hooks is not None:
+                hooks.end()
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
