@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from enum import Enum
 from time import perf_counter
@@ -299,8 +300,15 @@ class Run:
         return improved
 
     def standing(self):
-        """While entered, the network has the weights that would stand if training ended now."""
+        """While entered, the network has the weights that the last epoch is judged by."""
         return nullcontext() if self._average is None else self._average.in_place()
+
+    def outcome(self):
+        """Return a copy of the network as it would be if training ended now."""
+        with self.standing():
+            network = deepcopy(self.network)
+        self.watch.restore(network)
+        return network
 
     def state(self):
         """Return a `TrainingState`: all that is needed to go on from here with the same bits."""
@@ -325,7 +333,7 @@ class Run:
 
     def finish(self):
         """Let the right weights stand; returns whether they are those of an earlier epoch."""
-        restored = self.watch.restore()
+        restored = self.watch.restore(self.network)
         if not restored and self._average is not None:
             self.history.raw = self.network.params.copy()
             self.network.params[...] = self._average.average

@@ -21,8 +21,8 @@ class LossWatch:
         history.best_loss = min(history.best_loss, history.loss)
         return improved
 
-    def restore(self):
-        """Return whether better weights than the last were put back."""
+    def restore(self, network):
+        """Return whether better weights than the last were put into a network."""
         return False
 
 
@@ -62,9 +62,9 @@ class ScoreWatch:
             self.best = self._network.snapshot()
         return improved
 
-    def restore(self):
-        """Put the best epoch's weights back, if there was one; returns whether there was."""
+    def restore(self, network):
+        """Put the best epoch's weights into a network, if there is one; return whether there is."""
         found = self._history.best_validation_score > -math.inf
         if found:
-            self._network.restore(self.best)
+            network.restore(self.best)
         return found
