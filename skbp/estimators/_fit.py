@@ -20,7 +20,7 @@ from skbp._engine.regularization import Clip
 from skbp._engine.trainer import DivergenceError, Outcome, Trainer
 from skbp._warnings import warn
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
-from skbp.estimators._held_out import Rows, Validation, some_rows, split
+from skbp.estimators._held_out import AllRows, Rows, Validation, some_rows, split
 from skbp.estimators._parameters import Components, check_parameters
 from skbp.estimators._validation import (
     all_finite,
@@ -104,13 +104,14 @@ class Fit:
         self._fresh = not estimator.__sklearn_is_fitted__() or not (
             estimator.warm_start or self._incremental
         )
-        X, y, weight, self._groups = self._check_rows()
+        X, y, weight, kept = self._check_rows()
         targets = estimator._encode_targets(y, self._fresh, self._incremental, self._classes)
         self.loss = estimator._checked_loss(targets, self._fresh)
         factor = estimator._class_weights(targets, weight)
-        X, y, targets, weight, factor, self._groups = drop_rows_without_weight(
-            factor, X, y, targets, weight, factor, self._groups
+        X, y, targets, weight, factor, kept = drop_rows_without_weight(
+            factor, X, y, targets, weight, factor, kept
         )
+        self._all_rows = self._all_rows._replace(kept=kept)
         self._rng = check_random_state(estimator.random_state)
         self._components = Components.of(estimator)
         self.network = self._make_network(X, targets)
@@ -144,7 +145,8 @@ class Fit:
                 "X_val is for stochastic solvers; solver='lbfgs' does not validate. Use "
                 "solver='adam', or score the validation set after fit."
             )
-        return drop_rows_without_weight(weight, X, y, weight, groups)
+        self._all_rows = AllRows(X, y, groups, np.arange(X.shape[0]))
+        return drop_rows_without_weight(weight, X, y, weight, self._all_rows.kept)
 
     def _validate(self, X, y, reset):
         estimator = self._estimator
@@ -301,7 +303,7 @@ class Fit:
         if resume is not None and resume.split is not None:
             return resume.split
         stratify = self._estimator._split_groups(self._rows.targets)
-        return split(self._estimator, self._rows, self._rng, stratify, self._groups)
+        return split(self._estimator, self._all_rows, self._rng, stratify)
 
     def _trainer(self, early_stopping):
         estimator = self._estimator
