@@ -6,8 +6,8 @@ from skbp._engine.checkpoint import TrainingState
 
 #: Fields of a `History` that go into a checkpoint as they are.
 NUMBERS = (
-    "n_iter", "loss", "loss_curve", "best_loss", "validation_scores", "best_validation_score",
-    "best_epoch", "no_improvement", "plateaus", "epochs", "updates", "records",
+    "n_iter", "loss", "loss_curve", "best_loss", "best_validation_score", "best_epoch",
+    "no_improvement", "plateaus", "epochs", "updates", "records",
 )  # fmt: skip
 
 

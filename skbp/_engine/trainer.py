@@ -113,7 +113,7 @@ class Trainer:
             Continued in place.
         validation : callable or None
             Returns a dict with "validation_loss" and "validation_score" (higher is better) of the
-            network as it stands.
+            network as it stands; its `unknown` is such a dict of NaN, for a network that diverged.
         rng : numpy.random.Generator, optional
             For layers that draw random numbers.
         hooks : object or None
@@ -291,10 +291,8 @@ class Run:
         start, record = perf_counter(), self.history.records[-1]
         with self.standing():
             if self._validation is not None:
-                if math.isfinite(self.history.loss):
-                    record |= self._validation()
-                else:
-                    record |= {"validation_loss": math.nan, "validation_score": math.nan}
+                finite = math.isfinite(self.history.loss)
+                record |= self._validation() if finite else self._validation.unknown
             improved = self.watch.note(self._trainer.tol)
         record["seconds"] += perf_counter() - start
         return improved

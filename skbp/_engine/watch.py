@@ -46,16 +46,14 @@ class ScoreWatch:
         self._network = network
         self.best = network.snapshot() if best is None else best
         history.best_loss = None
-        if history.validation_scores is None:
-            history.validation_scores = []
+        if history.best_validation_score is None:
             history.best_validation_score = -math.inf
 
     def note(self, tol):
         """Look at the epoch that ended; returns whether it bettered the best one by `tol`."""
         history = self._history
         score = history.records[-1]["validation_score"]
-        history.validation_scores.append(score)
-        improved = not score < history.best_validation_score + tol
+        improved = score >= history.best_validation_score + tol  # which NaN is not
         if score > history.best_validation_score:
             history.best_validation_score = score
             history.best_epoch = history.n_iter

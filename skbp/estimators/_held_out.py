@@ -86,12 +86,19 @@ class Validation:
             self._scorer = checked_scorer(estimator, self._scoring)
             self._training_rows = training_rows
 
+    @property
+    def unknown(self):
+        """What is told of a network whose outputs are not finite."""
+        names = ["validation_loss", "validation_score"]
+        names += ["train_score"] * (self._training_rows is not None)
+        return dict.fromkeys(names, np.nan)
+
     def __call__(self):
         """Return a dict of "validation_loss", "validation_score" and perhaps "train_score"."""
         rows = self._rows
         raw = predict_raw(self._network, rows.x)
         if not np.isfinite(raw).all():
-            return {"validation_loss": np.nan, "validation_score": np.nan}
+            return self.unknown
         value = self._loss.value_and_grad(raw, rows.targets, self._weight, self._scratch)
         value = float(self._loss.reported(value, self._network.output_shape[0]))
         found = {"validation_loss": value, "validation_score": -value}
@@ -115,7 +122,7 @@ class Validation:
                 f"scoring={self._scoring!r} failed on the validation set: "
                 f"{type(error).__name__}: {error}. Choose a scorer for these targets, or 'loss'."
             ) from error
-        if not isinstance(score, float | int | np.number):
+        if not isinstance(score, Real) or isinstance(score, bool):
             raise ValueError(
                 f"scoring={self._scoring!r} must return one number. Got {score!r} instead."
             )

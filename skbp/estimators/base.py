@@ -24,11 +24,7 @@ from skbp.losses import LOSSES
 CURVES = {
     "best_loss_": lambda history: history.best_loss,
     "loss_curve_": lambda history: history.loss_curve,
-    "validation_scores_": lambda history: (
-        history.curve("validation_score")
-        if history.validation_scores is None
-        else history.validation_scores
-    ),
+    "validation_scores_": lambda history: history.curve("validation_score"),
     "best_validation_score_": lambda history: history.best_validation_score,
     "best_epoch_": lambda history: history.best_epoch,
     "validation_loss_curve_": lambda history: history.curve("validation_loss"),
