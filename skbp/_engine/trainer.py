@@ -332,7 +332,9 @@ class Run:
     def finish(self):
         """Let the right weights stand; returns whether they are those of an earlier epoch."""
         restored = self.watch.restore(self.network)
-        if not restored and self._average is not None:
+        if restored:
+            self.history.average = None  # that of later epochs
+        elif self._average is not None:
             self.history.raw = self.network.params.copy()
             self.network.params[...] = self._average.average
         return restored
