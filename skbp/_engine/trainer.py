@@ -43,6 +43,16 @@ class DivergenceError(ValueError):
         )
 
 
+class Replay(Schedule):
+    """Given rates, epoch by epoch."""
+
+    def __init__(self, rates):
+        self.rates = rates
+
+    def __call__(self, progress, initial):
+        return self.rates[min(progress.epochs, len(self.rates) - 1)]
+
+
 @dataclass
 class Trainer:
     """Runs epochs of stochastic training.
@@ -92,11 +102,16 @@ class Trainer:
     multipliers: Sequence[float] = ()
     schedule_epochs: int | None = None
 
-    def again(self, epochs):
-        """Return a trainer that trains for just so many epochs, at the same rates."""
+    def again(self, rates):
+        """Return a trainer for as many epochs as there are rates, at just these rates.
+
+        A schedule that is asked before each update is asked again: it looks at nothing but the
+        share of updates that are done.
+        """
         return replace(
-            self, max_iter=epochs, n_iter_no_change=math.inf, verbose=False, early_stopping=False,
-            schedule_epochs=self.schedule_epochs or self.max_iter,
+            self, max_iter=len(rates), n_iter_no_change=math.inf, verbose=False,
+            early_stopping=False, schedule_epochs=self.schedule_epochs or self.max_iter,
+            schedule=self.schedule if self.schedule.per_update else Replay(rates),
         )  # fmt: skip
 
     def train(self, objective, batches, history, validation=None, rng=None, hooks=None,

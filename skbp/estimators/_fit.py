@@ -257,7 +257,7 @@ class Fit:
             held_out = self._rows.take(rest)
         self._warn_of_large_batch(len(self._data.y) if train is None else len(train))
         objective, batches = self._objective_and_batches(train, rest)
-        trainer, first = self._trainer(early_stopping), self.network.snapshot()
+        trainer, first = self._trainer(early_stopping), (self.network.snapshot(), history.samples)
         try:
             outcome = trainer.train(
                 objective, batches, history, self._validation(held_out, train), self._noise(),
@@ -267,8 +267,9 @@ class Fit:
             if scale := unscaled_feature(self._rows.x):
                 raise DivergenceError(error.where, f" Here, {scale}.") from None
             raise
-        if early_stopping and estimator.refit and history.best_epoch is not None:
-            self._refit(trainer, first)
+        ended = outcome not in (Outcome.INTERRUPTED, Outcome.DIVERGED)
+        if early_stopping and estimator.refit and ended and history.best_epoch is not None:
+            outcome = self._refit(trainer, *first) or outcome
         self._warn_of(outcome)
         if not self._incremental and history.n_iter > 1 and outcome is not Outcome.INTERRUPTED:
             self._diagnose(train, early_stopping)
@@ -328,18 +329,26 @@ class Fit:
         view = self._estimator._view(self)
         return Validation(view, self.network, self.loss, held_out, training_rows)
 
-    def _refit(self, trainer, first):
-        """Train again, on all rows, for as many epochs as were best."""
-        epochs, history = self.history.best_epoch, self.history
+    def _refit(self, trainer, first, samples):
+        """Train again, on all rows, for as many epochs as were best, at the rates of these.
+
+        Returns
+        -------
+        outcome : Outcome.INTERRUPTED or None
+        """
+        history = self.history
+        epochs = history.records[len(history.records) - history.n_iter :][: history.best_epoch]
         if self._estimator.verbose:
-            print(f"Training on all rows for {epochs} epochs.")
+            print(f"Training on all rows for {len(epochs)} epochs.")
         self.network.restore(first)
-        again = History()
+        again = History(samples=samples)
         objective, batches = self._objective_and_batches()
-        trainer.again(epochs).train(objective, batches, again, rng=self._noise())
-        history.loss, history.n_iter, history.samples = again.loss, epochs, again.samples
+        trainer = trainer.again([epoch["learning_rate"] for epoch in epochs])
+        outcome = trainer.train(objective, batches, again, rng=self._noise())
+        history.loss, history.n_iter, history.samples = again.loss, again.n_iter, again.samples
         history.optimizer_state, history.steps = again.optimizer_state, again.steps
         history.average, history.raw = again.average, again.raw
+        return outcome if outcome is Outcome.INTERRUPTED else None
 
     def _noise(self):
         """Return the source of randomness inside layers, apart from the one of the batches.
