@@ -296,8 +296,10 @@ class Fit:
         if self._estimator.resume_from is None:
             return None
         path = Path(self._estimator.resume_from)
-        if path.suffix != ".npz" and (not path.exists() or not newest_first(path)):
+        if path.suffix != ".npz" and not path.is_file() and not newest_first(path):
             return None  # a folder to which nothing has been saved yet
+        if self._estimator.random_state is None:
+            self._rng = np.random.RandomState()  # the state goes into it, not into NumPy's own
         return read_state(path)
 
     def _split(self, resume):
