@@ -83,7 +83,7 @@ class Validation:
         self._weight = (weight / weight.sum()).astype(dtype)
         self._scratch = np.empty((n, *network.output_shape), dtype)
         if self._scoring is not None and self._scoring != "loss":
-            self._scorer = checked_scorer(estimator, self._scoring)
+            self._scorer = check_scoring(estimator, self._scoring)
             self._training_rows = training_rows
 
     @property
@@ -127,11 +127,6 @@ class Validation:
                 f"scoring={self._scoring!r} must return one number. Got {score!r} instead."
             )
         return float(score)
-
-
-def checked_scorer(estimator, scoring):
-    """Return the scorer that a name or callable stands for; raise a ValueError if there is none."""
-    return check_scoring(estimator, scoring)
 
 
 def takes_weight(scorer):
