@@ -85,14 +85,23 @@ class Clip:
 class MaxNorm:
     """Keeps the norm of each hidden unit's incoming weights at most `limit`.
 
+    Parameters
+    ----------
+    network : Network
+    limit : float
+    multipliers : sequence of float, default=()
+        Factors of the learning rate, one per layer; a layer whose factor is 0 is left as it is.
+
     References
     ----------
     N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov (2014), "Dropout: a
     simple way to prevent neural networks from overfitting", section 5.1.
     """
 
-    def __init__(self, network, limit):
-        self._weights = [p["weight"] for p in network.views if "weight" in p][:-1]
+    def __init__(self, network, limit, multipliers=()):
+        factors = multipliers or [1.0] * len(network.views)
+        hidden = [pair for pair in zip(network.views, factors, strict=True) if "weight" in pair[0]]
+        self._weights = [p["weight"] for p, factor in hidden[:-1] if factor]
         self._limit = limit
 
     def __call__(self):
