@@ -255,9 +255,7 @@ class Run:
     def _after_update(self) -> list[Callable[[], None]]:
         after: list[Callable[[], None]] = []
         if self._trainer.max_norm is not None:
-            after.append(
-                MaxNorm(self.network, self._trainer.max_norm, self._trainer.multipliers)
-            )
+            after.append(MaxNorm(self.network, self._trainer.max_norm, self._trainer.multipliers))
         if self._average is not None:
             average = self._average
             after.append(lambda: average.update(self.history.updates))
