@@ -24,7 +24,9 @@ from skbp.losses import LOSSES
 CURVES = {
     "best_loss_": lambda history: history.best_loss,
     "loss_curve_": lambda history: history.loss_curve,
-    "validation_scores_": lambda history: history.curve("validation_score"),
+    "validation_scores_": lambda history: (
+        history.curve("validation_score") or (None if history.best_validation_score is None else [])
+    ),
     "best_validation_score_": lambda history: history.best_validation_score,
     "best_epoch_": lambda history: history.best_epoch,
     "validation_loss_curve_": lambda history: history.curve("validation_loss"),
