@@ -276,6 +276,7 @@ class Run:
         history, objective, updater = self.history, self._objective, self._updater
         per_update = self._trainer.schedule.per_update
         rate, total = self.rate(), 0.0
+        updater.begin_epoch()
         for batch in self._batches.epoch():
             data = objective.data_value_and_grad(batch, self._rng)
             if not math.isfinite(data):

@@ -91,6 +91,11 @@ class Updater:
         middle, end = network.n_penalized, network.params.size
         return [(True, start, middle, 1.0), (False, middle, end, 1.0)]
 
+    def begin_epoch(self):
+        """Forget what came of earlier epochs but weights and state: a resumed fit has no more."""
+        if self._lazy:
+            self._lazy.sum_squares()
+
     def step(self, lr, t, l2, l1=0.0, x=None):
         """Take step number `t` at rate `lr`.
 
@@ -143,6 +148,10 @@ class LazyRows:
         self._optimizer = optimizer
         self._params, self._grads = network.params[part].reshape(shape), grads[part].reshape(shape)
         self._state = {name: array[part].reshape(shape) for name, array in state.items()}
+        self.sum_squares()
+
+    def sum_squares(self):
+        """Sum the squares anew, which also rids the sum of rounding errors."""
         self._squares = float(np.einsum("ij,ij->i", self._params, self._params).sum())
 
     def step(self, lr, t, strength, columns):
