@@ -33,9 +33,9 @@ for name in ACTIVATIONS:
     print(f"{name:10}  wrong: {errors[name].mean():.2%}")
 
 # %%
-# Each point is a seed, each line the mean of three. "identity" makes the network a linear model, and
-# "logistic" has not learned enough in 15 epochs. The others lie so close together that the seed
-# matters as much.
+# Each point is a seed, each line the mean of three. "identity" makes the network a linear model,
+# and "logistic" has not learned enough in 15 epochs. The others lie so close together that the seed
+# matters about as much.
 
 names = sorted(errors, key=lambda name: -errors[name].mean())
 figure, axes = plt.subplots(figsize=(6.4, 4.6), layout="constrained")

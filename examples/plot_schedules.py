@@ -2,7 +2,7 @@
 Schedules: rates, and what they do to the loss
 ==============================================
 
-Eighteen epochs on the digits, at the same ``learning_rate_init``, with one schedule after the other.
+Eighteen epochs on the digits at the same ``learning_rate_init``, with one schedule after the other.
 """
 
 import warnings
