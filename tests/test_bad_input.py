@@ -605,7 +605,7 @@ def test_bad_numeric_parameter(estimator_class, name, value):
 def test_parameter_of_a_wrong_type(estimator_class, name, value):
     if name == "validation_fraction" and value in (b"adam", {"a"}):
         pytest.skip("looked at only when it is used: see test_bad_training.py")
-    if (name, value) in {("resume_from", "no such name"), ("scoring", len)}:
+    if (name, value) in [("resume_from", "no such name"), ("scoring", len)]:
         pytest.skip("a folder that is still empty; a callable")
     refuses_parameter(estimator_class, name, value)
 

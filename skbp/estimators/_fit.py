@@ -69,6 +69,8 @@ class Fit:
         Of the validated rows.
     """
 
+    _all_rows: AllRows
+
     def __init__(self, estimator, given, incremental, classes=None, hooks=None):
         self._estimator = estimator
         self._given = given
