@@ -142,11 +142,6 @@ class Fit:
             raise ValueError("y_val or sample_weight_val is given without X_val; give all of them.")
         if given.X_val is not None and given.y_val is None:
             raise ValueError("X_val is given without y_val; give both.")
-        if given.X_val is not None and estimator.refit and not self._incremental:
-            raise ValueError(
-                "refit=True trains on the rows that were set aside too; with X_val there are none. Use "
-                "refit=False, or fit again on all rows with max_iter=best_epoch_."
-            )
         if given.X_val is not None and estimator.solver == "lbfgs":
             raise ValueError(
                 "X_val is for stochastic solvers; solver='lbfgs' does not validate. Use "
