@@ -55,6 +55,26 @@ class Activation(Component):
         self.gradient(dy, y, z)
         kernels.column_sums(dy, dbias)
 
+    def forward_channels(self, z, bias, out):
+        """Compute ``z += bias; out = f(z)`` for images: z of shape (r, k, m), bias of shape (k,).
+
+        Parameters
+        ----------
+        z, out : ndarray of shape (r, k, m)
+            Rows of k channels; `out` is `z` unless `needs_input`.
+        bias : ndarray of shape (k,)
+        """
+        kernels.add_channel_bias(z, bias)
+        flat, none = z.reshape(-1, z.shape[-1]), np.zeros(z.shape[-1], z.dtype)
+        self.forward(flat, none, flat if out is z else out.reshape(flat.shape))
+
+    def backward_channels(self, dy, y, z, dbias):
+        """Compute ``dy *= f'(z)`` in place, and ``dbias = dy.sum(axis=(0, 2))``, for images."""
+        shape = -1, dy.shape[-1]
+        sums = np.empty(dy.shape[-1], dy.dtype)
+        self.backward(dy.reshape(shape), y.reshape(shape), z.reshape(shape), sums)
+        kernels.channel_sums(dy, dbias)
+
 
 class Identity(Activation):
     """The identity, ``f(z) = z``: a linear layer.
@@ -142,6 +162,12 @@ class ReLU(Activation):
 
     def backward(self, dy, y, z, dbias):
         kernels.relu_backward(dy, y, dbias)
+
+    def forward_channels(self, z, bias, out):
+        kernels.channel_bias_relu(z, bias)
+
+    def backward_channels(self, dy, y, z, dbias):
+        kernels.channel_relu_backward(dy, y, dbias)
 
 
 ACTIVATIONS: dict[str, type[Activation]] = {

@@ -5,31 +5,22 @@ a place to write; elsewhere it is compiled again in each process.
 """
 
 from functools import partial
-from typing import Any
 
-import numba
 import numpy as np
 
+from skbp._engine.kernels.numba_compile import IN_ORDER, compiled
+from skbp._engine.kernels.numba_image_kernels import add_channel_bias as add_channel_bias
+from skbp._engine.kernels.numba_image_kernels import add_columns as add_columns
+from skbp._engine.kernels.numba_image_kernels import channel_bias_relu as channel_bias_relu
+from skbp._engine.kernels.numba_image_kernels import channel_relu_backward as channel_relu_backward
+from skbp._engine.kernels.numba_image_kernels import channel_sums as channel_sums
+from skbp._engine.kernels.numba_image_kernels import max_pool as max_pool
+from skbp._engine.kernels.numba_image_kernels import max_pool_backward as max_pool_backward
 from skbp._engine.kernels.numpy_kernels import dropout_mask as dropout_mask
 from skbp._engine.kernels.numpy_kernels import gather as gather
 
 #: One pass over the whole vector needs no blocks.
 UPDATE_BLOCK = 2**62
-
-# Sums may be reordered (so that they run in vector registers) and products fused with sums;
-# nothing else: NaN and infinity must come through, and roots and quotients stay exact.
-FASTMATH = {"reassoc", "contract", "nsz"}
-#: For sums of differences: in another order they would lose what the differences are for.
-IN_ORDER = FASTMATH - {"reassoc"}
-
-
-def compiled(function, fastmath=FASTMATH):
-    """Compile a kernel when it is first called; cache it if that is possible."""
-    options: Any = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no writable cache folder
-        return numba.njit(**options)(function)
 
 
 # ---------------------------------------------------------------- products with CSR

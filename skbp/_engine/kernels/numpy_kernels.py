@@ -11,6 +11,14 @@ import numpy as np
 from scipy.sparse import _sparsetools  # public products allocate; these write in place
 from scipy.special import expit
 
+from skbp._engine.kernels.numpy_image_kernels import add_channel_bias as add_channel_bias
+from skbp._engine.kernels.numpy_image_kernels import add_columns as add_columns
+from skbp._engine.kernels.numpy_image_kernels import channel_bias_relu as channel_bias_relu
+from skbp._engine.kernels.numpy_image_kernels import channel_relu_backward as channel_relu_backward
+from skbp._engine.kernels.numpy_image_kernels import channel_sums as channel_sums
+from skbp._engine.kernels.numpy_image_kernels import max_pool as max_pool
+from skbp._engine.kernels.numpy_image_kernels import max_pool_backward as max_pool_backward
+
 #: Elements per block: three or four such float32 arrays fit a core's L2 cache together.
 BLOCK = 32768
 
