@@ -240,6 +240,12 @@ def test_a_convolution_sees_the_activation_that_is_an_object():
     np.testing.assert_allclose(half.forward(x, Workspace(half, 3)), expected, rtol=1e-12)
 
 
+def test_a_window_in_nothing_but_padding():
+    network = Network([Conv2D(1, 1, 20, 5, activation="identity")], (1, 3, 3), np.float64)
+    network.params[...] = 2
+    np.testing.assert_array_equal(network.forward(np.ones((2, 1, 3, 3)), Workspace(network, 2)), 2)
+
+
 # ------------------------------------------------------------ pooling
 
 
@@ -292,7 +298,7 @@ def test_weights_of_a_convolution():
         (Conv1D(3, 3), (1, 2, 3), r"Conv1D.*\(1, 2, 3\).*\(time, features\)"),
         (MaxPool2D(2), (3, 4), r"MaxPool2D.*\(3, 4\).*\(channels, height, width\)"),
         (AvgPool1D(2), (3,), r"AvgPool1D.*\(3,\).*\(time, features\)"),
-        (GlobalMaxPool(), (3,), r"GlobalMaxPool.*\(channels, height, width\) or \(time, features\)"),
+        (GlobalMaxPool(), (3,), r"GlobalMaxPool.*\(channels, height, width\) or \(time"),
         (Conv2D(3, 5), (1, 4, 9), r"Conv2D.*\(1, 4, 9\).*window of 5.*into 4"),
         (Conv1D(3, 3, dilation=4), (8, 2), r"Conv1D.*window of 9.*into 8"),
         (MaxPool2D(4), (1, 3, 9), r"MaxPool2D.*window of 4.*into 3"),

@@ -24,10 +24,11 @@ class Sizes(NamedTuple):
         if value is None or isinstance(value, str):
             return value in self.words
         values = value if isinstance(value, tuple) and self.n_axes > 1 else (value,) * self.n_axes
-        return len(values) == self.n_axes and all(
-            isinstance(v, Integral) and not isinstance(v, bool) and int(v) >= self.low
-            for v in values
-        )
+        return len(values) == self.n_axes and all(map(self._holds, values))
+
+    def _holds(self, value):
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        return whole and int(value) >= self.low
 
     def __str__(self):
         text = f"a whole number >= {self.low}"

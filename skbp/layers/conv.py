@@ -85,7 +85,8 @@ def _fill_columns(bands, out, geometry):
     vertical, horizontal = geometry.vertical, geometry.horizontal
     height, _, width, n = bands.shape
     grouped = bands.reshape(height, geometry.groups, geometry.channels, width, n).swapaxes(0, 1)
-    begin, end = vertical.before, min(vertical.before + height, vertical.n_covered)
+    begin = vertical.before
+    end = max(begin, min(begin + height, vertical.n_covered))
     out[:, :begin], out[:, end:] = 0, 0
     for j in range(horizontal.size):
         outputs, inputs = horizontal.overlap(j)
