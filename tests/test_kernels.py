@@ -206,12 +206,12 @@ def _(kernel, shape, dtype, rng):
     n, m = min(shape[0], 20), min(shape[1], 70)
     vertical, horizontal, pairs = axis(n + 4, 3, 2, 1, 2), axis(5, 2, 2, 1, 3), []
     for begin, end in ((0, vertical.n_out), (vertical.n_out - 1, vertical.n_out)):
-        columns = frozen(normal(rng, (end - begin, 3, 2, 2, horizontal.n_out, m), dtype))
-        bands = normal(rng, (n + 4, 2, 5, m), dtype)
+        columns = frozen(normal(rng, (3, end - begin, 3, 2, 2, horizontal.n_out, m), dtype))
+        bands = normal(rng, (n + 4, 6, 5, m), dtype)
         expected = wide(bands)
         for o, p, i, j, row, column in places(vertical, horizontal):
             if begin <= o < end:
-                expected[row, :, column] += columns[o - begin, i, j, :, p]
+                expected[row, :, column] += columns[:, o - begin, i, j, :, p].reshape(6, m)
         kernel(columns, vertical, horizontal, begin, end, bands)
         pairs.append((bands, expected))
     return pairs

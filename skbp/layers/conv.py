@@ -95,15 +95,6 @@ def _fill_columns(bands, out, geometry):
         part[..., outputs, :] = grouped[:, : end - begin, :, inputs]
 
 
-def _add_columns(columns, bands, begin, end, geometry):
-    """Add the columns of some rows' windows to the bands they were taken from."""
-    vertical, horizontal, groups, channels, _ = geometry
-    shape = vertical.size, horizontal.size, channels, horizontal.n_out, bands.shape[-1]
-    for group, part in enumerate(columns.reshape(groups, end - begin, *shape)):
-        own = bands[:, group * channels : (group + 1) * channels]
-        kernels.add_columns(part, vertical, horizontal, begin, end, own)
-
-
 class _Convolution(Layer):
     """What `Conv1D` and `Conv2D` share.
 
@@ -221,6 +212,7 @@ class _Convolution(Layer):
         z = w["z"].reshape(y.shape) if "z" in w else y
         g["weight"].fill(0)
         g["bias"].fill(0)
+        windowed = geometry.columns_shape(len(x))[2:]
         if need_dx:
             w["dx"].fill(0)
         for begin, end in geometry.blocks(len(x)):
@@ -234,8 +226,9 @@ class _Convolution(Layer):
             dfilters += dweight.sum(axis=1)
             if need_dx:
                 dcolumns = w["dcolumns"][: part.size].reshape(part.shape)
-                np.matmul(filters, grouped, out=dcolumns)
-                _add_columns(dcolumns, w["dx"], begin, end, geometry)
+                _multiply(filters, grouped, dcolumns)
+                dcolumns = dcolumns.reshape(len(part), end - begin, -1, *windowed)
+                kernels.add_columns(dcolumns, *geometry[:2], begin, end, w["dx"])
         return from_bands(w["dx"], x.ndim - 1) if need_dx else None
 
 
@@ -243,6 +236,14 @@ def _columns_of(windows, begin, end):
     """Columns of some rows' windows, (groups, rows, window, n); copied only if dilated."""
     part = windows[:, begin:end]
     return part.reshape(*part.shape[:2], -1, part.shape[-1])
+
+
+def _multiply(filters, dz, out):
+    """``out = filters @ dz``, for each group: the gradient of the columns."""
+    if filters.shape[-1] == 1:  # an outer product, which BLAS is slow at
+        np.multiply(filters, dz, out=out)
+    else:
+        np.matmul(filters, dz, out=out)
 
 
 def _by_group(block, geometry):

@@ -65,20 +65,19 @@ def _numbers(axis):
 @compiled
 def _add_columns(columns, begin, size, stride, dilation, before,
                  size_2, stride_2, dilation_2, before_2, bands):  # fmt: skip
-    for r in range(columns.shape[0]):
-        for i in range(size):
-            row = (begin + r) * stride + i * dilation - before
-            if row < 0 or row >= bands.shape[0]:
-                continue
-            for c in range(bands.shape[1]):
-                for j in range(size_2):
-                    for p in range(columns.shape[4]):
-                        column = p * stride_2 + j * dilation_2 - before_2
-                        if column < 0 or column >= bands.shape[2]:
-                            continue
-                        values, out = columns[r, i, j, c, p], bands[row, c, column]
-                        for k in range(len(out)):
-                            out[k] += values[k]
+    groups, rows, _, _, channels, windows, _ = columns.shape
+    for r, i, g, c in np.ndindex((rows, size, groups, channels)):
+        row = (begin + r) * stride + i * dilation - before
+        if row < 0 or row >= bands.shape[0]:
+            continue
+        for j in range(size_2):
+            for p in range(windows):
+                column = p * stride_2 + j * dilation_2 - before_2
+                if column < 0 or column >= bands.shape[2]:
+                    continue
+                values, out = columns[g, r, i, j, c, p], bands[row, g * channels + c, column]
+                for k in range(len(out)):
+                    out[k] += values[k]
 
 
 def add_columns(columns, vertical, horizontal, begin, end, bands):

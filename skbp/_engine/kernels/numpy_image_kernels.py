@@ -49,18 +49,19 @@ def add_columns(columns, vertical, horizontal, begin, end, bands):
 
     Parameters
     ----------
-    columns : ndarray of shape (end - begin, kernel height, kernel width, channels, width, n)
+    columns : ndarray of shape (groups, end - begin, *sizes of a window, channels, width, n)
         What to add, for the rows of windows from `begin` to `end`; what lies in the padding is
         left out.
     vertical, horizontal : Axis
     begin, end : int
-    bands : ndarray of shape (height, channels, width, n)
+    bands : ndarray of shape (height, groups * channels, width, n)
     """
+    by_group = bands.reshape(len(bands), len(columns), -1, *bands.shape[2:]).swapaxes(0, 1)
     along = [horizontal.overlap(j) for j in range(horizontal.size)]
     for i in range(vertical.size):
         rows, into = vertical.overlap(i, begin, end)
         for j, (outputs, inputs) in enumerate(along):
-            bands[into, :, inputs] += columns[rows, i, j, :, outputs]
+            by_group[:, into, :, inputs] += columns[:, rows, i, j, :, outputs]
 
 
 def _places(row, vertical, horizontal):
