@@ -501,8 +501,18 @@ def test_what_is_best(tmp_path):
     epochs_run(Checkpoint(tmp_path / "training"), losses)
     found = [epoch_in(tmp_path / name / "best.npz") for name in ("score", "loss", "training")]
     assert found == [2, 3, 4]  # the first of equal ones; NaN never
-    epochs_run(Checkpoint(tmp_path / "nan"), [math.nan, math.nan])
-    assert "best.npz" not in names(tmp_path / "nan")
+
+
+def test_a_diverged_epoch_is_not_saved(tmp_path):
+    epochs_run(Checkpoint(tmp_path, keep=1), [3, 4, math.nan, math.inf])
+    assert names(tmp_path) == ["best.npz", "epoch-00002.npz"]
+
+
+def test_a_training_without_state(tmp_path):
+    context = SimpleNamespace(parent=None)
+    context.training = SimpleNamespace(epoch={"epoch": 1, "loss": 1.0})
+    with pytest.raises(ValueError, match=r"no state to go on from\. Use a stochastic solver"):
+        Checkpoint(tmp_path).on_fit_task_end("net", context)
 
 
 def test_another_fit_takes_a_folder_of_its_own(tmp_path):

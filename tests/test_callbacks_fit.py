@@ -188,7 +188,7 @@ def test_the_best_checkpoint(cls, tmp_path):
 
 def test_a_pipeline_and_a_search(tmp_path):
     y = TARGETS[BackpropClassifier]
-    net = make(BackpropClassifier, Checkpoint(tmp_path / "pipe"), max_iter=3)
+    net = make(BackpropClassifier, Checkpoint(tmp_path / "pipe", best=False), max_iter=3)
     make_pipeline(StandardScaler(), net).fit(X, y)
     assert latest(tmp_path / "pipe").name == "epoch-00003.npz"
     callback = Checkpoint(tmp_path / "search", best=False, keep=1)

@@ -108,6 +108,16 @@ def signed_value(epoch):
     return direction(name) * float(epoch[name])
 
 
+def state_of(training):
+    """Return the state of a training; ValueError if it is of a kind that has none."""
+    if not hasattr(training, "state"):
+        raise ValueError(
+            "Checkpoint cannot save this training: its solver ('lbfgs') has no state to go on "
+            "from. Use a stochastic solver, or take Checkpoint out of set_callbacks."
+        )
+    return training.state()
+
+
 def _epoch_or_none(path):
     try:
         return read_epoch(path)
@@ -154,7 +164,8 @@ class Checkpoint(Callback):
 
     Each file holds all that training needs to go on with the same bits: weights, optimizer state,
     random streams, history. It is written aside and renamed, so a file under its own name is whole,
-    and older ones are removed only after that. An error in writing ends the fit.
+    and older ones are removed only after that. An error in writing ends the fit. Epochs whose loss
+    is not finite are not saved.
 
     No fit replaces another's files. A fit by itself, also as part of a Pipeline, writes to
     `folder`; each candidate of a search to a subfolder with the ids of its task (``folder/0/3``),
@@ -180,7 +191,8 @@ class Checkpoint(Callback):
     Raises
     ------
     ValueError
-        In fit, if a parameter is not allowed.
+        In fit, if a parameter is not allowed, or the solver is "lbfgs", which cannot go on from a
+        file.
     OSError
         In fit, if the folder cannot be made or a checkpoint cannot be written.
 
@@ -215,11 +227,13 @@ class Checkpoint(Callback):
             memory.begun = True
             if number > 1:
                 memory.go_on(self.name)
+        if not math.isfinite(epoch["loss"]):
+            return False  # nothing to go on from, and it must not push out what is
         value = signed_value(epoch)
         best = self.best and value > memory.best
         due = number % self.every == 0
         if best or due:
-            state = context.training.state()
+            state = state_of(context.training)
             with memory.folder() as home:
                 if due:
                     path = home / self._file_name(epoch)

@@ -25,19 +25,19 @@ SEQUENCE = ("time", "features")
 class _Pool(Layer):
     """What pooling layers share: input and output as bands.
 
-    A subclass says where the windows lie, in `_axes`, and what becomes of them, in `pool` and
-    `pool_backward`.
+    A subclass says where the windows lie, in `_axes`, and what becomes of them, in `_reduce` and
+    `_reduce_backward`.
     """
 
     def _axes(self, input_shape):
         """Return the vertical and the horizontal axis."""
         raise NotImplementedError
 
-    def pool(self, x, axes, y):
+    def _reduce(self, x, axes, y):
         """Compute the bands y from the bands x."""
         raise NotImplementedError
 
-    def pool_backward(self, dy, x, y, axes, dx):
+    def _reduce_backward(self, dy, x, y, axes, dx):
         """Compute the gradient of the bands x; dy may be used up."""
         raise NotImplementedError
 
@@ -52,14 +52,14 @@ class _Pool(Layer):
         return {"x": x, "y": y} | ({"dx": x, "dy": y} if training else {})
 
     def forward(self, x, p, w, rng=None):
-        self.pool(to_bands(x, w["x"]), self._axes(x.shape[1:]), w["y"])
+        self._reduce(to_bands(x, w["x"]), self._axes(x.shape[1:]), w["y"])
         return from_bands(w["y"], x.ndim - 1)
 
     def backward(self, dy, x, p, g, w, need_dx=True):
         if not need_dx:
             return None
         axes = self._axes(x.shape[1:])
-        self.pool_backward(to_bands(dy, w["dy"]), to_bands(x, w["x"]), w["y"], axes, w["dx"])
+        self._reduce_backward(to_bands(dy, w["dy"]), to_bands(x, w["x"]), w["y"], axes, w["dx"])
         return from_bands(w["dx"], x.ndim - 1)
 
 
@@ -106,17 +106,17 @@ class _Pool2D(_WindowPool):
 class _Max:
     """The largest value. Its gradient goes to the first place that holds it."""
 
-    def pool(self, x, axes, y):
+    def _reduce(self, x, axes, y):
         kernels.max_pool(x, *axes, y)
 
-    def pool_backward(self, dy, x, y, axes, dx):
+    def _reduce_backward(self, dy, x, y, axes, dx):
         kernels.max_pool_backward(dy, x, y, *axes, dx)
 
 
 class _Average:
     """The mean. Its gradient goes to all places in equal parts."""
 
-    def pool(self, x, axes, y):
+    def _reduce(self, x, axes, y):
         vertical, horizontal = axes
         y.fill(0)
         for i in range(vertical.size):
@@ -126,7 +126,7 @@ class _Average:
                 y[rows, :, columns] += x[in_rows, :, in_columns]
         y /= vertical.size * horizontal.size
 
-    def pool_backward(self, dy, x, y, axes, dx):
+    def _reduce_backward(self, dy, x, y, axes, dx):
         vertical, horizontal = axes
         dy /= vertical.size * horizontal.size
         dx.fill(0)
@@ -272,7 +272,7 @@ class _GlobalPool(_Pool):
         return shapes | ({"dx": x, "dy": (1, channels, 1, n)} if training else {})
 
     def forward(self, x, p, w, rng=None):
-        self.pool(to_bands(x, w["x"]), self._axes(x.shape[1:]), w["bands"])
+        self._reduce(to_bands(x, w["x"]), self._axes(x.shape[1:]), w["bands"])
         np.copyto(w["y"], w["bands"][0, :, 0].T)  # in the order that all layers know
         return w["y"]
 
@@ -281,7 +281,7 @@ class _GlobalPool(_Pool):
             return None
         np.copyto(w["dy"][0, :, 0], dy.T)
         bands, axes = to_bands(x, w["x"]), self._axes(x.shape[1:])
-        self.pool_backward(w["dy"], bands, w["bands"], axes, w["dx"])
+        self._reduce_backward(w["dy"], bands, w["bands"], axes, w["dx"])
         return from_bands(w["dx"], x.ndim - 1)
 
 
@@ -328,9 +328,9 @@ class GlobalAveragePool(_GlobalPool):
     array([[1., 4.]])
     """
 
-    def pool(self, x, axes, y):
+    def _reduce(self, x, axes, y):
         np.mean(x, axis=(0, 2), keepdims=True, out=y)
 
-    def pool_backward(self, dy, x, y, axes, dx):
+    def _reduce_backward(self, dy, x, y, axes, dx):
         dy /= prod(axis.size for axis in axes)
         dx[...] = dy

@@ -1,8 +1,18 @@
-"""The hot loops of layers for images, compiled; see ``numpy_image_kernels``."""
+"""The hot loops of layers for images, compiled; see ``numpy_images``."""
 
 import numpy as np
 
-from skbp._engine.kernels.numba_compile import compiled
+from skbp._engine.kernels.compiler import compiled
+
+__all__ = [
+    "add_channel_bias",
+    "add_columns",
+    "channel_bias_relu",
+    "channel_relu_backward",
+    "channel_sums",
+    "max_pool",
+    "max_pool_backward",
+]
 
 
 @compiled

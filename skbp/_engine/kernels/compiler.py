@@ -1,4 +1,4 @@
-"""How numba compiles a kernel."""
+"""How kernels are compiled."""
 
 from typing import Any
 

@@ -8,6 +8,16 @@ import functools
 
 import numpy as np
 
+__all__ = [
+    "add_channel_bias",
+    "add_columns",
+    "channel_bias_relu",
+    "channel_relu_backward",
+    "channel_sums",
+    "max_pool",
+    "max_pool_backward",
+]
+
 
 @functools.lru_cache(maxsize=16)
 def _ones(n, dtype):

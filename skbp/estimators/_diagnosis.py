@@ -1,0 +1,142 @@
+"""What may have gone wrong in a training, said in words."""
+
+from typing import Any
+
+import numpy as np
+
+from skbp._engine.batches import CSR, Batch
+from skbp._engine.network import Workspace
+from skbp._engine.objective import Objective
+from skbp.activations import ReLU
+
+#: Rows that are looked at.
+SAMPLE = 1000
+#: Root mean square of a feature from which on it is called unscaled.
+UNSCALED = 100.0
+#: Share of a layer's units above which dead ones are worth a word.
+MOSTLY = 0.75
+#: A training that lowered its loss by a smaller share has stood still.
+STOOD_STILL = 0.01
+#: A loss that ends so many times above its best has risen.
+ROSE = 1.5
+#: Relative fall of the loss by which one longer step shows that the rate was too low.
+WORTH_A_STEP = 0.05
+
+
+def unscaled_feature(x):
+    """Return a sentence about the feature with the largest values, or None if none is large."""
+    values = x.data if isinstance(x, CSR) else x
+    with np.errstate(over="ignore"):
+        squares = np.square(values, dtype=np.float64)
+    if isinstance(x, CSR):
+        size = float(np.sqrt(squares.mean())) if squares.size else 0.0
+        return _scale_it(f"the entries of X have a root mean square of {size:.3g}", size)
+    means = np.sqrt(squares.mean(axis=0)).reshape(-1)
+    column = int(means.argmax())
+    size = float(means[column])
+    return _scale_it(f"feature {column} of X has a root mean square of {size:.3g}", size)
+
+
+def _scale_it(seen, size):
+    if size < UNSCALED:
+        return None
+    return f"{seen}: put a StandardScaler before the network, in a Pipeline"
+
+
+def dead_units(network, x):
+    """Return a sentence about a hidden layer most of whose units never fire, or None."""
+    workspace = Workspace(network, x.shape[0], training=False)
+    network.forward(x, workspace)
+    hidden = 0
+    for index, layer in enumerate(network.layers[:-1]):
+        hidden += "weight" in network.views[index]
+        activation = getattr(layer, "activation", None)
+        if activation != "relu" and not isinstance(activation, ReLU):
+            continue
+        output: Any = workspace.inputs[index + 1]
+        dead = int((~(output > 0).any(axis=0)).sum())
+        if dead > MOSTLY * output.shape[1]:
+            return (
+                f"{dead} of the {output.shape[1]} units of hidden layer {hidden} are dead: 0 for "
+                f"each of {len(output)} training rows. Lower learning_rate_init, scale X, or use "
+                "activation='leaky_relu'"
+            )
+    return None
+
+
+def risen_loss(curve):
+    """Return a sentence about a loss that ended far above its best, or None."""
+    best = int(np.argmin(curve))
+    if not (curve[best] > 0 and curve[-1] > ROSE * curve[best]):
+        return None
+    return (
+        f"the loss rose from {curve[best]:.3g} in epoch {best + 1} to {curve[-1]:.3g} in epoch "
+        f"{len(curve)}: the learning rate is too high. Lower learning_rate_init, or use "
+        "early_stopping=True, which keeps the best epoch's weights"
+    )
+
+
+def low_rate(network, loss, rows, curve, rate):
+    """Return a sentence about a rate that was too low, or None.
+
+    Suspected where the loss stood still; shown by a longer step down the gradient that lowers it.
+    The network is not changed.
+    """
+    if not curve[0] > 0 or (curve[0] - min(curve)) / curve[0] > STOOD_STILL:
+        return None
+    kept = network.params.copy()
+    objective = Objective(network, loss, 0.0, len(rows.targets))
+    weight = np.full(len(rows.targets), 1 / len(rows.targets), kept.dtype)
+    batch = Batch(rows.x, rows.targets, weight, 1.0)
+    start = objective.data_value_and_grad(batch)
+    largest = max(float(np.abs(objective.grads).max()), np.finfo(kept.dtype).tiny)
+    direction = objective.grads / largest
+    best = start
+    for length in (1e-3, 1e-2, 1e-1):
+        network.params[...] = kept - length * direction
+        best = min(best, objective.data_value_and_grad(batch))
+    network.params[...] = kept
+    if not best < (1 - WORTH_A_STEP) * start:
+        return None
+    return (
+        f"the loss hardly fell, from {curve[0]:.4g} to {min(curve):.4g} in {len(curve)} epochs, "
+        f"but one longer step would have lowered it by {100 * (1 - best / start):.0f} %: the "
+        f"learning rate, {rate:.3g}, is too low. Raise learning_rate_init"
+    )
+
+
+def findings(network, loss, rows, history, kept_best):
+    """Look at a finished training; return sentences, each on something that needs attention.
+
+    Parameters
+    ----------
+    network : Network
+        As it stands after training.
+    loss : Loss
+    rows : Rows
+        The training rows; the first thousand are looked at.
+    history : History
+    kept_best : bool
+        Whether the weights are those of the best epoch, so that a rise does not matter.
+
+    Returns
+    -------
+    sentences : list of str
+    """
+    rows = rows.take(np.arange(min(len(rows.targets), SAMPLE)))
+    curve = history.loss_curve[-history.n_iter :]
+    found = []
+    with np.errstate(all="ignore"):
+        if dead := dead_units(network, rows.x):
+            found.append(dead)
+        if not kept_best and (risen := risen_loss(curve)):
+            found.append(risen)
+        if low := low_rate(network, loss, rows, curve, history.records[-1]["learning_rate"]):
+            found.append(low)
+        if (found or _stood_still(curve)) and (unscaled := unscaled_feature(rows.x)):
+            found.insert(0, unscaled)
+    return found
+
+
+def _stood_still(curve):
+    return len(curve) > 1 and curve[0] > 0 and (curve[0] - min(curve)) / curve[0] < STOOD_STILL
