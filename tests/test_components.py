@@ -37,7 +37,9 @@ COMPONENTS = [cls for registry, _ in KINDS.values() for cls in registry.values()
 NOT_A_COMPONENT = {Progress, Norm}
 
 # Arguments of a constructor that have no default.
-REQUIRED = {"units": 3, "std": 0.5}
+REQUIRED = {
+    "units": 3, "std": 0.5, "filters": 3, "kernel_size": 2, "size": 2, "shape": (-1,),
+}  # fmt: skip
 
 
 def build(cls, **params):

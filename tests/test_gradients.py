@@ -23,7 +23,7 @@ from skbp._engine.batches import CSR, Batch, Data
 from skbp._engine.network import Network, Workspace
 from skbp._engine.objective import Objective
 from skbp.activations import ACTIVATIONS
-from skbp.layers import LAYERS, Dense, Dropout
+from skbp.layers import LAYERS, Dense, Dropout, Flatten, Reshape
 from skbp.losses import LOSSES
 
 STEP = 1e-6  # small enough that next to no relu kink lies within a step
@@ -140,7 +140,10 @@ def of_loss(table, name):
 
 def make_layer(name, activation):
     """Build a layer of the registry from what its signature asks for."""
-    given = {"units": 5, "activation": activation, "rate": 0.4, "std": 0.3}
+    given = {
+        "units": 5, "activation": activation, "rate": 0.4, "std": 0.3, "filters": 2,
+        "kernel_size": 2, "size": 2, "padding": 1, "shape": (-1,),
+    }  # fmt: skip
     signature = inspect.signature(LAYERS[name]).parameters
     missing = [
         key
@@ -152,6 +155,25 @@ def make_layer(name, activation):
     return LAYERS[name](**{key: value for key, value in given.items() if key in signature})
 
 
+# What layers need that do not take flat rows: the shape of a row, for a Reshape before them.
+RESHAPED = {
+    "conv_2d": (1, -1, 1),
+    "max_pool_2d": (1, -1, 1),
+    "avg_pool_2d": (1, -1, 1),
+    "conv_1d": (-1, 1),
+    "max_pool_1d": (-1, 1),
+    "avg_pool_1d": (-1, 1),
+    "global_max_pool": (1, -1, 1),
+    "global_average_pool": (-1, 1),
+}
+
+
+def make_layers(name, activation):
+    """Build a layer of the registry, with what makes it take and return flat rows."""
+    layer = make_layer(name, activation)
+    return [Reshape(RESHAPED[name]), layer, Flatten()] if name in RESHAPED else [layer]
+
+
 def make_stack(stack, activation, k):
     """Build the layers of a network with k raw outputs; see STACKS."""
     kind, _, name = stack.partition(":")
@@ -161,9 +183,9 @@ def make_stack(stack, activation, k):
     if kind == "plain":
         return [Dense(6, activation), Dense(5, activation), out]
     if kind == "first":
-        return [make_layer(name, activation), Dense(5, activation), out]
-    middle = [make_layer(name, activation) for _ in range(2)]
-    return [Dense(6, activation), middle[0], Dense(5, activation), middle[1], out]
+        return [*make_layers(name, activation), Dense(5, activation), out]
+    middle = [make_layers(name, activation) for _ in range(2)]
+    return [Dense(6, activation), *middle[0], Dense(5, activation), *middle[1], out]
 
 
 STACKS = ["linear", "plain", *(f"{kind}:{name}" for name in LAYERS for kind in ("first", "middle"))]
@@ -268,7 +290,7 @@ def test_directional_derivatives(loss, activation, stack, case):
 @pytest.mark.parametrize("loss, activation", PAIRS)
 def test_every_coordinate_of_a_tiny_net(loss, activation, layer, sparse):
     out = Dense(FACES[loss][0].n_outputs(2), "identity")
-    layers = [Dense(3, activation), make_layer(layer, activation), out]
+    layers = [Dense(3, activation), *make_layers(layer, activation), out]
     objective = make_objective(layers, loss, 4)
     batch = draw_batch(loss, 4, 2, weighted=True, sparse=sparse)
     params, grad = objective.network.params.copy(), gradient(objective, batch)

@@ -15,6 +15,7 @@ from scipy.stats import norm
 from skbp._engine import kernels
 from skbp._engine.batches import CSR, rows_between
 from skbp._engine.kernels import numpy_kernels
+from skbp.layers._windows import axis
 
 KERNELS = [numpy_kernels]
 if find_spec("numba") is not None:
@@ -192,6 +193,107 @@ CHECKS["tanh_backward"] = activation_backward(
 CHECKS["logistic_backward"] = activation_backward(
     lambda y: y * (1 - y), lambda rng, shape: rng.uniform(size=shape)
 )
+
+
+def draw_images(rng, shape, dtype):
+    """Draw two arrays of shape (r, k, m) and one of shape (k,), from a shape (n, m)."""
+    n, m = shape
+    size = (1, n, m) if n % 2 else (2, n // 2, m)
+    return normal(rng, size, dtype), normal(rng, size, dtype), frozen(normal(rng, size[1], dtype))
+
+
+@check_of("channel_sums")
+def _(kernel, shape, dtype, rng):
+    a, _, bias = draw_images(rng, shape, dtype)
+    out = np.full(bias.shape, np.nan, dtype)
+    kernel(frozen(a), out)
+    return [(out, wide(a).sum(axis=(0, 2)))]
+
+
+@check_of("add_channel_bias")
+def _(kernel, shape, dtype, rng):
+    z, _, bias = draw_images(rng, shape, dtype)
+    expected = wide(z) + wide(bias)[None, :, None]
+    kernel(z, bias)
+    return [(z, expected)]
+
+
+@check_of("channel_bias_relu")
+def _(kernel, shape, dtype, rng):
+    z, _, bias = draw_images(rng, shape, dtype)
+    z[0, 0, 0] = -bias[0]  # exactly at the kink
+    expected = np.maximum(wide(z) + wide(bias)[None, :, None], 0)
+    kernel(z, bias)
+    assert not np.signbit(z).any()
+    return [(z, expected)]
+
+
+@check_of("channel_relu_backward")
+def _(kernel, shape, dtype, rng):
+    dy, y, bias = draw_images(rng, shape, dtype)
+    y = frozen(np.maximum(y, 0))
+    dbias, expected = np.full(bias.shape, np.nan, dtype), wide(dy) * (y > 0)
+    kernel(dy, y, dbias)
+    return (dy, expected), (dbias, expected.sum(axis=(0, 2)))
+
+
+def place_windows(shape):
+    """Windows over bands of a height of n + 2 and a width of 6, and the number of columns m."""
+    n, m = min(shape[0], 20), min(shape[1], 70)
+    return axis(n + 2, 3, 2, 1), axis(6, 2, 3, 0), (n + 2, 3, 6, m)
+
+
+def places(vertical, horizontal):
+    """Yield (row of windows, column of windows, i, j, row, column) of all that is no padding."""
+    for o, p, i, j in np.ndindex(vertical.n_out, horizontal.n_out, vertical.size, horizontal.size):
+        row = o * vertical.stride + i * vertical.dilation - vertical.before
+        column = p * horizontal.stride + j * horizontal.dilation - horizontal.before
+        if 0 <= row < vertical.n_in and 0 <= column < horizontal.n_in:
+            yield o, p, i, j, row, column
+
+
+@check_of("add_columns")
+def _(kernel, shape, dtype, rng):
+    n, m = min(shape[0], 20), min(shape[1], 70)
+    vertical, horizontal, pairs = axis(n + 4, 3, 2, 1, 2), axis(5, 2, 2, 1, 3), []
+    for begin, end in ((0, vertical.n_out), (vertical.n_out - 1, vertical.n_out)):
+        columns = frozen(normal(rng, (3, end - begin, 3, 2, 2, horizontal.n_out, m), dtype))
+        bands = normal(rng, (n + 4, 6, 5, m), dtype)
+        expected = wide(bands)
+        for o, p, i, j, row, column in places(vertical, horizontal):
+            if begin <= o < end:
+                expected[row, :, column] += columns[:, o - begin, i, j, :, p].reshape(6, m)
+        kernel(columns, vertical, horizontal, begin, end, bands)
+        pairs.append((bands, expected))
+    return pairs
+
+
+@check_of("max_pool")
+def _(kernel, shape, dtype, rng):
+    vertical, horizontal, size = place_windows(shape)
+    x = frozen(normal(rng, size, dtype))
+    y = np.full((vertical.n_out, size[1], horizontal.n_out, size[3]), np.nan, dtype)
+    expected = np.full(y.shape, -np.inf)
+    for o, p, _, _, row, column in places(vertical, horizontal):
+        expected[o, :, p] = np.maximum(expected[o, :, p], x[row, :, column])
+    kernel(x, vertical, horizontal, y)
+    return [(y, expected)]
+
+
+@check_of("max_pool_backward")
+def _(kernel, shape, dtype, rng):
+    vertical, horizontal, size = place_windows(shape)
+    x = frozen(normal(rng, size, dtype).round())  # with ties
+    y = np.empty((vertical.n_out, size[1], horizontal.n_out, size[3]), dtype)
+    numpy_kernels.max_pool(x, vertical, horizontal, y)
+    dy, dx, expected = normal(rng, y.shape, dtype), np.full(size, np.nan, dtype), np.zeros(size)
+    rest = wide(dy)
+    for o, p, _, _, row, column in places(vertical, horizontal):  # in the order of a window
+        here = x[row, :, column] == y[o, :, p]
+        expected[row, :, column] += np.where(here, rest[o, :, p], 0)
+        rest[o, :, p] = np.where(here, 0, rest[o, :, p])
+    kernel(dy, x, frozen(y), vertical, horizontal, dx)
+    return [(dx, expected)]
 
 
 @check_of("dropout_mask")

@@ -77,3 +77,15 @@ class Activation(Component):
         """Compute ``dy *= f'(z)`` in place, and ``dbias = dy.sum(axis=0)``."""
         self.gradient(dy, y, z)
         kernels.column_sums(dy, dbias)
+
+    def forward_channels(self, z, bias, out):
+        """Compute ``z += bias; out = f(z)`` for images: z of shape (r, k, m), bias (k,)."""
+        kernels.add_channel_bias(z, bias)
+        flat, none = z.reshape(-1, z.shape[-1]), np.zeros(z.shape[-1], z.dtype)
+        self.forward(flat, none, flat if out is z else out.reshape(flat.shape))
+
+    def backward_channels(self, dy, y, z, dbias):
+        """Compute ``dy *= f'(z)`` in place, and ``dbias = dy.sum(axis=(0, 2))``, for images."""
+        shape, sums = (-1, dy.shape[-1]), np.empty(dy.shape[-1], dy.dtype)
+        self.backward(dy.reshape(shape), y.reshape(shape), z.reshape(shape), sums)
+        kernels.channel_sums(dy, dbias)

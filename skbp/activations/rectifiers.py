@@ -35,6 +35,12 @@ class ReLU(Activation):
     def backward(self, dy, y, z, dbias):
         kernels.relu_backward(dy, y, dbias)
 
+    def forward_channels(self, z, bias, out):
+        kernels.channel_bias_relu(z, bias)
+
+    def backward_channels(self, dy, y, z, dbias):
+        kernels.channel_relu_backward(dy, y, dbias)
+
 
 class LeakyReLU(Activation):
     """The leaky rectified linear unit, ``f(z) = z`` where z > 0, ``negative_slope * z`` elsewhere.

@@ -1,14 +1,25 @@
 """Layers: what a network is built of."""
 
 from skbp.layers.base import Layer
+from skbp.layers.conv import Conv1D, Conv2D
 from skbp.layers.dense import Dense
 from skbp.layers.dropout import Dropout
 from skbp.layers.noise import GaussianNoise
 from skbp.layers.norm import NORMALIZATIONS, BatchNorm, LayerNorm, Norm
+from skbp.layers.pool import (
+    AvgPool1D,
+    AvgPool2D,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    MaxPool1D,
+    MaxPool2D,
+)
+from skbp.layers.shape import Flatten, Reshape
 
 __all__ = [
-    "LAYERS", "NORMALIZATIONS", "BatchNorm", "Dense", "Dropout", "GaussianNoise", "Layer",
-    "LayerNorm", "Norm",
+    "LAYERS", "NORMALIZATIONS", "AvgPool1D", "AvgPool2D", "BatchNorm", "Conv1D", "Conv2D", "Dense",
+    "Dropout", "Flatten", "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Layer",
+    "LayerNorm", "MaxPool1D", "MaxPool2D", "Norm", "Reshape",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -17,4 +28,14 @@ LAYERS: dict[str, type[Layer]] = {
     "batch_norm": BatchNorm,
     "layer_norm": LayerNorm,
     "gaussian_noise": GaussianNoise,
+    "conv_1d": Conv1D,
+    "conv_2d": Conv2D,
+    "max_pool_1d": MaxPool1D,
+    "max_pool_2d": MaxPool2D,
+    "avg_pool_1d": AvgPool1D,
+    "avg_pool_2d": AvgPool2D,
+    "global_max_pool": GlobalMaxPool,
+    "global_average_pool": GlobalAveragePool,
+    "flatten": Flatten,
+    "reshape": Reshape,
 }

@@ -1,6 +1,18 @@
 """What every layer promises."""
 
+import numpy as np
+
 from skbp._component import Component
+
+
+def memory_order(x):
+    """Return the order of axes in which `x` is C-contiguous, or the one it has if there is none.
+
+    Layers may hand on transposed views. What works element by element goes through memory as it
+    lies, with ``x.transpose(memory_order(x))``, and returns a view of the order that came in.
+    """
+    order = tuple(np.argsort([-stride for stride in x.strides], kind="stable"))
+    return order if x.transpose(order).flags.c_contiguous else tuple(range(x.ndim))
 
 
 class Layer(Component):

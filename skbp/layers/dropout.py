@@ -4,7 +4,7 @@ import numpy as np
 
 from skbp._component import Range
 from skbp._engine import kernels
-from skbp.layers.base import Layer
+from skbp.layers.base import Layer, memory_order
 
 
 class Dropout(Layer):
@@ -51,11 +51,21 @@ class Dropout(Layer):
                 w["kept"][0] = 0  # tells `backward` to let everything pass
             return x
         w["kept"][0] = kept = kernels.dropout_mask(rng, self.rate, w["mask"])
-        kernels.masked_scale(x, w["mask"], 1 / kept, w["y"])
-        return w["y"]
+        order = memory_order(x)
+        x = x.transpose(order)
+        y = w["y"].reshape(x.shape)
+        kernels.masked_scale(x, w["mask"], 1 / kept, y)
+        return y.transpose(np.argsort(order))
 
     def backward(self, dy, x, p, g, w, need_dx=True):
         kept = w["kept"][0]
-        if kept:
-            kernels.masked_scale(dy, w["mask"], 1 / kept, dy)
-        return dy
+        if not kept:
+            return dy
+        order = memory_order(x)
+        dy = dy.transpose(order)
+        if not dy.flags.c_contiguous:  # it came in another order; y is needed no more
+            y = w["y"].reshape(dy.shape)
+            np.copyto(y, dy)
+            dy = y
+        kernels.masked_scale(dy, w["mask"], 1 / kept, dy)
+        return dy.transpose(np.argsort(order))

@@ -51,6 +51,7 @@ class Norm(Layer):
         return w["y"]
 
     def backward(self, dy, x, p, g, w, need_dx=True):
+        dy = np.ascontiguousarray(dy)  # a transposed view could not be changed in place by rows
         (z, y), dz = self._z_and_y(w), _rows(dy)
         # What the activation takes for a bias is beta, so the bias gradient is that of beta.
         resolve(self.activation, ACTIVATIONS, "activation").backward(dz, y, z, g["beta"])

@@ -10,6 +10,7 @@ import numpy as np
 
 from skbp._engine.kernels.compiler import IN_ORDER, compiled
 from skbp._engine.kernels.numba_activations import *  # noqa: F403
+from skbp._engine.kernels.numba_images import *  # noqa: F403
 from skbp._engine.kernels.numpy_kernels import dropout_mask as dropout_mask
 from skbp._engine.kernels.numpy_kernels import gather as gather
 

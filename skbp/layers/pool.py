@@ -1,0 +1,336 @@
+"""Pooling: windows of images or sequences, made one number each."""
+
+from math import prod
+
+import numpy as np
+
+from skbp._engine import kernels
+from skbp.layers._windows import (
+    Axis,
+    Sizes,
+    axis,
+    band_shape,
+    check_axes,
+    check_fits,
+    from_bands,
+    pair,
+    to_bands,
+)
+from skbp.layers.base import Layer
+
+IMAGE = ("channels", "height", "width")
+SEQUENCE = ("time", "features")
+
+
+class _Pool(Layer):
+    """What pooling layers share: input and output as bands.
+
+    A subclass says where the windows lie, in `_axes`, and what becomes of them, in `_reduce` and
+    `_reduce_backward`.
+    """
+
+    def _axes(self, input_shape):
+        """Return the vertical and the horizontal axis."""
+        raise NotImplementedError
+
+    def _reduce(self, x, axes, y):
+        """Compute the bands y from the bands x."""
+        raise NotImplementedError
+
+    def _reduce_backward(self, dy, x, y, axes, dx):
+        """Compute the gradient of the bands x; dy may be used up."""
+        raise NotImplementedError
+
+    def output_shape(self, input_shape):
+        vertical, horizontal = self._axes(input_shape)
+        if len(input_shape) == 2:
+            return vertical.n_out, input_shape[1]
+        return input_shape[0], vertical.n_out, horizontal.n_out
+
+    def work_shapes(self, input_shape, n, training=True):
+        x, y = band_shape(input_shape, n), band_shape(self.output_shape(input_shape), n)
+        return {"x": x, "y": y} | ({"dx": x, "dy": y} if training else {})
+
+    def forward(self, x, p, w, rng=None):
+        self._reduce(to_bands(x, w["x"]), self._axes(x.shape[1:]), w["y"])
+        return from_bands(w["y"], x.ndim - 1)
+
+    def backward(self, dy, x, p, g, w, need_dx=True):
+        if not need_dx:
+            return None
+        axes = self._axes(x.shape[1:])
+        self._reduce_backward(to_bands(dy, w["dy"]), to_bands(x, w["x"]), w["y"], axes, w["dx"])
+        return from_bands(w["dx"], x.ndim - 1)
+
+
+class _WindowPool(_Pool):
+    """Pooling by windows of one size."""
+
+    def __init__(self, size, stride=None, padding=0):
+        self.size = size
+        self.stride = stride
+        self.padding = padding
+
+    def _axis(self, input_shape, n_in, size, stride, padding):
+        if 2 * padding > size:
+            raise ValueError(
+                f"{type(self).__name__} got padding={self.padding} for size={self.size}: at most "
+                "half a window may be padding."
+            )
+        one = axis(n_in, size, size if stride is None else stride, padding)
+        check_fits(self, input_shape, one)
+        return one
+
+
+class _Pool1D(_WindowPool):
+    allowed = {"size": Sizes(1), "stride": Sizes(1, words=(None,)), "padding": Sizes(0)}
+
+    def _axes(self, input_shape):
+        check_axes(self, input_shape, SEQUENCE)
+        time = self._axis(input_shape, input_shape[0], self.size, self.stride, self.padding)
+        return time, Axis(1, 1)
+
+
+class _Pool2D(_WindowPool):
+    allowed = {"size": Sizes(1, 2), "stride": Sizes(1, 2, words=(None,)), "padding": Sizes(0, 2)}
+
+    def _axes(self, input_shape):
+        check_axes(self, input_shape, IMAGE)
+        settings = (pair(self.size), pair(self.stride), pair(self.padding))
+        return [
+            self._axis(input_shape, *setting)
+            for setting in zip(input_shape[1:], *settings, strict=True)
+        ]
+
+
+class _Max:
+    """The largest value. Its gradient goes to the first place that holds it."""
+
+    def _reduce(self, x, axes, y):
+        kernels.max_pool(x, *axes, y)
+
+    def _reduce_backward(self, dy, x, y, axes, dx):
+        kernels.max_pool_backward(dy, x, y, *axes, dx)
+
+
+class _Average:
+    """The mean. Its gradient goes to all places in equal parts."""
+
+    def _reduce(self, x, axes, y):
+        vertical, horizontal = axes
+        y.fill(0)
+        for i in range(vertical.size):
+            rows, in_rows = vertical.overlap(i)
+            for j in range(horizontal.size):
+                columns, in_columns = horizontal.overlap(j)
+                y[rows, :, columns] += x[in_rows, :, in_columns]
+        y /= vertical.size * horizontal.size
+
+    def _reduce_backward(self, dy, x, y, axes, dx):
+        vertical, horizontal = axes
+        dy /= vertical.size * horizontal.size
+        dx.fill(0)
+        for i in range(vertical.size):
+            rows, in_rows = vertical.overlap(i)
+            for j in range(horizontal.size):
+                columns, in_columns = horizontal.overlap(j)
+                dx[in_rows, :, in_columns] += dy[rows, :, columns]
+
+
+class MaxPool2D(_Max, _Pool2D):
+    """The largest value of each window of an image, for each channel.
+
+    ``y[c, r, s]`` is the maximum of ``x[c, r stride + i, s stride + j]`` over i and j below the
+    window's height and width; padding never wins. The gradient goes to the place of the maximum,
+    the first of several.
+
+    Input of shape (channels, height, width), output of shape (channels, height', width') with
+    ``height' = (height + 2 padding - size) // stride + 1``.
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        Height and width of the windows, at least 1.
+    stride : int, (int, int) or None, default=None
+        Step from window to window; None means `size`, so that windows lie side by side.
+    padding : int or (int, int), default=0
+        Rows and columns added on each side, at most half of `size`.
+
+    See Also
+    --------
+    AvgPool2D : The mean in place of the maximum.
+    GlobalMaxPool : One window, the whole image.
+
+    References
+    ----------
+    M. Ranzato, F. J. Huang, Y.-L. Boureau, Y. LeCun (2007), "Unsupervised learning of invariant
+    feature hierarchies with applications to object recognition", section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([MaxPool2D(2)], (1, 2, 4), np.float64)
+    >>> network.forward(np.array([[[[0.0, 1, 5, 7], [3, 2, 4, 6]]]]), Workspace(network, 1))
+    array([[[[3., 7.]]]])
+    """
+
+
+class MaxPool1D(_Max, _Pool1D):
+    """The largest value of each stretch of a sequence, for each feature.
+
+    `MaxPool2D` with one axis. Input of shape (time, features), output of shape (time', features).
+
+    Parameters
+    ----------
+    size : int
+        Length of the windows, at least 1.
+    stride : int or None, default=None
+        Step from window to window; None means `size`.
+    padding : int, default=0
+        Times added on each side, at most half of `size`.
+
+    See Also
+    --------
+    MaxPool2D : The same for images.
+    """
+
+
+class AvgPool2D(_Average, _Pool2D):
+    """The mean of each window of an image, for each channel.
+
+    ``y[c, r, s]`` is the sum of ``x[c, r stride + i, s stride + j]`` over i and j, divided by the
+    size of the window; padding counts as zeros.
+
+    Input of shape (channels, height, width), output of shape (channels, height', width') with
+    ``height' = (height + 2 padding - size) // stride + 1``.
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        Height and width of the windows, at least 1.
+    stride : int, (int, int) or None, default=None
+        Step from window to window; None means `size`, so that windows lie side by side.
+    padding : int or (int, int), default=0
+        Rows and columns of zeros on each side, at most half of `size`.
+
+    See Also
+    --------
+    MaxPool2D : The maximum in place of the mean.
+    GlobalAveragePool : One window, the whole image.
+
+    References
+    ----------
+    Y. LeCun, L. Bottou, Y. Bengio, P. Haffner (1998), "Gradient-based learning applied to document
+    recognition", section II.B: subsampling, here without a weight.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([AvgPool2D(2)], (1, 2, 4), np.float64)
+    >>> network.forward(np.array([[[[0.0, 1, 5, 7], [3, 2, 4, 6]]]]), Workspace(network, 1))
+    array([[[[1.5, 5.5]]]])
+    """
+
+
+class AvgPool1D(_Average, _Pool1D):
+    """The mean of each stretch of a sequence, for each feature.
+
+    `AvgPool2D` with one axis. Input of shape (time, features), output of shape (time', features).
+
+    Parameters
+    ----------
+    size : int
+        Length of the windows, at least 1.
+    stride : int or None, default=None
+        Step from window to window; None means `size`.
+    padding : int, default=0
+        Zeros added on each side, at most half of `size`.
+
+    See Also
+    --------
+    AvgPool2D : The same for images.
+    """
+
+
+class _GlobalPool(_Pool):
+    """Pooling by one window, which is all there is; the result is one number a channel."""
+
+    def _axes(self, input_shape):
+        check_axes(self, input_shape, IMAGE, SEQUENCE)
+        height, _, width, _ = band_shape(input_shape, 1)
+        return Axis(height, 1, height), Axis(width, 1, width)
+
+    def output_shape(self, input_shape):
+        check_axes(self, input_shape, IMAGE, SEQUENCE)
+        return (band_shape(input_shape, 1)[1],)
+
+    def work_shapes(self, input_shape, n, training=True):
+        x, (channels,) = band_shape(input_shape, n), self.output_shape(input_shape)
+        shapes = {"x": x, "bands": (1, channels, 1, n), "y": (n, channels)}
+        return shapes | ({"dx": x, "dy": (1, channels, 1, n)} if training else {})
+
+    def forward(self, x, p, w, rng=None):
+        self._reduce(to_bands(x, w["x"]), self._axes(x.shape[1:]), w["bands"])
+        np.copyto(w["y"], w["bands"][0, :, 0].T)  # in the order that all layers know
+        return w["y"]
+
+    def backward(self, dy, x, p, g, w, need_dx=True):
+        if not need_dx:
+            return None
+        np.copyto(w["dy"][0, :, 0], dy.T)
+        bands, axes = to_bands(x, w["x"]), self._axes(x.shape[1:])
+        self._reduce_backward(w["dy"], bands, w["bands"], axes, w["dx"])
+        return from_bands(w["dx"], x.ndim - 1)
+
+
+class GlobalMaxPool(_Max, _GlobalPool):
+    """The largest value of each channel of an image, or of each feature of a sequence.
+
+    Input of shape (channels, height, width) or (time, features), output of shape (channels,) or
+    (features,). The gradient goes to the place of the maximum, the first of several.
+
+    See Also
+    --------
+    GlobalAveragePool : The mean in place of the maximum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([GlobalMaxPool()], (3, 2), np.float64)
+    >>> network.forward(np.array([[[0.0, 5], [1, 3], [2, 4]]]), Workspace(network, 1))
+    array([[2., 5.]])
+    """
+
+
+class GlobalAveragePool(_GlobalPool):
+    """The mean of each channel of an image, or of each feature of a sequence.
+
+    Input of shape (channels, height, width) or (time, features), output of shape (channels,) or
+    (features,).
+
+    See Also
+    --------
+    GlobalMaxPool : The maximum in place of the mean.
+
+    References
+    ----------
+    M. Lin, Q. Chen, S. Yan (2014), "Network in network", section 3.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([GlobalAveragePool()], (3, 2), np.float64)
+    >>> network.forward(np.array([[[0.0, 5], [1, 3], [2, 4]]]), Workspace(network, 1))
+    array([[1., 4.]])
+    """
+
+    def _reduce(self, x, axes, y):
+        np.mean(x, axis=(0, 2), keepdims=True, out=y)
+
+    def _reduce_backward(self, dy, x, y, axes, dx):
+        dy /= prod(axis.size for axis in axes)
+        dx[...] = dy
