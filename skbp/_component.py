@@ -2,7 +2,7 @@
 
 import math
 from functools import cache
-from numbers import Real
+from numbers import Integral, Real
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -28,6 +28,20 @@ class Range(NamedTuple):
     def __str__(self):
         left, right = "(" if self.low_open else "[", ")" if self.high_open else "]"
         return f"a finite number in {left}{self.low}, {self.high}{right}"
+
+
+class Whole:
+    """The whole numbers from `low` on."""
+
+    def __init__(self, low):
+        self.low = low
+
+    def __contains__(self, value):
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        return bool(whole and value >= self.low)
+
+    def __str__(self):
+        return f"a whole number from {self.low} on"
 
 
 class Flag:

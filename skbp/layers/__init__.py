@@ -5,10 +5,11 @@ from skbp.layers.dense import Dense
 from skbp.layers.dropout import Dropout
 from skbp.layers.noise import GaussianNoise
 from skbp.layers.norm import NORMALIZATIONS, BatchNorm, LayerNorm, Norm
+from skbp.layers.recurrent import GRU, LSTM, RNN, Recurrent
 
 __all__ = [
-    "LAYERS", "NORMALIZATIONS", "BatchNorm", "Dense", "Dropout", "GaussianNoise", "Layer",
-    "LayerNorm", "Norm",
+    "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "BatchNorm", "Dense", "Dropout",
+    "GaussianNoise", "Layer", "LayerNorm", "Norm", "Recurrent",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -17,4 +18,7 @@ LAYERS: dict[str, type[Layer]] = {
     "batch_norm": BatchNorm,
     "layer_norm": LayerNorm,
     "gaussian_noise": GaussianNoise,
+    "rnn": RNN,
+    "lstm": LSTM,
+    "gru": GRU,
 }
