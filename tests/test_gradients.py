@@ -12,7 +12,7 @@ from skbp._engine.batches import CSR, Batch, Data
 from skbp._engine.network import Network, Workspace
 from skbp._engine.objective import Objective
 from skbp.activations import ACTIVATIONS
-from skbp.layers import LAYERS, Dense, Dropout
+from skbp.layers import LAYERS, Dense, Dropout, Layer, Recurrent
 from skbp.losses import LOSSES
 
 STEP = 1e-6  # small enough that next to no relu kink lies within a step
@@ -52,6 +52,8 @@ def of_loss(table, name):
 def make_layer(name, activation):
     """Build a layer of the registry from what its signature asks for."""
     given = {"units": 5, "activation": activation, "rate": 0.4, "std": 0.3}
+    if issubclass(LAYERS[name], Recurrent):
+        del given["activation"]  # over many steps all but tanh explode
     signature = inspect.signature(LAYERS[name]).parameters
     missing = [
         key
@@ -60,7 +62,36 @@ def make_layer(name, activation):
     ]
     if missing:
         pytest.fail(f"the layer {name!r} is new: tell make_layer in this file about {missing}")
-    return LAYERS[name](**{key: value for key, value in given.items() if key in signature})
+    layer = LAYERS[name](**{key: value for key, value in given.items() if key in signature})
+    return OfSequences(layer) if isinstance(layer, Recurrent) else layer
+
+
+class OfSequences(Layer):
+    """Gives a layer the features as a sequence of single numbers."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    penalized = property(lambda self: self.layer.penalized)
+
+    def output_shape(self, input_shape):
+        return self.layer.output_shape((*input_shape, 1))
+
+    def param_shapes(self, input_shape):
+        return self.layer.param_shapes((*input_shape, 1))
+
+    def work_shapes(self, input_shape, n, training=True):
+        return self.layer.work_shapes((*input_shape, 1), n, training)
+
+    def init(self, p, input_shape, rng):
+        self.layer.init(p, (*input_shape, 1), rng)
+
+    def forward(self, x, p, w, rng=None):
+        return self.layer.forward(x[..., None], p, w, rng)
+
+    def backward(self, dy, x, p, g, w, need_dx=True):
+        dx = self.layer.backward(dy, x[..., None], p, g, w, need_dx)
+        return None if dx is None else np.ascontiguousarray(dx[..., 0])
 
 
 def make_stack(stack, activation, k):

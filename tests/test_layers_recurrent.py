@@ -185,9 +185,7 @@ def test_rows_do_not_depend_on_each_other(kind, sequences):
 @pytest.mark.parametrize("sequences", [True, False])
 @each_kind
 def test_a_batch_without_any_step(kind, sequences):
-    network = network_of(
-        KINDS[kind](UNITS, return_sequences=sequences, num_layers=2, dropout=0.5)
-    )
+    network = network_of(KINDS[kind](UNITS, return_sequences=sequences, num_layers=2, dropout=0.5))
     workspace = Workspace(network, N)
     y = network.forward(np.full((N, TIME, FEATURES), np.nan), workspace, np.random.default_rng(0))
     assert np.isnan(y).all() if sequences else not y.any()
@@ -321,7 +319,8 @@ def test_gradient_of_the_input(kind):
     dx = backward(network, workspace, y.copy()).copy()
     direction = np.random.default_rng(0).normal(size=x.shape)
     values = [
-        0.5 * (network.forward(x + step * direction, workspace) ** 2).sum() for step in (1e-6, -1e-6)
+        0.5 * (network.forward(x + step * direction, workspace) ** 2).sum()
+        for step in (1e-6, -1e-6)
     ]
     assert (dx * direction).sum() == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-7)
     assert network.layers[0].backward(
