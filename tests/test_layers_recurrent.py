@@ -12,6 +12,7 @@ from skbp._engine.network import Network, Workspace
 from skbp._engine.objective import predict_raw
 from skbp.activations import ACTIVATIONS, Activation
 from skbp.layers import GRU, LSTM, RNN, Dense, Layer
+from skbp.layers.recurrent import _cell
 from skbp.optimizers import Adam
 
 GOLDENS = dict(np.load(Path(__file__).parent / "goldens" / "recurrent.npz"))
@@ -135,6 +136,21 @@ def test_it_is_torch(kind, levels, directions, lengths, sequences, dtype):
         np.testing.assert_allclose(workspace.views[0][name], grad, err_msg=name, **tolerance)
     inference = network.forward(x, Workspace(network, N, training=False))
     np.testing.assert_allclose(np.nan_to_num(inference), expected[out], **tolerance)
+
+
+@pytest.mark.parametrize(
+    "n, units, width, whole",
+    [(32, 64, 256, True), (32, 128, 512, False), (64, 128, 512, False), (64, 512, 128, True),
+     (33, 130, 520, False), (33, 131, 393, True), (512, 128, 512, True)],
+)  # fmt: skip
+def test_the_product_of_a_step(n, units, width, whole, monkeypatch):
+    rng, calls = np.random.default_rng(0), []
+    monkeypatch.setattr(_cell.kernels, "matmul", lambda *args: calls.append(np.matmul(*args)))
+    h, weight = rng.normal(size=(n, units)), rng.normal(size=(units, width))
+    out = np.full((n, width), np.nan)
+    _cell.product(h, weight, out)
+    np.testing.assert_allclose(out, h @ weight, atol=1e-11)
+    assert bool(calls) == whole
 
 
 # ------------------------------------------------------------ absent steps

@@ -4,6 +4,25 @@ import numpy as np
 
 from skbp._engine import kernels
 
+#: Up to this many products OpenBLAS multiplies matrices as they are: beyond, it copies them into
+#: another order first, and wakes its threads, which for the work of one step takes too long.
+SMALL = 1_000_000
+
+
+def product(h, weight, out):
+    """``out = h @ weight``, all C-contiguous, by blocks of columns that are `SMALL` if need be."""
+    units, width = weight.shape
+    pieces = 1
+    while h.size * width > SMALL * pieces:
+        pieces *= 2
+    if pieces == 1 or width % pieces or width < 32 * pieces:  # narrower ones do not pay
+        kernels.matmul(h, weight, out)
+    else:
+        np.matmul(
+            h, weight.reshape(units, pieces, -1).transpose(1, 0, 2),
+            out=out.reshape(len(h), pieces, -1).transpose(1, 0, 2),
+        )  # fmt: skip
+
 
 class Cell:
     """Base class of cells: a state, and how it goes from one time step to the next.

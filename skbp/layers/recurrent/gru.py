@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbp._engine import kernels
-from skbp.layers.recurrent._cell import Cell
+from skbp.layers.recurrent._cell import Cell, product
 from skbp.layers.recurrent.base import Recurrent
 
 
@@ -22,15 +22,15 @@ class GRUCell(Cell):
         return shapes | ({"dh_product": (n, self.units)} if training else {})
 
     def step(self, n, place, p, w):
-        product, h = w["product"][place], w["h"][:n]
-        kernels.matmul(h, p["weight_hidden"], product)
-        kernels.gru_forward(w["gates"][place], product, p["bias"], p["bias_hidden"], h)
+        hidden, h = w["product"][place], w["h"][:n]
+        product(h, p["weight_hidden"], hidden)
+        kernels.gru_forward(w["gates"][place], hidden, p["bias"], p["bias_hidden"], h)
 
     def step_backward(self, n, place, p, w):
-        product, dh, through_product = w["product"][place], w["dh"][:n], w["dh_product"][:n]
-        kernels.gru_backward(w["gates"][place], product, w["h_before"][place], dh)
-        kernels.matmul(product, w["weight_hidden_t"], through_product)
-        dh += through_product
+        hidden, dh, rest = w["product"][place], w["dh"][:n], w["dh_product"][:n]
+        kernels.gru_backward(w["gates"][place], hidden, w["h_before"][place], dh)
+        product(hidden, w["weight_hidden_t"], rest)
+        dh += rest
 
     def backward(self, steps, dy, x, p, g, w, reverse):
         super().backward(steps, dy, x, p, g, w, reverse)

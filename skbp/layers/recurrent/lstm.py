@@ -1,7 +1,7 @@
 """The LSTM."""
 
 from skbp._engine import kernels
-from skbp.layers.recurrent._cell import Cell
+from skbp.layers.recurrent._cell import Cell, product
 from skbp.layers.recurrent.base import Recurrent
 
 
@@ -23,17 +23,17 @@ class LSTMCell(Cell):
         p["bias"][self.units : 2 * self.units] += 1
 
     def step(self, n, place, p, w):
-        product, h = w["product"][:n], w["h"][:n]
-        kernels.matmul(h, p["weight_hidden"], product)
+        hidden, h = w["product"][:n], w["h"][:n]
+        product(h, p["weight_hidden"], hidden)
         kernels.lstm_forward(
-            w["gates"][place], product, p["bias"], w["c"][:n], w["c_before"][place],
+            w["gates"][place], hidden, p["bias"], w["c"][:n], w["c_before"][place],
             w["tanh_c"][place], h,
         )  # fmt: skip
 
     def step_backward(self, n, place, p, w):
         gates, dh = w["gates"][place], w["dh"][:n]
         kernels.lstm_backward(gates, w["c_before"][place], w["tanh_c"][place], dh, w["dc"][:n])
-        kernels.matmul(gates, w["weight_hidden_t"], dh)
+        product(gates, w["weight_hidden_t"], dh)
 
 
 class LSTM(Recurrent):

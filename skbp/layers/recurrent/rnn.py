@@ -1,9 +1,8 @@
 """The plain recurrent layer."""
 
 from skbp._component import resolve
-from skbp._engine import kernels
 from skbp.activations import ACTIVATIONS
-from skbp.layers.recurrent._cell import Cell
+from skbp.layers.recurrent._cell import Cell, product
 from skbp.layers.recurrent.base import Recurrent
 
 
@@ -25,10 +24,10 @@ class RNNCell(Cell):
         return z, (w["activated"][place] if "activated" in w else z)
 
     def step(self, n, place, p, w):
-        product, h = w["product"][:n], w["h"][:n]
-        kernels.matmul(h, p["weight_hidden"], product)
+        hidden, h = w["product"][:n], w["h"][:n]
+        product(h, p["weight_hidden"], hidden)
         z, y = self._z_and_y(place, w)
-        z += product
+        z += hidden
         self.activation.forward(z, p["bias"], y)
         h[...] = y
 
@@ -37,7 +36,7 @@ class RNNCell(Cell):
         z, y = self._z_and_y(place, w)
         self.activation.backward(dh, y, z, w["dbias"])
         z[...] = dh
-        kernels.matmul(z, w["weight_hidden_t"], dh)
+        product(z, w["weight_hidden_t"], dh)
 
 
 class RNN(Recurrent):
