@@ -3,7 +3,7 @@
 import math
 from functools import cache
 from numbers import Integral, Real
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -30,18 +30,34 @@ class Range(NamedTuple):
         return f"a finite number in {left}{self.low}, {self.high}{right}"
 
 
-class Whole:
-    """The whole numbers from `low` on."""
+class AnyOf(tuple):
+    """What is in any of some containers."""
 
-    def __init__(self, low):
-        self.low = low
+    def __new__(cls, *containers):
+        return super().__new__(cls, containers)
 
     def __contains__(self, value):
-        whole = isinstance(value, Integral) and not isinstance(value, bool)
-        return bool(whole and value >= self.low)
+        return any(value in container for container in self)
 
     def __str__(self):
-        return f"a whole number from {self.low} on"
+        return ", or ".join(str(container) for container in self)
+
+
+class Increasing(NamedTuple):
+    """A number of a range, or a sequence of such numbers, at least one, that strictly increase."""
+
+    each: Range
+
+    def __contains__(self, value):
+        if isinstance(value, Real):
+            return value in self.each
+        if not isinstance(value, list | tuple | np.ndarray) or np.size(value) == 0:
+            return False
+        values = list(np.atleast_1d(value))
+        return all(one in self.each for one in values) and values == sorted(set(values))
+
+    def __str__(self):
+        return f"{self.each}, or a strictly increasing sequence of such numbers"
 
 
 class Flag:
@@ -52,6 +68,38 @@ class Flag:
 
     def __str__(self):
         return "True or False"
+
+
+class Whole(NamedTuple):
+    """The whole numbers from `low` on."""
+
+    low: int = 0
+
+    def __contains__(self, value):
+        is_whole = isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+        return is_whole and value >= self.low
+
+    def __str__(self):
+        return f"a whole number of at least {self.low}"
+
+
+class OneOf(tuple):
+    """A few values."""
+
+    def __str__(self):
+        return " or ".join(repr(value) for value in self)
+
+
+class Maybe(NamedTuple):
+    """None, or what another container allows."""
+
+    allowed: Any
+
+    def __contains__(self, value):
+        return value is None or value in self.allowed
+
+    def __str__(self):
+        return f"None or {self.allowed}"
 
 
 class Component(BaseEstimator):

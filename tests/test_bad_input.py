@@ -401,14 +401,14 @@ def test_a_loss_that_does_not_fit_the_targets(target, loss):
     estimator_class = BackpropRegressor if numeric else BackpropClassifier
     estimator = make(estimator_class, loss=LOSSES[loss]())
     try:
-        fit(estimator, X, np.abs(y) if loss == "poisson" else y)
+        fit(estimator, X, np.abs(y) if loss in ("poisson", "gamma", "tweedie") else y)
     except (ValueError, TypeError) as error:
         assert "loss" in str(error)
         assert not hasattr(estimator, "coefs_")
         return
     assert estimator.predict(X).shape == y.shape
     assert np.isfinite(estimator.predict(X)).all()
-    if not numeric:
+    if not numeric and estimator.loss.probabilistic:
         p = estimator.predict_proba(X)
         assert (p >= 0).all()
         assert (p <= 1).all()
@@ -544,7 +544,11 @@ def numeric_constraints(estimator_class):
 def bad_numbers(estimator_class):
     """Yield (parameter, value): every way for a number to be wrong."""
     for name, constraint in numeric_constraints(estimator_class).items():
-        yield from ((name, value) for value in (np.nan, -np.inf, True, False, np.True_, 1j, None))
+        if name == "validation_fraction":
+            continue  # may be a splitter, too: see test_bad_training.py
+        yield from ((name, value) for value in (np.nan, -np.inf, True, False, np.True_, 1j))
+        if None not in estimator_class._parameter_constraints[name]:
+            yield name, None
         yield from ((name, value) for value in ("no such name", b"1", object()))
         if name != "n_iter_no_change":
             yield name, np.inf
@@ -593,10 +597,24 @@ def test_bad_numeric_parameter(estimator_class, name, value):
     refuses_parameter(estimator_class, name, value)
 
 
-@pytest.mark.parametrize("value", [object(), 1j, b"adam", 3 + 0.5j, {"a"}, len, "no such name"])
+ODD_VALUES = [object(), 1j, b"adam", 3 + 0.5j, {"a"}, len, "no such name"]
+# What may be right: a folder that is still empty, a callable, or an iterable of splits.
+NOT_ODD = {
+    "resume_from": ["no such name"],
+    "scoring": [len],
+    "validation_fraction": [b"adam", {"a"}],
+}
+
+
 @pytest.mark.parametrize(
-    "estimator_class, name",
-    [(cls, name) for cls in ESTIMATORS for name in sorted(cls._parameter_constraints)],
+    "estimator_class, name, value",
+    [
+        (cls, name, value)
+        for cls in ESTIMATORS
+        for name in sorted(cls._parameter_constraints)
+        for value in ODD_VALUES
+        if value not in NOT_ODD.get(name, [])
+    ],
 )
 def test_parameter_of_a_wrong_type(estimator_class, name, value):
     refuses_parameter(estimator_class, name, value)

@@ -1,8 +1,23 @@
 """The contract of our callbacks, in scikit-learn's protocol."""
 
 import re
+from numbers import Integral
 
 from skbp._component import Component
+
+
+class Whole:
+    """The whole numbers from `low` on."""
+
+    def __init__(self, low):
+        self.low = low
+
+    def __contains__(self, value):
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        return bool(whole and value >= self.low)
+
+    def __str__(self):
+        return f"a whole number from {self.low} on"
 
 
 def task_path(context):

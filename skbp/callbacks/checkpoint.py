@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from skbp._component import Flag, Whole
+from skbp._component import Flag
 from skbp._engine.checkpoint import FIT_FOLDERS, newest_first, read_epoch, write_state
-from skbp.callbacks.base import Callback, task_path
+from skbp.callbacks.base import Callback, Whole, task_path
 from skbp.callbacks.stopping import direction
 
 BEST = "best.npz"

@@ -4,8 +4,8 @@ import math
 import time
 from dataclasses import dataclass
 
-from skbp._component import Range, Whole
-from skbp.callbacks.base import Callback
+from skbp._component import Range
+from skbp.callbacks.base import Callback, Whole
 
 MODES = ("auto", "min", "max")
 

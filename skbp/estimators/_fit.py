@@ -15,11 +15,12 @@ from skbp._engine.history import History
 from skbp._engine.lbfgs import train_lbfgs
 from skbp._engine.network import Network
 from skbp._engine.objective import CHUNK, Objective
+from skbp._engine.range_test import losses_at
 from skbp._engine.regularization import Clip
 from skbp._engine.trainer import DivergenceError, Outcome, Trainer
 from skbp._warnings import warn
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
-from skbp.estimators._held_out import Rows, Validation, some_rows, split
+from skbp.estimators._held_out import AllRows, Rows, Validation, some_rows, split
 from skbp.estimators._parameters import Components, check_parameters
 from skbp.estimators._validation import (
     all_finite,
@@ -68,6 +69,8 @@ class Fit:
         Of the validated rows.
     """
 
+    _all_rows: AllRows
+
     def __init__(self, estimator, given, incremental, classes=None, hooks=None):
         self._estimator = estimator
         self._given = given
@@ -79,31 +82,47 @@ class Fit:
 
     def run(self):
         """Check everything, and train."""
+        self._prepare()
+        if self._components.optimizer is None:
+            self._run_lbfgs()
+        else:
+            self._run_stochastic()
+
+    def losses_at(self, rates):
+        """Train a new network with one update at each rate; return a generator of the losses."""
+        self._prepare()
+        if self._components.optimizer is None:
+            raise ValueError(
+                "solver='lbfgs' finds its own step sizes: there is no learning rate to look for. "
+                "Use a stochastic solver, such as 'adam'."
+            )
+        objective, batches = self._objective_and_batches()
+        return losses_at(rates, objective, batches, self._components.optimizer, self._noise())
+
+    def _prepare(self):
+        """Check parameters and data, and build the network."""
         estimator = self._estimator
         check_parameters(estimator)
         self._fresh = not estimator.__sklearn_is_fitted__() or not (
             estimator.warm_start or self._incremental
         )
-        X, y, weight, groups = self._check_rows()
+        X, y, weight, kept = self._check_rows()
         targets = estimator._encode_targets(y, self._fresh, self._incremental, self._classes)
-        self.loss = estimator._checked_loss(targets)
+        self.loss = estimator._checked_loss(targets, self._fresh)
         factor = estimator._class_weights(targets, weight)
-        X, y, targets, weight, factor, groups = drop_rows_without_weight(
-            factor, X, y, targets, weight, factor, groups
+        X, y, targets, weight, factor, kept = drop_rows_without_weight(
+            factor, X, y, targets, weight, factor, kept
         )
+        self._all_rows = self._all_rows._replace(kept=kept)
         self._rng = check_random_state(estimator.random_state)
         self._components = Components.of(estimator)
         self.network = self._make_network(X, targets)
         self.input_dtype = X.dtype
         x, targets = self._cast(X, targets)
-        self._rows = Rows(X, y, x, targets, Data(x, targets, weight, factor).row_weights())
-        data = Data(x, targets, weight, factor)
+        self._data = Data(x, targets, weight, factor)
+        self._rows = Rows(X, y, x, targets, self._data.row_weights())
         self.history = History() if self._fresh else estimator._history.copy()
-        held_out = self._given_validation()
-        if self._components.optimizer is None:
-            self._run_lbfgs(data)
-        else:
-            self._run_stochastic(data, groups, held_out)
+        self._held_out = self._given_validation()
 
     # ------------------------------------------------------------ data
 
@@ -128,7 +147,8 @@ class Fit:
                 "X_val is for stochastic solvers; solver='lbfgs' does not validate. Use "
                 "solver='adam', or score the validation set after fit."
             )
-        return drop_rows_without_weight(weight, X, y, weight, groups)
+        self._all_rows = AllRows(X, y, groups, np.arange(X.shape[0]))
+        return drop_rows_without_weight(weight, X, y, weight, self._all_rows.kept)
 
     def _validate(self, X, y, reset):
         estimator = self._estimator
@@ -211,8 +231,8 @@ class Fit:
 
     # ------------------------------------------------------------ training
 
-    def _run_lbfgs(self, data):
-        estimator, history = self._estimator, self.history
+    def _run_lbfgs(self):
+        estimator, history, data = self._estimator, self.history, self._data
         objective = Objective(self.network, self.loss, estimator.alpha, min(len(data.y), CHUNK))
         result = train_lbfgs(
             objective, data, history, estimator.max_iter, estimator.max_fun, estimator.tol,
@@ -227,27 +247,19 @@ class Fit:
                 ConvergenceWarning,
             )
 
-    def _run_stochastic(self, data, groups, held_out):
+    def _run_stochastic(self):
         estimator, history = self._estimator, self.history
         if not self._incremental:
             history.start_over()
         early_stopping = estimator.early_stopping and not self._incremental
         resume = None if self._incremental else self._resume_state()
-        train = rest = None
+        train, held_out, rest = None, self._held_out, None
         if early_stopping and held_out is None:
-            train, rest = self._split(groups, resume)
+            train, rest = self._split(resume)
             held_out = self._rows.take(rest)
-        n_rows = len(data.y) if train is None else len(train)
-        self._warn_of_large_batch(n_rows)
-        batch_size = self._batch_size(n_rows)
-        batches = Batches(
-            data, train, batch_size, estimator.shuffle, self._rng,
-            self._components.optimizer.lazy, rest,
-        )  # fmt: skip
-        objective = Objective(
-            self.network, self.loss, estimator.alpha, batch_size, estimator.l1_ratio
-        )
-        trainer, first = self._trainer(early_stopping), self.network.snapshot()
+        self._warn_of_large_batch(len(self._data.y) if train is None else len(train))
+        objective, batches = self._objective_and_batches(train, rest)
+        trainer, first = self._trainer(early_stopping), (self.network.snapshot(), history.samples)
         try:
             outcome = trainer.train(
                 objective, batches, history, self._validation(held_out, train), self._noise(),
@@ -257,28 +269,46 @@ class Fit:
             if scale := unscaled_feature(self._rows.x):
                 raise DivergenceError(error.where, f" Here, {scale}.") from None
             raise
-        if early_stopping and estimator.refit and history.best_epoch is not None:
-            self._refit(data, trainer, first)
+        ended = outcome not in (Outcome.INTERRUPTED, Outcome.DIVERGED)
+        if early_stopping and estimator.refit and ended and history.best_epoch is not None:
+            outcome = self._refit(trainer, *first) or outcome
         self._warn_of(outcome)
         if not self._incremental and history.n_iter > 1 and outcome is not Outcome.INTERRUPTED:
-            rows = self._rows if train is None else self._rows.take(train[:SAMPLE])
-            for found in findings(self.network, self.loss, rows, history, early_stopping):
-                warn(f"Training went badly: {found}.", ConvergenceWarning)
+            self._diagnose(train, early_stopping)
+
+    def _objective_and_batches(self, train=None, held_out=None):
+        """Return what to minimise, and the batches of some rows (of all, by default)."""
+        estimator = self._estimator
+        batch_size = self._batch_size(len(self._data.y) if train is None else len(train))
+        objective = Objective(
+            self.network, self.loss, estimator.alpha, batch_size, estimator.l1_ratio
+        )
+        lazy = self._components.optimizer.lazy
+        return objective, Batches(
+            self._data, train, batch_size, estimator.shuffle, self._rng, lazy, held_out
+        )
+
+    def _diagnose(self, train, kept_best):
+        rows = self._rows if train is None else self._rows.take(train[:SAMPLE])
+        for found in findings(self.network, self.loss, rows, self.history, kept_best):
+            warn(f"Training went badly: {found}.", ConvergenceWarning)
 
     def _resume_state(self):
         """Return the state to go on from, or None."""
         if self._estimator.resume_from is None:
             return None
         path = Path(self._estimator.resume_from)
-        if path.suffix != ".npz" and (not path.exists() or not newest_first(path)):
+        if path.suffix != ".npz" and not path.is_file() and not newest_first(path):
             return None  # a folder to which nothing has been saved yet
+        if self._estimator.random_state is None:
+            self._rng = np.random.RandomState()  # the state goes into it, not into NumPy's own
         return read_state(path)
 
-    def _split(self, groups, resume):
+    def _split(self, resume):
         if resume is not None and resume.split is not None:
             return resume.split
         stratify = self._estimator._split_groups(self._rows.targets)
-        return split(self._estimator, self._rows, self._rng, stratify, groups)
+        return split(self._estimator, self._all_rows, self._rng, stratify)
 
     def _trainer(self, early_stopping):
         estimator = self._estimator
@@ -303,25 +333,26 @@ class Fit:
         view = self._estimator._view(self)
         return Validation(view, self.network, self.loss, held_out, training_rows)
 
-    def _refit(self, data, trainer, first):
-        """Train again, on all rows, for as many epochs as were best."""
-        estimator, epochs = self._estimator, self.history.best_epoch
-        if estimator.verbose:
-            print(f"Training on all rows for {epochs} epochs.")
-        self.network.restore(first)
-        batch_size = self._batch_size(len(data.y))
-        batches = Batches(
-            data, None, batch_size, estimator.shuffle, self._rng, trainer.optimizer.lazy
-        )
-        objective = Objective(
-            self.network, self.loss, estimator.alpha, batch_size, estimator.l1_ratio
-        )
-        again = History()
-        trainer.again(epochs).train(objective, batches, again, rng=self._noise())
+    def _refit(self, trainer, first, samples):
+        """Train again, on all rows, for as many epochs as were best, at the rates of these.
+
+        Returns
+        -------
+        outcome : Outcome.INTERRUPTED or None
+        """
         history = self.history
-        history.loss, history.n_iter, history.samples = again.loss, epochs, again.samples
+        epochs = history.records[len(history.records) - history.n_iter :][: history.best_epoch]
+        if self._estimator.verbose:
+            print(f"Training on all rows for {len(epochs)} epochs.")
+        self.network.restore(first)
+        again = History(samples=samples)
+        objective, batches = self._objective_and_batches()
+        trainer = trainer.again([epoch["learning_rate"] for epoch in epochs])
+        outcome = trainer.train(objective, batches, again, rng=self._noise())
+        history.loss, history.n_iter, history.samples = again.loss, again.n_iter, again.samples
         history.optimizer_state, history.steps = again.optimizer_state, again.steps
         history.average, history.raw = again.average, again.raw
+        return outcome if outcome is Outcome.INTERRUPTED else None
 
     def _noise(self):
         """Return the source of randomness inside layers, apart from the one of the batches.
@@ -353,7 +384,11 @@ class Fit:
                 "best validation score are kept. Scale the features, or lower learning_rate_init.",
                 ConvergenceWarning,
             )
-        elif outcome is Outcome.MAX_ITER and not self._incremental:
+        elif (
+            outcome is Outcome.MAX_ITER
+            and not self._incremental
+            and not self._components.schedule.ends_with_training
+        ):
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({self._estimator.max_iter}) reached "
                 "and the optimization hasn't converged yet.",

@@ -5,32 +5,16 @@ a place to write; elsewhere it is compiled again in each process.
 """
 
 from functools import partial
-from typing import Any
 
-import numba
 import numpy as np
 
+from skbp._engine.kernels.compiler import IN_ORDER, compiled
+from skbp._engine.kernels.numba_activations import *  # noqa: F403
 from skbp._engine.kernels.numpy_kernels import dropout_mask as dropout_mask
 from skbp._engine.kernels.numpy_kernels import gather as gather
 
 #: One pass over the whole vector needs no blocks.
 UPDATE_BLOCK = 2**62
-
-# Sums may be reordered (so that they run in vector registers) and products fused with sums;
-# nothing else: NaN and infinity must come through, and roots and quotients stay exact.
-FASTMATH = {"reassoc", "contract", "nsz"}
-#: For sums of differences: in another order they would lose what the differences are for.
-IN_ORDER = FASTMATH - {"reassoc"}
-
-
-def compiled(function, fastmath=FASTMATH):
-    """Compile a kernel when it is first called; cache it if that is possible."""
-    options: Any = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no writable cache folder
-        return numba.njit(**options)(function)
-
 
 # ---------------------------------------------------------------- products with CSR
 
@@ -106,72 +90,6 @@ def matmul_by_transposed(dy, weight, out):
         _outer(dy, weight, out)
     else:
         np.matmul(dy, weight.T, out=out)
-
-
-# ---------------------------------------------------------------- activations
-
-
-@compiled
-def column_sums(a, out):
-    """Sum the rows of `a` into `out`."""
-    out[:] = 0
-    for i in range(a.shape[0]):
-        for j in range(a.shape[1]):
-            out[j] += a[i, j]
-
-
-@compiled
-def add_bias(z, bias):
-    """``z += bias``."""
-    for i in range(z.shape[0]):
-        for j in range(z.shape[1]):
-            z[i, j] += bias[j]
-
-
-@compiled
-def bias_relu(z, bias):
-    """``z = max(z + bias, 0)``."""
-    zero = z.dtype.type(0)
-    for i in range(z.shape[0]):
-        for j in range(z.shape[1]):
-            value = z[i, j] + bias[j]
-            z[i, j] = zero if value <= zero else value  # in this form NaN comes through
-
-
-@compiled
-def relu_backward(dy, y, dbias):
-    """Zero `dy` where the unit was off; ``dbias = dy.sum(axis=0)``."""
-    zero = dy.dtype.type(0)
-    dbias[:] = 0
-    for i in range(dy.shape[0]):
-        for j in range(dy.shape[1]):
-            value = dy[i, j] if y[i, j] > zero else zero
-            dy[i, j] = value
-            dbias[j] += value
-
-
-@compiled
-def tanh_backward(dy, y, dbias):
-    """``dy *= 1 - y**2``; ``dbias = dy.sum(axis=0)``."""
-    one = dy.dtype.type(1)
-    dbias[:] = 0
-    for i in range(dy.shape[0]):
-        for j in range(dy.shape[1]):
-            value = dy[i, j] * (one - y[i, j] * y[i, j])
-            dy[i, j] = value
-            dbias[j] += value
-
-
-@compiled
-def logistic_backward(dy, y, dbias):
-    """``dy *= y * (1 - y)``; ``dbias = dy.sum(axis=0)``."""
-    one = dy.dtype.type(1)
-    dbias[:] = 0
-    for i in range(dy.shape[0]):
-        for j in range(dy.shape[1]):
-            value = dy[i, j] * (y[i, j] * (one - y[i, j]))
-            dy[i, j] = value
-            dbias[j] += value
 
 
 # ---------------------------------------------------------------- dropout
