@@ -18,7 +18,7 @@ from skbp._engine.network import Network, Workspace
 from skbp._engine.updater import Updater
 from skbp.activations import ACTIVATIONS, Activation
 from skbp.initializers import INITIALIZERS, Initializer
-from skbp.layers import LAYERS, Dense, Dropout, Layer, Norm
+from skbp.layers import LAYERS, Dense, Dropout, Layer, Norm, Recurrent
 from skbp.losses import LOSSES, Loss
 from skbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from skbp.schedules import SCHEDULES, Adaptive, Constant, InverseScaling, Progress, Schedule
@@ -34,7 +34,7 @@ KINDS = {
 }
 COMPONENTS = [cls for registry, _ in KINDS.values() for cls in registry.values()]
 # Public, but what a schedule looks at, and what two layers share.
-NOT_A_COMPONENT = {Progress, Norm}
+NOT_A_COMPONENT = {Progress, Norm, Recurrent}
 
 # Arguments of a constructor that have no default.
 REQUIRED = {

@@ -23,7 +23,7 @@ from skbp._engine.batches import CSR, Batch, Data
 from skbp._engine.network import Network, Workspace
 from skbp._engine.objective import Objective
 from skbp.activations import ACTIVATIONS
-from skbp.layers import LAYERS, Dense, Dropout, Flatten, Reshape
+from skbp.layers import LAYERS, Dense, Dropout, Flatten, Recurrent, Reshape
 from skbp.losses import LOSSES
 
 STEP = 1e-6  # small enough that next to no relu kink lies within a step
@@ -144,6 +144,8 @@ def make_layer(name, activation):
         "units": 5, "activation": activation, "rate": 0.4, "std": 0.3, "filters": 2,
         "kernel_size": 2, "size": 2, "padding": 1, "shape": (-1,),
     }  # fmt: skip
+    if issubclass(LAYERS[name], Recurrent):
+        del given["activation"]  # over many steps all but tanh explode
     signature = inspect.signature(LAYERS[name]).parameters
     missing = [
         key
@@ -165,6 +167,7 @@ RESHAPED = {
     "avg_pool_1d": (-1, 1),
     "global_max_pool": (1, -1, 1),
     "global_average_pool": (-1, 1),
+    **dict.fromkeys(("rnn", "lstm", "gru"), (-1, 1)),
 }
 
 

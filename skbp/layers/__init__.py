@@ -14,12 +14,13 @@ from skbp.layers.pool import (
     MaxPool1D,
     MaxPool2D,
 )
+from skbp.layers.recurrent import GRU, LSTM, RNN, Recurrent
 from skbp.layers.shape import Flatten, Reshape
 
 __all__ = [
-    "LAYERS", "NORMALIZATIONS", "AvgPool1D", "AvgPool2D", "BatchNorm", "Conv1D", "Conv2D", "Dense",
-    "Dropout", "Flatten", "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Layer",
-    "LayerNorm", "MaxPool1D", "MaxPool2D", "Norm", "Reshape",
+    "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D", "BatchNorm",
+    "Conv1D", "Conv2D", "Dense", "Dropout", "Flatten", "GaussianNoise", "GlobalAveragePool",
+    "GlobalMaxPool", "Layer", "LayerNorm", "MaxPool1D", "MaxPool2D", "Norm", "Recurrent", "Reshape",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -38,4 +39,7 @@ LAYERS: dict[str, type[Layer]] = {
     "global_average_pool": GlobalAveragePool,
     "flatten": Flatten,
     "reshape": Reshape,
+    "rnn": RNN,
+    "lstm": LSTM,
+    "gru": GRU,
 }

@@ -50,6 +50,15 @@ NAMES = (
     "standardize_rows_backward",
     "tanh_backward",
 )
+#: Those of recurrent layers, in modules of their own.
+RECURRENT = (
+    "gru_backward",
+    "gru_forward",
+    "lstm_backward",
+    "lstm_forward",
+    "put_steps",
+    "take_steps",
+)
 
 
 def chosen_tier():
@@ -72,8 +81,9 @@ def chosen_tier():
 
 
 def __getattr__(name):
-    if name not in NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    implementation = import_module(f"{__name__}.{chosen_tier()}_kernels")
-    globals().update({kernel: getattr(implementation, kernel) for kernel in NAMES})
-    return globals()[name]
+    for family, names in (("kernels", NAMES), ("recurrent", RECURRENT)):
+        if name in names:
+            implementation = import_module(f"{__name__}.{chosen_tier()}_{family}")
+            globals().update({kernel: getattr(implementation, kernel) for kernel in names})
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,228 @@
+"""What recurrent layers share: directions, levels, and sequences in and out."""
+
+import numpy as np
+
+from skbp._component import Flag, Range, Whole, resolve
+from skbp._engine import kernels
+from skbp.initializers import INITIALIZERS
+from skbp.layers.base import Layer
+from skbp.layers.dropout import Dropout
+from skbp.layers.recurrent._cell import Cell
+from skbp.layers.recurrent._steps import Steps
+
+
+class Recurrent(Layer):
+    """Base class of recurrent layers: cells that read sequences, rows of shape (time, features).
+
+    Names of parameters begin with the level and, for the cell that reads from the end, "_reverse":
+    "0.weight_input", "0_reverse.weight_input".
+
+    Parameters
+    ----------
+    units : int
+        Size of the state, at least 1.
+    return_sequences : bool, default=False
+        Whether the output is the state after every step, shape (time, units), or the state after
+        the last, shape (units,).
+    bidirectional : bool, default=False
+        Whether a second cell, with weights of its own, reads each sequence from its end. The
+        outputs of the two stand side by side, so there are twice as many.
+    num_layers : int, default=1
+        Number of levels; each reads the outputs of the one below.
+    dropout : float, default=0.0
+        In [0, 1): rate of `Dropout` between levels.
+    initializer : str or Initializer, default="glorot_uniform"
+        Draws the weights of the input, and the biases, gate by gate.
+    recurrent_initializer : str or Initializer, default="orthogonal"
+        Draws the weights of the state, gate by gate.
+
+    Notes
+    -----
+    A step whose features are all NaN is absent: sequences of different length are filled up with
+    NaN, at the end, at the beginning or between. The state goes over an absent step unchanged, and
+    no time is spent on it. Where the output is a sequence, absent steps are NaN in it too, so that
+    the next layer knows them; whatever gradient comes back for them is ignored, and that of the
+    input is 0 there. A sequence without any step has the output 0.
+    """
+
+    #: Class of the cell.
+    cell: type[Cell] = Cell
+    allowed = {
+        "units": Whole(1),
+        "return_sequences": Flag(),
+        "bidirectional": Flag(),
+        "num_layers": Whole(1),
+        "dropout": Range(0, 1, high_open=True),
+    }
+
+    def __init__(self, units, return_sequences=False, bidirectional=False, num_layers=1,
+                 dropout=0.0, initializer="glorot_uniform",
+                 recurrent_initializer="orthogonal"):  # fmt: skip
+        self.units = units
+        self.return_sequences = return_sequences
+        self.bidirectional = bidirectional
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.initializer = initializer
+        self.recurrent_initializer = recurrent_initializer
+
+    @property
+    def penalized(self):  # type: ignore[override]
+        return tuple(prefix + name for level in range(self.num_layers)
+                     for prefix, _, _ in self._directions(level)
+                     for name in ("weight_input", "weight_hidden"))  # fmt: skip
+
+    @property
+    def stochastic(self):  # type: ignore[override]
+        return self.dropout > 0 and self.num_layers > 1
+
+    # ------------------------------------------------------------ parts
+
+    def _cell(self):
+        return self.cell(self.units)
+
+    @property
+    def _width(self):
+        """Number of outputs of a step."""
+        return self.units * (2 if self.bidirectional else 1)
+
+    def _directions(self, level):
+        """Return, for each cell of a level: prefix of its names, reverse or not, its outputs."""
+        forward = (f"{level}.", False, slice(self.units))
+        backward = (f"{level}_reverse.", True, slice(self.units, 2 * self.units))
+        return [forward, backward] if self.bidirectional else [forward]
+
+    def _cells(self, input_shape):
+        """Yield prefix and number of inputs of each cell."""
+        if len(input_shape) != 2:
+            raise ValueError(
+                f"{type(self).__name__} got rows of shape {tuple(input_shape)} and needs "
+                "sequences, of shape (time, features): say so by input_shape, or by a layer before."
+            )
+        for level in range(self.num_layers):
+            for prefix, _, _ in self._directions(level):
+                yield prefix, self._width if level else input_shape[1]
+
+    def _keeps(self, level):
+        """Whether the outputs of all steps of a level are wanted."""
+        return self.return_sequences or level < self.num_layers - 1
+
+    # ------------------------------------------------------------ shapes
+
+    def output_shape(self, input_shape):
+        """Shape of one output row.
+
+        Raises
+        ------
+        ValueError
+            If an input row has not two axes.
+        """
+        list(self._cells(input_shape))
+        return (input_shape[0], self._width) if self.return_sequences else (self._width,)
+
+    def param_shapes(self, input_shape):
+        cell = self._cell()
+        return {
+            prefix + name: shape
+            for prefix, n_features in self._cells(input_shape)
+            for name, shape in cell.param_shapes(n_features).items()
+        }
+
+    def work_shapes(self, input_shape, n, training=True):
+        (time, n_features), cell, width = input_shape, self._cell(), self._width
+        steps = n * time
+        shapes = Steps.work_shapes(n, time) | {"x": (steps, n_features)}
+        shapes["y"] = (time, n, width) if self.return_sequences else (n, width)
+        if training:
+            shapes |= {"dx": (time, n, n_features), "dy": (steps, width)}
+        for prefix, _ in self._cells(input_shape):
+            buffers = cell.work_shapes(n, steps if training else n, training)
+            shapes |= {prefix + name: shape for name, shape in buffers.items()}
+        for level in range(self.num_layers):
+            if self._keeps(level):
+                shapes[f"y.{level}"] = (steps, width)
+            if training:
+                shape = (steps, width if level else n_features)
+                shapes |= {f"dx.{level}": shape}
+                if self.bidirectional:
+                    shapes[f"dx_reverse.{level}"] = shape
+        if training and self.stochastic:
+            dropout = Dropout(self.dropout).work_shapes((width,), steps)
+            shapes |= {f"dropout.{level}.{name}": spec for level in range(1, self.num_layers)
+                       for name, spec in dropout.items()}  # fmt: skip
+        return shapes
+
+    def init(self, p, input_shape, rng):
+        cell = self._cell()
+        initializer = resolve(self.initializer, INITIALIZERS, "initializer")
+        recurrent = resolve(self.recurrent_initializer, INITIALIZERS, "recurrent_initializer")
+        for prefix, _ in self._cells(input_shape):
+            cell.init(_part(p, prefix), initializer, recurrent, rng)
+
+    # ------------------------------------------------------------ passes
+
+    def _dropout(self, level, n_steps, w):
+        """Return the dropout below a level, and its buffers."""
+        buffers = _part(w, f"dropout.{level}.")
+        return Dropout(self.dropout), {
+            name: buffer if name == "kept" else buffer[:n_steps] for name, buffer in buffers.items()
+        }
+
+    def forward(self, x, p, w, rng=None):
+        steps, cell = Steps.find(x, w), self._cell()
+        z = steps.take(x, w["x"])
+        for level in range(self.num_layers):
+            if level and self.stochastic:
+                dropout, buffers = self._dropout(level, len(z), w)
+                z = dropout.forward(z, {}, buffers, rng)
+            y = w[f"y.{level}"][: len(z)] if self._keeps(level) else None
+            for prefix, reverse, part in self._directions(level):
+                own = _part(w, prefix)
+                own_y = None if y is None else y[:, part]
+                cell.forward(steps, z, own_y, _part(p, prefix), own, reverse)
+                if y is None:
+                    w["y"][steps.order, part] = own["h"]
+            z = y
+        return steps.put(z, w["y"], np.nan) if self.return_sequences else w["y"]
+
+    def backward(self, dy, x, p, g, w, need_dx=True):
+        steps, last = Steps.of(w), None
+        if self.return_sequences:
+            dz = steps.take(dy, w["dy"])
+        else:
+            dz, last = None, dy
+        for level in range(self.num_layers - 1, -1, -1):
+            dz = self._level_backward(level, steps, dz, last, x, p, g, w, level or need_dx)
+            last = None
+        return steps.put(dz, w["dx"], 0) if need_dx else None
+
+    def _level_backward(self, level, steps, dy, last, x, p, g, w, need_dx):
+        """Go back through a level: from `dy`, or `last` for the last states, to its inputs."""
+        z, n_steps, cell = None, len(steps.rows), self._cell()
+        if level and self.stochastic:
+            dropout, buffers = self._dropout(level, n_steps, w)
+            z = buffers["y"] if buffers["kept"][0] else None
+        if z is None:
+            z = w[f"y.{level - 1}"][:n_steps] if level else steps.take(x, w["x"])
+        dz = w[f"dx.{level}"][:n_steps]
+        for prefix, reverse, part in self._directions(level):
+            own, own_p = _part(w, prefix), _part(p, prefix)
+            own["dh"][...] = 0 if last is None else last[steps.order, part]
+            own_dy = None if dy is None else dy[:, part]
+            cell.backward(steps, own_dy, z, own_p, _part(g, prefix), own, reverse)
+            if need_dx:
+                out = w[f"dx_reverse.{level}"][:n_steps] if reverse else dz
+                kernels.matmul_by_transposed(own["gates"][:n_steps], own_p["weight_input"], out)
+                if reverse:
+                    dz += out
+        if level and self.stochastic:
+            dz = dropout.backward(dz, None, {}, {}, buffers)
+        return dz
+
+
+def _part(arrays, prefix):
+    """Return what a name's prefix selects, without it."""
+    return {
+        name.removeprefix(prefix): array for name, array in arrays.items()
+        if name.startswith(prefix)
+    }  # fmt: skip

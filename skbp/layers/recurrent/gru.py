@@ -1,0 +1,100 @@
+"""The GRU."""
+
+import numpy as np
+
+from skbp._engine import kernels
+from skbp.layers.recurrent._cell import Cell, product
+from skbp.layers.recurrent.base import Recurrent
+
+
+class GRUCell(Cell):
+    """The cell of `GRU`. Gates in the order r, u, n."""
+
+    gates = 3
+    hidden = "product"
+
+    def param_shapes(self, n_features):
+        return super().param_shapes(n_features) | {"bias_hidden": (self.units,)}
+
+    def work_shapes(self, n, steps, training):
+        shapes = super().work_shapes(n, steps, training)
+        shapes["product"] = shapes["gates"]
+        return shapes | ({"dh_product": (n, self.units)} if training else {})
+
+    def step(self, n, place, p, w):
+        hidden, h = w["product"][place], w["h"][:n]
+        product(h, p["weight_hidden"], hidden)
+        kernels.gru_forward(w["gates"][place], hidden, p["bias"], p["bias_hidden"], h)
+
+    def step_backward(self, n, place, p, w):
+        hidden, dh, rest = w["product"][place], w["dh"][:n], w["dh_product"][:n]
+        kernels.gru_backward(w["gates"][place], hidden, w["h_before"][place], dh)
+        product(hidden, w["weight_hidden_t"], rest)
+        dh += rest
+
+    def backward(self, steps, dy, x, p, g, w, reverse):
+        super().backward(steps, dy, x, p, g, w, reverse)
+        np.sum(w["product"][: len(x), 2 * self.units :], axis=0, out=g["bias_hidden"])
+
+
+class GRU(Recurrent):
+    """Gated recurrent unit: a recurrent layer with gates.
+
+    With x the input at a step, h the output of the step before, 0 at first, and s the logistic
+    sigmoid: ``r = s(x W_r + h U_r + b_r)``, likewise u, ``n = tanh(x W_n + b_n + r (h U_n + a))``;
+    then the output is ``(1 - u) n + u h``.
+
+    Parameters
+    ----------
+    units : int
+        Size of h, at least 1.
+    return_sequences : bool, default=False
+        Whether the output is h after every step, shape (time, units), or h after the last step,
+        shape (units,).
+    bidirectional : bool, default=False
+        Whether a second cell, with weights of its own, reads each sequence from its end. The
+        outputs of the two stand side by side, so there are twice as many.
+    num_layers : int, default=1
+        Number of levels; each reads the outputs of the one below.
+    dropout : float, default=0.0
+        In [0, 1): rate of `Dropout` between levels.
+    initializer : str or Initializer, default="glorot_uniform"
+        Draws W, b and a, gate by gate.
+    recurrent_initializer : str or Initializer, default="orthogonal"
+        Draws U, gate by gate.
+
+    See Also
+    --------
+    LSTM : More gates, and two states.
+    RNN : No gates.
+
+    Notes
+    -----
+    A step whose features are all NaN is absent: sequences of different length are filled up with
+    NaN, at the end, at the beginning or between. The state goes over an absent step unchanged, and
+    no time is spent on it. Where the output is a sequence, absent steps are NaN in it too, so that
+    the next layer knows them; whatever gradient comes back for them is ignored, and that of the
+    input is 0 there. A sequence without any step has the output 0.
+
+    This is the form in which r acts after the product with U (torch's, and "reset after" in Keras);
+    it needs the bias a, parameter "bias_hidden", and lets one product serve all gates. The gates'
+    columns are in torch's order, r, u (there z), n. Where torch has two biases for r and u, here
+    is one, their sum.
+
+    References
+    ----------
+    K. Cho et al. (2014), "Learning phrase representations using RNN encoder-decoder for statistical
+    machine translation", section 2.3; there r acts on h before the product, and 1 - u stands for u.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([GRU(2, return_sequences=True)], (3, 1), np.float64)
+    >>> network.init(np.random.RandomState(0))
+    >>> x = np.array([[[1.0], [2.0], [np.nan]]])
+    >>> np.isnan(network.forward(x, Workspace(network, 1)))[0, :, 0]
+    array([False, False,  True])
+    """
+
+    cell = GRUCell

@@ -1,0 +1,99 @@
+"""The LSTM."""
+
+from skbp._engine import kernels
+from skbp.layers.recurrent._cell import Cell, product
+from skbp.layers.recurrent.base import Recurrent
+
+
+class LSTMCell(Cell):
+    """The cell of `LSTM`. Gates in the order i, f, g, o."""
+
+    gates = 4
+    state = ("h", "c")
+    dstate = ("dc",)
+
+    def work_shapes(self, n, steps, training):
+        shapes = super().work_shapes(n, steps, training)
+        shapes |= {"c": (n, self.units), "c_before": (steps, self.units),
+                   "tanh_c": (steps, self.units)}  # fmt: skip
+        return shapes | ({"dc": (n, self.units)} if training else {})
+
+    def init(self, p, initializer, recurrent_initializer, rng):
+        super().init(p, initializer, recurrent_initializer, rng)
+        p["bias"][self.units : 2 * self.units] += 1
+
+    def step(self, n, place, p, w):
+        hidden, h = w["product"][:n], w["h"][:n]
+        product(h, p["weight_hidden"], hidden)
+        kernels.lstm_forward(
+            w["gates"][place], hidden, p["bias"], w["c"][:n], w["c_before"][place],
+            w["tanh_c"][place], h,
+        )  # fmt: skip
+
+    def step_backward(self, n, place, p, w):
+        gates, dh = w["gates"][place], w["dh"][:n]
+        kernels.lstm_backward(gates, w["c_before"][place], w["tanh_c"][place], dh, w["dc"][:n])
+        product(gates, w["weight_hidden_t"], dh)
+
+
+class LSTM(Recurrent):
+    """Long short-term memory: a recurrent layer with gates and a state that is added to.
+
+    With x the input at a step, h the output and c the inner state after the step before, both 0 at
+    first, and s the logistic sigmoid: ``i = s(x W_i + h U_i + b_i)``, likewise f and o, ``g =
+    tanh(x W_g + h U_g + b_g)``; then ``c = f c + i g`` and ``h = o tanh(c)``.
+
+    Parameters
+    ----------
+    units : int
+        Size of h and of c, at least 1.
+    return_sequences : bool, default=False
+        Whether the output is h after every step, shape (time, units), or h after the last step,
+        shape (units,).
+    bidirectional : bool, default=False
+        Whether a second cell, with weights of its own, reads each sequence from its end. The
+        outputs of the two stand side by side, so there are twice as many.
+    num_layers : int, default=1
+        Number of levels; each reads the outputs of the one below.
+    dropout : float, default=0.0
+        In [0, 1): rate of `Dropout` between levels.
+    initializer : str or Initializer, default="glorot_uniform"
+        Draws W and b, gate by gate; 1 is added to b_f, so that c is kept at first.
+    recurrent_initializer : str or Initializer, default="orthogonal"
+        Draws U, gate by gate.
+
+    See Also
+    --------
+    GRU : Fewer gates, and one state.
+    RNN : No gates.
+
+    Notes
+    -----
+    A step whose features are all NaN is absent: sequences of different length are filled up with
+    NaN, at the end, at the beginning or between. The state goes over an absent step unchanged, and
+    no time is spent on it. Where the output is a sequence, absent steps are NaN in it too, so that
+    the next layer knows them; whatever gradient comes back for them is ignored, and that of the
+    input is 0 there. A sequence without any step has the output 0.
+
+    The gates' columns in weights and bias are in torch's order, i, f, g, o; torch's two biases
+    are one here, their sum.
+
+    References
+    ----------
+    S. Hochreiter, J. Schmidhuber (1997), "Long short-term memory", section 4; the gate f is that of
+    F. A. Gers, J. Schmidhuber, F. Cummins (2000), "Learning to forget", section 3.
+    R. Jozefowicz, W. Zaremba, I. Sutskever (2015), "An empirical exploration of recurrent network
+    architectures", section 2.2, for the bias of f.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([LSTM(2)], (3, 1), np.float64)
+    >>> network.init(np.random.RandomState(0))
+    >>> x = np.array([[[1.0], [2.0], [np.nan]], [[1.0], [2.0], [3.0]]])
+    >>> network.forward(x, Workspace(network, 2)).shape
+    (2, 2)
+    """
+
+    cell = LSTMCell

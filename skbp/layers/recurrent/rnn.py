@@ -1,0 +1,106 @@
+"""The plain recurrent layer."""
+
+from skbp._component import resolve
+from skbp.activations import ACTIVATIONS
+from skbp.layers.recurrent._cell import Cell, product
+from skbp.layers.recurrent.base import Recurrent
+
+
+class RNNCell(Cell):
+    """The cell of `RNN`. The one gate is what the activation is applied to."""
+
+    def __init__(self, units, activation):
+        super().__init__(units)
+        self.activation = activation
+
+    def work_shapes(self, n, steps, training):
+        shapes = super().work_shapes(n, steps, training)
+        if self.activation.needs_input:
+            shapes["activated"] = shapes["gates"]
+        return shapes | ({"dbias": (self.units,)} if training else {})
+
+    def _z_and_y(self, place, w):
+        z = w["gates"][place]
+        return z, (w["activated"][place] if "activated" in w else z)
+
+    def step(self, n, place, p, w):
+        hidden, h = w["product"][:n], w["h"][:n]
+        product(h, p["weight_hidden"], hidden)
+        z, y = self._z_and_y(place, w)
+        z += hidden
+        self.activation.forward(z, p["bias"], y)
+        h[...] = y
+
+    def step_backward(self, n, place, p, w):
+        dh = w["dh"][:n]
+        z, y = self._z_and_y(place, w)
+        self.activation.backward(dh, y, z, w["dbias"])
+        z[...] = dh
+        product(z, w["weight_hidden_t"], dh)
+
+
+class RNN(Recurrent):
+    """The plain recurrent layer (Elman's), ``h = f(x W + h U + b)``.
+
+    Here x is the input at a step, and the h on the right the output of the step before, 0 at first.
+    Over many steps gradients grow or fade like powers of U; `LSTM` and `GRU` were made against
+    that.
+
+    Parameters
+    ----------
+    units : int
+        Size of h, at least 1.
+    activation : str or Activation, default="tanh"
+        The activation f.
+    return_sequences : bool, default=False
+        Whether the output is h after every step, shape (time, units), or h after the last step,
+        shape (units,).
+    bidirectional : bool, default=False
+        Whether a second cell, with weights of its own, reads each sequence from its end. The
+        outputs of the two stand side by side, so there are twice as many.
+    num_layers : int, default=1
+        Number of levels; each reads the outputs of the one below.
+    dropout : float, default=0.0
+        In [0, 1): rate of `Dropout` between levels.
+    initializer : str or Initializer, default="glorot_uniform"
+        Draws W and b.
+    recurrent_initializer : str or Initializer, default="orthogonal"
+        Draws U.
+
+    See Also
+    --------
+    LSTM, GRU : Recurrent layers with gates.
+
+    Notes
+    -----
+    A step whose features are all NaN is absent: sequences of different length are filled up with
+    NaN, at the end, at the beginning or between. The state goes over an absent step unchanged, and
+    no time is spent on it. Where the output is a sequence, absent steps are NaN in it too, so that
+    the next layer knows them; whatever gradient comes back for them is ignored, and that of the
+    input is 0 there. A sequence without any step has the output 0.
+
+    References
+    ----------
+    J. L. Elman (1990), "Finding structure in time", the section on networks with memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([RNN(1, "identity")], (3, 1), np.float64)
+    >>> network.params[:] = 1.0, 0.5, 0.0  # weights of input and state, bias
+    >>> network.forward(np.array([[[1.0], [2.0], [4.0]]]), Workspace(network, 1))
+    array([[5.25]])
+    """
+
+    def __init__(self, units, activation="tanh", return_sequences=False, bidirectional=False,
+                 num_layers=1, dropout=0.0, initializer="glorot_uniform",
+                 recurrent_initializer="orthogonal"):  # fmt: skip
+        super().__init__(
+            units, return_sequences, bidirectional, num_layers, dropout, initializer,
+            recurrent_initializer,
+        )  # fmt: skip
+        self.activation = activation
+
+    def _cell(self):
+        return RNNCell(self.units, resolve(self.activation, ACTIVATIONS, "activation"))
