@@ -2,8 +2,8 @@
 
 import math
 from functools import cache
-from numbers import Real
-from typing import ClassVar, NamedTuple
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -38,6 +38,38 @@ class Flag:
 
     def __str__(self):
         return "True or False"
+
+
+class Whole(NamedTuple):
+    """The whole numbers from `low` on."""
+
+    low: int = 0
+
+    def __contains__(self, value):
+        is_whole = isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+        return is_whole and value >= self.low
+
+    def __str__(self):
+        return f"a whole number of at least {self.low}"
+
+
+class OneOf(tuple):
+    """A few values."""
+
+    def __str__(self):
+        return " or ".join(repr(value) for value in self)
+
+
+class Maybe(NamedTuple):
+    """None, or what another container allows."""
+
+    allowed: Any
+
+    def __contains__(self, value):
+        return value is None or value in self.allowed
+
+    def __str__(self):
+        return f"None or {self.allowed}"
 
 
 class Component(BaseEstimator):

@@ -16,6 +16,8 @@ NAMES = (
     "adam_rows",
     "adam_step",
     "add_bias",
+    "attention_softmax",
+    "attention_softmax_backward",
     "bias_relu",
     "column_sums",
     "dropout_mask",

@@ -5,32 +5,19 @@ a place to write; elsewhere it is compiled again in each process.
 """
 
 from functools import partial
-from typing import Any
 
-import numba
 import numpy as np
 
+from skbp._engine.kernels.compilation import IN_ORDER, compiled
+from skbp._engine.kernels.numba_attention import attention_softmax as attention_softmax
+from skbp._engine.kernels.numba_attention import (
+    attention_softmax_backward as attention_softmax_backward,
+)
 from skbp._engine.kernels.numpy_kernels import dropout_mask as dropout_mask
 from skbp._engine.kernels.numpy_kernels import gather as gather
 
 #: One pass over the whole vector needs no blocks.
 UPDATE_BLOCK = 2**62
-
-# Sums may be reordered (so that they run in vector registers) and products fused with sums;
-# nothing else: NaN and infinity must come through, and roots and quotients stay exact.
-FASTMATH = {"reassoc", "contract", "nsz"}
-#: For sums of differences: in another order they would lose what the differences are for.
-IN_ORDER = FASTMATH - {"reassoc"}
-
-
-def compiled(function, fastmath=FASTMATH):
-    """Compile a kernel when it is first called; cache it if that is possible."""
-    options: Any = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no writable cache folder
-        return numba.njit(**options)(function)
-
 
 # ---------------------------------------------------------------- products with CSR
 

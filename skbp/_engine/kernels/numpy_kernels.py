@@ -11,6 +11,11 @@ import numpy as np
 from scipy.sparse import _sparsetools  # public products allocate; these write in place
 from scipy.special import expit
 
+from skbp._engine.kernels.numpy_attention import attention_softmax as attention_softmax
+from skbp._engine.kernels.numpy_attention import (
+    attention_softmax_backward as attention_softmax_backward,
+)
+
 #: Elements per block: three or four such float32 arrays fit a core's L2 cache together.
 BLOCK = 32768
 
