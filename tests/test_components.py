@@ -37,7 +37,8 @@ COMPONENTS = [cls for registry, _ in KINDS.values() for cls in registry.values()
 NOT_A_COMPONENT = {Progress, Norm}
 
 # Arguments of a constructor that have no default.
-REQUIRED = {"units": 3, "std": 0.5}
+REQUIRED = {"units": 3, "std": 0.5, "layers": [], "branches": [], "n_codes": 5, "dim": 3,
+            "n_heads": 2, "n_hidden": 4}  # fmt: skip
 
 
 def build(cls, **params):

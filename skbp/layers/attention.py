@@ -133,9 +133,7 @@ class MultiHeadAttention(Layer):
         kernels.add_bias(as_rows(qkv), p["bias_qkv"])
         q, k, v = self._heads(qkv)
         np.matmul(q, k.swapaxes(-1, -2), out=attention)
-        kernels.attention_softmax(
-            attention, q.shape[-1] ** -0.5, w["absent"], bool(self.causal)
-        )
+        kernels.attention_softmax(attention, q.shape[-1] ** -0.5, w["absent"], bool(self.causal))
         attention = self._drop(attention, w, rng)
         np.matmul(attention, v, out=self._heads(context, 1)[0])
         kernels.matmul(as_rows(context), p["weight_out"], as_rows(w["y"]))

@@ -57,5 +57,8 @@ class Dropout(Layer):
     def backward(self, dy, x, p, g, w, need_dx=True):
         kept = w["kept"][0]
         if kept:
-            kernels.masked_scale(dy, w["mask"], 1 / kept, dy)
+            # A view in another memory order cannot be changed in place; y is of no more use.
+            dx = dy if dy.flags.c_contiguous else w["y"]
+            kernels.masked_scale(dy, w["mask"], 1 / kept, dx)
+            return dx
         return dy

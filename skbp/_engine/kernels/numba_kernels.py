@@ -168,14 +168,14 @@ def logistic_backward(dy, y, dbias):
 def _masked_scale(x, mask, scale, out):
     zero = x.dtype.type(0)
     for i in range(x.size):
-        out[i] = x[i] * scale if mask[i] else zero
+        out[i] = x[i] * (scale if mask[i] else zero)  # in this form NaN comes through
 
 
 @compiled
 def _masked_scale_in_place(x, mask, scale):
     zero = x.dtype.type(0)
     for i in range(x.size):
-        x[i] = x[i] * scale if mask[i] else zero
+        x[i] = x[i] * (scale if mask[i] else zero)
 
 
 def masked_scale(x, mask, scale, out):
