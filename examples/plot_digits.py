@@ -1,9 +1,13 @@
-"""Handwritten digits, from raw rows to a saved model: a whole day's work in one script.
+"""
+Handwritten digits, from raw rows to a saved model
+==================================================
+
+A whole day's work in one script.
 
 Scales the 8x8 pictures of scikit-learn's digits, searches layer sizes and alpha by
 cross-validation, scores the winner on rows it has never seen, follows the loss epoch by epoch,
 draws it, saves the model, and uses it in a fresh Python process. Writes ``digits_loss.png`` and
-``digits_model.joblib`` to the folder in which it is run. Takes some 20 seconds of computing.
+``digits_model.joblib`` to the folder in which it is run. Takes some 20 seconds of computing. ::
 
     python examples/plot_digits.py
 """

@@ -30,6 +30,36 @@ class Range(NamedTuple):
         return f"a finite number in {left}{self.low}, {self.high}{right}"
 
 
+class AnyOf(tuple):
+    """What is in any of some containers."""
+
+    def __new__(cls, *containers):
+        return super().__new__(cls, containers)
+
+    def __contains__(self, value):
+        return any(value in container for container in self)
+
+    def __str__(self):
+        return ", or ".join(str(container) for container in self)
+
+
+class Increasing(NamedTuple):
+    """A number of a range, or a sequence of such numbers, at least one, that strictly increase."""
+
+    each: Range
+
+    def __contains__(self, value):
+        if isinstance(value, Real):
+            return value in self.each
+        if not isinstance(value, list | tuple | np.ndarray) or np.size(value) == 0:
+            return False
+        values = list(np.atleast_1d(value))
+        return all(one in self.each for one in values) and values == sorted(set(values))
+
+    def __str__(self):
+        return f"{self.each}, or a strictly increasing sequence of such numbers"
+
+
 class Flag:
     """True or False."""
 

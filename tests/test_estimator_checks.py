@@ -10,6 +10,7 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from skbp import BackpropClassifier, BackpropRegressor
+from skbp.losses import Huber, LogLoss
 from skbp.optimizers import AdamW, Lion
 
 INEXACT_WEIGHTS = {
@@ -64,11 +65,17 @@ FOR_CLASSIFIER = [
     {"solver": "lbfgs", "class_weight": "balanced", "hidden_layer_sizes": (4, 3)},
     {"solver": "adam", "batch_size": 16, "class_weight": "balanced", "dropout": 0.1},
     {"solver": "sgd", "hidden_layer_sizes": (), "batch_size": 16, "shuffle": False},
+    {"solver": "adam", "loss": "focal"},
+    {"solver": "adam", "loss": "hinge"},
+    {"solver": "lbfgs", "loss": LogLoss(label_smoothing=0.1)},
 ]
 FOR_REGRESSOR = [
     {"solver": "adam", "loss": "squared_error", "activation": "tanh", "alpha": 1.0},
     {"solver": "lbfgs", "activation": "logistic", "dtype": "float32"},
     {"solver": "adam", "hidden_layer_sizes": (), "batch_size": 16, "shuffle": False},
+    {"solver": "lbfgs", "loss": "quantile"},
+    {"solver": "adam", "loss": Huber(delta=0.5), "batch_size": 16},
+    {"solver": "adam", "loss": "gaussian_nll"},
 ]
 
 

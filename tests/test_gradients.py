@@ -5,7 +5,18 @@ import inspect
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
-from sklearn.metrics import log_loss, mean_poisson_deviance, mean_squared_error
+from scipy.special import huber
+from scipy.stats import norm
+from sklearn.metrics import (
+    hinge_loss,
+    log_loss,
+    mean_absolute_error,
+    mean_gamma_deviance,
+    mean_pinball_loss,
+    mean_poisson_deviance,
+    mean_squared_error,
+    mean_tweedie_deviance,
+)
 
 import skbp._engine.objective as objective_module
 from skbp._engine.batches import CSR, Batch, Data
@@ -20,32 +31,110 @@ TOLERANCE = 1e-6
 ALPHA = 0.3
 N_FEATURES = 4
 
-# How to draw valid targets for n rows and k outputs.
-TARGETS = {
-    "log_loss": lambda rng, n, k: rng.integers(0, k, n),
-    "binary_log_loss": lambda rng, n, k: rng.integers(0, 2, (n, k)).astype(float),
-    "squared_error": lambda rng, n, k: rng.normal(size=(n, k)),
-    "poisson": lambda rng, n, k: rng.poisson(1.5, (n, k)).astype(float),
+# Every loss as it stands, with the kind of its targets; those of other faces behind a colon. The
+# one for binary targets is that for multilabel ones.
+FACES = {
+    name: (loss(), "multiclass" if "multiclass" in loss.targets else loss.targets[-1])
+    for name, loss in LOSSES.items()
+}
+FACES |= {
+    f"{name}:multilabel": (LOSSES[name]().for_targets("multilabel"), "multilabel")
+    for name in ("log_loss", "binary_log_loss", "focal", "hinge")
+}
+FACES |= {
+    "log_loss:smoothed": (LOSSES["log_loss"](0.2), "multiclass"),
+    "binary_log_loss:smoothed": (LOSSES["binary_log_loss"](0.2), "multilabel"),
+    "quantile:several": (LOSSES["quantile"]([0.1, 0.5, 0.8]), "numbers"),
 }
 
-# The loss as the textbook has it, from predictions, by code that is not ours.
+# A loss sees raw outputs only: every activation with two losses, every loss with one activation.
+PAIRS = [
+    (loss, activation)
+    for loss in FACES
+    for activation in ACTIVATIONS
+    if loss in ("log_loss", "squared_error") or activation == "tanh"
+]
+
+# How to draw valid targets for n rows and k columns or classes: by kind, numbers by loss.
+TARGETS = {
+    "multiclass": lambda rng, n, k: rng.integers(0, k, n),
+    "multilabel": lambda rng, n, k: rng.integers(0, 2, (n, k)).astype(float),
+    "numbers": lambda rng, n, k: rng.normal(size=(n, k)),
+    "binary_log_loss": lambda rng, n, k: rng.uniform(0, 1, (n, k)),
+    "poisson": lambda rng, n, k: rng.poisson(1.5, (n, k)).astype(float),
+    "gamma": lambda rng, n, k: rng.gamma(2, 0.5, (n, k)) + 0.1,
+    "tweedie": lambda rng, n, k: rng.poisson(1.0, (n, k)) * rng.gamma(2, 0.5, (n, k)),
+}
+
+
+def draw_targets(rng, loss_name, n, k):
+    kind = FACES[loss_name][1]
+    return TARGETS[loss_name if kind == "numbers" and loss_name in TARGETS else kind](rng, n, k)
+
+
+def by_column(metric, **settings):
+    """Return a function that sums a metric of scikit-learn over columns."""
+    return lambda y, p, w: sum(
+        metric(y[:, j], p[:, j], sample_weight=w, **settings) for j in range(y.shape[1])
+    )
+
+
+def cross_entropy(q, p, w):
+    return np.average(-(q * np.log(p)).sum(axis=1), weights=w)
+
+
+def focal(p_right, w):
+    losses = -((1 - p_right) ** 2) * np.log(p_right)
+    return np.average(losses.reshape(len(w), -1).sum(axis=1), weights=w)
+
+
+def hinge(y, scores, w):
+    if scores.shape[1] == 2:
+        return hinge_loss(y, scores[:, 1] - scores[:, 0], sample_weight=w, labels=[0, 1])
+    return hinge_loss(y, scores, sample_weight=w, labels=np.arange(scores.shape[1]))
+
+
+def pinball(levels):
+    return lambda y, p, w: sum(
+        by_column(mean_pinball_loss, alpha=level)(y, p.reshape(*y.shape, -1)[..., i], w)
+        for i, level in enumerate(levels)
+    )
+
+
+# The loss as the textbook has it, from predictions, where possible by code that is not ours.
 TEXTBOOK = {
     "log_loss": lambda y, p, w: log_loss(y, p, sample_weight=w, labels=np.arange(p.shape[1])),
-    "binary_log_loss": lambda y, p, w: sum(
-        log_loss(y[:, j], p[:, j], sample_weight=w, labels=[0, 1]) for j in range(p.shape[1])
+    "log_loss:smoothed": lambda y, p, w: cross_entropy(
+        0.8 * np.eye(p.shape[1])[y] + 0.2 / p.shape[1], p, w
     ),
+    "binary_log_loss": lambda y, p, w: cross_entropy(np.c_[y, 1 - y], np.c_[p, 1 - p], w),
+    "binary_log_loss:multilabel": by_column(log_loss, labels=[0, 1]),
+    "log_loss:multilabel": by_column(log_loss, labels=[0, 1]),
+    "binary_log_loss:smoothed": lambda y, p, w: cross_entropy(
+        np.c_[0.8 * y + 0.1, 0.9 - 0.8 * y], np.c_[p, 1 - p], w
+    ),
+    "focal": lambda y, p, w: focal(p[np.arange(len(y)), y], w),
+    "focal:multilabel": lambda y, p, w: focal(np.where(y > 0, p, 1 - p), w),
+    "hinge": hinge,
+    "hinge:multilabel": by_column(hinge_loss, labels=[0, 1]),
     "squared_error": lambda y, p, w: (
         mean_squared_error(y, p, sample_weight=w, multioutput="raw_values").sum() / 2
     ),
-    "poisson": lambda y, p, w: sum(
-        mean_poisson_deviance(y[:, j], p[:, j], sample_weight=w) / 2 for j in range(p.shape[1])
-    ),
+    "absolute_error": by_column(mean_absolute_error),
+    "huber": lambda y, p, w: np.average(huber(1.0, y - p).sum(axis=1), weights=w),
+    "log_cosh": lambda y, p, w: np.average(np.log(np.cosh(y - p)).sum(axis=1), weights=w),
+    "quantile": pinball([0.5]),
+    "quantile:several": pinball([0.1, 0.5, 0.8]),
+    "poisson": lambda y, p, w: by_column(mean_poisson_deviance)(y, p, w) / 2,
+    "gamma": lambda y, p, w: by_column(mean_gamma_deviance)(y, p, w) / 2,
+    "tweedie": lambda y, p, w: by_column(mean_tweedie_deviance, power=1.5)(y, p, w) / 2,
+    "gaussian_nll": lambda y, p, w: np.average(-norm.logpdf(y, p[0], p[1]).sum(axis=1), weights=w),
 }
 
 
 def of_loss(table, name):
     if name not in table:
-        pytest.fail(f"the loss {name!r} is new: add it to TARGETS and TEXTBOOK in this file")
+        pytest.fail(f"the loss {name!r} is new: add it to TEXTBOOK in this file")
     return table[name]
 
 
@@ -127,7 +216,7 @@ def draw_batch(loss_name, n, k, *, weighted=False, sparse=False, seed=0, dtype=n
     """Draw n read-only rows."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, N_FEATURES)).astype(dtype)
-    y = of_loss(TARGETS, loss_name)(rng, n, k)
+    y = draw_targets(rng, loss_name, n, k)
     weight = rng.uniform(0.1, 3, n) if weighted else np.ones(n)
     total = weight.sum()
     weight = (weight / total).astype(dtype)
@@ -145,7 +234,7 @@ def make_objective(layers, loss_name, max_rows, *, alpha=ALPHA, seed=1, dtype=np
     network = Network(layers, (N_FEATURES,), dtype)
     network.init(np.random.RandomState(seed))  # for the state: running means and the like
     network.params[...] = np.random.default_rng(seed).normal(0, 0.6, network.params.size)
-    return Objective(network, LOSSES[loss_name](), alpha, max_rows)
+    return Objective(network, FACES[loss_name][0], alpha, max_rows)
 
 
 def value_at(objective, batch, params):
@@ -176,7 +265,9 @@ def worst_directional_error(objective, batch, n_random=2):
             - value_at(objective, batch, params - STEP * direction)
         ) / (2 * STEP)
         analytic = grad @ direction
-        worst = max(worst, abs(numeric - analytic) / max(abs(numeric), abs(analytic)))
+        # A direction can happen to be along a contour: then rounding is all there is.
+        size = max(abs(numeric), abs(analytic), 0.01 * np.linalg.norm(grad))
+        worst = max(worst, abs(numeric - analytic) / size)
     return worst
 
 
@@ -193,15 +284,14 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("stack", STACKS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss, activation", PAIRS)
 def test_directional_derivatives(loss, activation, stack, case):
     n, k, max_rows = 7, 3, 7
     settings = dict(CASES[case])
     n, k = settings.pop("n", n), settings.pop("k", k)
-    if loss == "log_loss":
+    if FACES[loss][1] == "multiclass":
         k = max(k, 2)  # the softmax of one output is constant
-    layers = make_stack(stack, activation, k)
+    layers = make_stack(stack, activation, FACES[loss][0].n_outputs(k))
     if settings.get("sparse") and not isinstance(layers[0], Dense):
         settings["sparse"] = False  # only Dense reads CSR; its case is then the dense one
     objective = make_objective(layers, loss, max_rows)
@@ -213,10 +303,10 @@ def test_directional_derivatives(loss, activation, stack, case):
 
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss, activation", PAIRS)
 def test_every_coordinate_of_a_tiny_net(loss, activation, layer, sparse):
-    layers = [Dense(3, activation), make_layer(layer, activation), Dense(2, "identity")]
+    out = Dense(FACES[loss][0].n_outputs(2), "identity")
+    layers = [Dense(3, activation), make_layer(layer, activation), out]
     objective = make_objective(layers, loss, 4)
     batch = draw_batch(loss, 4, 2, weighted=True, sparse=sparse)
     params, grad = objective.network.params.copy(), gradient(objective, batch)
@@ -265,15 +355,18 @@ def test_derivative_of_each_activation(activation, rows):
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("k", [2, 1, 3])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", FACES)
 def test_value_is_the_textbook_formula(loss, k, weighted, sparse):
-    if loss == "log_loss" and k == 1:
+    if FACES[loss][1] == "multiclass" and k == 1:
         k = 4
-    objective = make_objective(make_stack("plain", "tanh", k), loss, 9)
+    stack = make_stack("plain", "tanh", FACES[loss][0].n_outputs(k))
+    objective = make_objective(stack, loss, 9)
     batch = draw_batch(loss, 9, k, weighted=weighted, sparse=sparse)
     data, penalty = objective.value_and_grad(batch)
     raw = objective.network.forward(batch.x, Workspace(objective.network, 9))
     predictions = objective.loss.predict(raw.copy())
+    if objective.loss.has_std:
+        predictions = predictions, objective.loss.predict_std(raw)
     assert data == pytest.approx(of_loss(TEXTBOOK, loss)(batch.y, predictions, batch.weight), 1e-12)
     weights = [p["weight"] for p in objective.network.views]
     expected = ALPHA / 2 * sum((w**2).sum() for w in weights) / batch.total
@@ -385,14 +478,15 @@ def test_backward_overwrites_the_gradient_of_the_last_batch(stack):
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("chunk", [1, 3, 5, 10, 100])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", FACES)
 def test_chunks_add_up_to_one_batch(monkeypatch, loss, chunk, weighted, sparse):
     monkeypatch.setattr(objective_module, "CHUNK", chunk)
     k = 3
     batch = draw_batch(loss, 10, k, weighted=weighted, sparse=sparse)
-    one = make_objective(make_stack("plain", "tanh", k), loss, 10)
+    stack = make_stack("plain", "tanh", FACES[loss][0].n_outputs(k))
+    one = make_objective(stack, loss, 10)
     expected = one.value_and_grad(batch)
-    chunked = make_objective(make_stack("plain", "tanh", k), loss, min(chunk, 10))
+    chunked = make_objective(stack, loss, min(chunk, 10))
     data = Data(batch.x, batch.y, batch.weight * batch.total if weighted else None)
     for _ in range(2):  # twice: nothing is left over from the first time
         np.testing.assert_allclose(chunked.full_value_and_grad(data), expected, rtol=1e-12)
@@ -401,16 +495,17 @@ def test_chunks_add_up_to_one_batch(monkeypatch, loss, chunk, weighted, sparse):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("size", [1e3, -1e3, 1e30])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", FACES)
 def test_losses_at_extreme_raw_outputs(loss, size, dtype):
     rng = np.random.default_rng(0)
-    raw = (size * rng.choice([-1.0, 0.0, 1.0], size=(40, 3))).astype(dtype)
-    y = of_loss(TARGETS, loss)(rng, 40, 3)
+    shape = (40, FACES[loss][0].n_outputs(3))
+    raw = (size * rng.choice([-1.0, 0.0, 1.0], size=shape)).astype(dtype)
+    y = draw_targets(rng, loss, 40, 3)
     y = y if y.dtype.kind == "i" else y.astype(dtype)
     weight, grad = np.full(40, 1 / 40, dtype), np.empty_like(raw)
     with np.errstate(over="ignore"):  # as in training, where the loss itself is looked at
-        value = LOSSES[loss]().value_and_grad(raw, y, weight, grad)
-        prediction = LOSSES[loss]().predict(raw.copy())
+        value = FACES[loss][0].value_and_grad(raw, y, weight, grad)
+        prediction = FACES[loss][0].predict(raw.copy())
     assert isinstance(value, float)
     assert not np.isnan(value)
     assert value > 0
@@ -430,43 +525,43 @@ def test_log_losses_do_not_saturate(dtype):
     np.testing.assert_array_equal(grad, [[1, -0.5]])
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", FACES)
 def test_a_loss_changes_only_its_gradient_buffer(loss):
     batch = draw_batch(loss, 6, 3, weighted=True)  # y and weight are read-only
-    raw = np.random.default_rng(0).normal(size=(6, 3))
+    raw = np.random.default_rng(0).normal(size=(6, FACES[loss][0].n_outputs(3)))
     freeze(raw)
     grad, again = np.full_like(raw, np.nan), np.zeros_like(raw)
-    value = LOSSES[loss]().value_and_grad(raw, batch.y, batch.weight, grad)
-    assert value == LOSSES[loss]().value_and_grad(raw, batch.y, batch.weight, again)
+    value = FACES[loss][0].value_and_grad(raw, batch.y, batch.weight, grad)
+    assert value == FACES[loss][0].value_and_grad(raw, batch.y, batch.weight, again)
     np.testing.assert_array_equal(grad, again)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", FACES)
 def test_a_loss_is_linear_in_the_weights(loss):
     batch = draw_batch(loss, 6, 3, weighted=True)
-    raw = np.random.default_rng(0).normal(size=(6, 3))
+    raw = np.random.default_rng(0).normal(size=(6, FACES[loss][0].n_outputs(3)))
     one_by_one, grads = 0.0, []
     for i in range(6):
-        grad = np.empty((1, 3))
+        grad = np.empty((1, raw.shape[1]))
         rows = slice(i, i + 1)
-        one_by_one += LOSSES[loss]().value_and_grad(
+        one_by_one += FACES[loss][0].value_and_grad(
             raw[rows], batch.y[rows], batch.weight[rows], grad
         )
         grads.append(grad)
     grad = np.empty_like(raw)
-    value = LOSSES[loss]().value_and_grad(raw, batch.y, batch.weight, grad)
+    value = FACES[loss][0].value_and_grad(raw, batch.y, batch.weight, grad)
     assert value == pytest.approx(one_by_one, 1e-12)
     np.testing.assert_allclose(grad, np.vstack(grads), rtol=1e-12)
 
 
 # NumPy draws other normal numbers in float32 than in float64.
 @pytest.mark.parametrize("stack", [stack for stack in STACKS if "noise" not in stack])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss, activation", PAIRS)
 def test_float32_agrees_with_float64(loss, activation, stack):
     results = []
     for dtype in (np.float32, np.float64):
-        objective = make_objective(make_stack(stack, activation, 3), loss, 7, dtype=dtype)
+        layers = make_stack(stack, activation, FACES[loss][0].n_outputs(3))
+        objective = make_objective(layers, loss, 7, dtype=dtype)
         batch = draw_batch(loss, 7, 3, weighted=True, dtype=dtype)
         value = sum(objective.value_and_grad(batch, np.random.default_rng(5)))
         assert objective.grads.dtype == dtype

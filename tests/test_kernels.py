@@ -11,6 +11,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from scipy.sparse import csr_array, random_array
+from scipy.stats import norm
 
 from skbp._engine import kernels
 from skbp._engine.batches import CSR, rows_between
@@ -121,6 +122,56 @@ def _(kernel, shape, dtype, rng):
     kernel(z, bias)
     assert not np.signbit(z).any()  # -0.0 would be a trap for whoever looks at signs
     return [(z, expected)]
+
+
+@check_of("bias_leaky_relu")
+def _(kernel, shape, dtype, rng):
+    pairs = []
+    for slope in (0.01, 0.0, 1.5):
+        z, bias = normal(rng, shape, dtype), frozen(normal(rng, shape[1], dtype))
+        expected = wide(z) + wide(bias)
+        expected[expected < 0] *= slope
+        kernel(z, bias, slope)
+        pairs.append((z, expected))
+    return pairs
+
+
+@check_of("rectifier_backward")
+def _(kernel, shape, dtype, rng):
+    y = frozen(normal(rng, shape, dtype))
+    pairs = []
+    for above, below, offset in ((1.0, 0.0, 0.01), (1.05, 1.0, 1.7)):
+        dy, dbias = normal(rng, shape, dtype), np.full(shape[1], np.nan, dtype)
+        expected = wide(dy) * np.where(y > 0, above, below * wide(y) + offset)
+        kernel(dy, y, above, below, offset, dbias)
+        pairs += [(dy, expected), (dbias, expected.sum(axis=0))]
+    return pairs
+
+
+@check_of("bias_hardswish")
+def _(kernel, shape, dtype, rng):
+    z, bias = 3 * normal(rng, shape, dtype), frozen(normal(rng, shape[1], dtype))
+    out, summed = np.full(shape, np.nan, dtype), wide(z) + wide(bias)
+    kernel(z, bias, out)
+    return (z, summed), (out, summed * np.clip(summed + 3, 0, 6) / 6)
+
+
+@check_of("hardswish_backward")
+def _(kernel, shape, dtype, rng):
+    z, dy = 3 * normal(rng, shape, dtype), normal(rng, shape, dtype)
+    z[0, 0], z[-1, -1] = -3, 3  # exactly at the kinks
+    slope = np.where(z <= -3, 0, np.where(z >= 3, 1, (2 * wide(z) + 3) / 6))
+    dbias, expected = np.full(shape[1], np.nan, dtype), wide(dy) * slope
+    kernel(dy, frozen(z), dbias)
+    return (dy, expected), (dbias, expected.sum(axis=0))
+
+
+@check_of("normal_distribution")
+def _(kernel, shape, dtype, rng):
+    z = frozen(3 * normal(rng, np.prod(shape), dtype))
+    probability, density = np.full_like(z, np.nan), np.full_like(z, np.nan)
+    kernel(z, probability, density)
+    return (probability, norm.cdf(wide(z))), (density, norm.pdf(wide(z)))
 
 
 def activation_backward(slope, draw):
@@ -476,6 +527,20 @@ def test_extreme_scores(tier, dtype):
         value = tier.sigmoid_cross_entropy(raw, np.array([[0, 1]], dtype), weight, grad)
         assert value == pytest.approx(2 * size, rel=1e-6)
         np.testing.assert_array_equal(grad, [[1, -1]])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("tier", KERNELS, ids=lambda tier: tier.__name__.rpartition(".")[2])
+def test_digits_of_the_normal_distribution(tier, dtype):
+    z = np.linspace(-5, 5, 1001).astype(dtype)
+    probability, density = np.empty_like(z), np.empty_like(z)
+    tier.normal_distribution(z, probability, density)
+    rtol = 2e-6 if dtype == np.float32 else 5e-14
+    np.testing.assert_allclose(probability, norm.cdf(wide(z)), rtol=rtol)
+    np.testing.assert_allclose(density, norm.pdf(wide(z)), rtol=rtol)
+    z = np.array([-1e4, -0.0, 0.0, 1e4, np.nan], dtype)
+    tier.normal_distribution(z, probability[:5], density[:5])
+    np.testing.assert_allclose(probability[:5], [0, 0.5, 0.5, 1, np.nan], rtol=1e-6)
 
 
 @pytest.mark.parametrize("rate", [0.0001, 0.1, 1 / 3, 0.5, 0.9, 0.999])

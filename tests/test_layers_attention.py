@@ -375,8 +375,8 @@ def test_order_can_be_learned():
     for positions in (True, False):
         network = network_of(
             Embedding(4, 8, padding_index=0), *([PositionalEncoding()] if positions else []),
-            TransformerEncoder(2, 16, "relu", 0.0), LayerNorm(), SequencePool(), Dense(1, "identity"),
-            input_shape=(6,),
+            TransformerEncoder(2, 16, "relu", 0.0), LayerNorm(), SequencePool(),
+            Dense(1, "identity"), input_shape=(6,),
         )  # fmt: skip
         workspace = Workspace(network, 256)
         m, v = np.zeros_like(network.params), np.zeros_like(network.params)

@@ -225,7 +225,7 @@ def test_shapes_that_do_not_fit():
     "columns", [[], [4], [-1], [1, 1], [0.0], [True], slice(4, 6), slice(2, 9), slice(2, 2), [[0]]]
 )
 def test_columns_that_do_not_fit(columns):
-    with pytest.raises(ValueError, match="ColumnBranch got columns .* from 0 to 3"):
+    with pytest.raises(ValueError, match=r"ColumnBranch got columns .* from 0 to 3"):
         network_of(ColumnBranch([(columns, Dense(3))]))
 
 

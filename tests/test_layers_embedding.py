@@ -46,7 +46,7 @@ def test_an_embedding_is_torch_s(padding, dtype):
     y, dweight = run(Embedding(5, 3, padding), case, dtype)
     expected = GOLDENS[f"{case}-y"].copy()
     if padding is not None:
-        expected[CODES == padding] = np.nan  # torch has a vector for it, we say it is absent
+        expected[padding == CODES] = np.nan  # torch has a vector for it, we say it is absent
     np.testing.assert_allclose(y, expected, atol=TOLERANCE[dtype])
     np.testing.assert_allclose(dweight, GOLDENS[f"{case}-dweight"], atol=TOLERANCE[dtype])
 

@@ -234,7 +234,21 @@ def read_epoch(path):
 
 
 def latest(folder):
-    """Return the path of the latest checkpoint in a folder that is whole; see `read_state`."""
+    """Return the path of the latest checkpoint in a folder that is whole; see `read_state`.
+
+    Parameters
+    ----------
+    folder : str or path-like
+
+    Returns
+    -------
+    path : Path
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
     return _latest(Path(folder))[0]
 
 

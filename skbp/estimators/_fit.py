@@ -15,6 +15,7 @@ from skbp._engine.history import History
 from skbp._engine.lbfgs import train_lbfgs
 from skbp._engine.network import Network
 from skbp._engine.objective import CHUNK, Objective
+from skbp._engine.range_test import losses_at
 from skbp._engine.regularization import Clip
 from skbp._engine.trainer import DivergenceError, Outcome, Trainer
 from skbp._warnings import warn
@@ -79,31 +80,46 @@ class Fit:
 
     def run(self):
         """Check everything, and train."""
+        self._prepare()
+        if self._components.optimizer is None:
+            self._run_lbfgs()
+        else:
+            self._run_stochastic()
+
+    def losses_at(self, rates):
+        """Train a new network with one update at each rate; return a generator of the losses."""
+        self._prepare()
+        if self._components.optimizer is None:
+            raise ValueError(
+                "solver='lbfgs' finds its own step sizes: there is no learning rate to look for. "
+                "Use a stochastic solver, such as 'adam'."
+            )
+        objective, batches = self._objective_and_batches()
+        return losses_at(rates, objective, batches, self._components.optimizer, self._noise())
+
+    def _prepare(self):
+        """Check parameters and data, and build the network."""
         estimator = self._estimator
         check_parameters(estimator)
         self._fresh = not estimator.__sklearn_is_fitted__() or not (
             estimator.warm_start or self._incremental
         )
-        X, y, weight, groups = self._check_rows()
+        X, y, weight, self._groups = self._check_rows()
         targets = estimator._encode_targets(y, self._fresh, self._incremental, self._classes)
-        self.loss = estimator._checked_loss(targets)
+        self.loss = estimator._checked_loss(targets, self._fresh)
         factor = estimator._class_weights(targets, weight)
-        X, y, targets, weight, factor, groups = drop_rows_without_weight(
-            factor, X, y, targets, weight, factor, groups
+        X, y, targets, weight, factor, self._groups = drop_rows_without_weight(
+            factor, X, y, targets, weight, factor, self._groups
         )
         self._rng = check_random_state(estimator.random_state)
         self._components = Components.of(estimator)
         self.network = self._make_network(X, targets)
         self.input_dtype = X.dtype
         x, targets = self._cast(X, targets)
-        self._rows = Rows(X, y, x, targets, Data(x, targets, weight, factor).row_weights())
-        data = Data(x, targets, weight, factor)
+        self._data = Data(x, targets, weight, factor)
+        self._rows = Rows(X, y, x, targets, self._data.row_weights())
         self.history = History() if self._fresh else estimator._history.copy()
-        held_out = self._given_validation()
-        if self._components.optimizer is None:
-            self._run_lbfgs(data)
-        else:
-            self._run_stochastic(data, groups, held_out)
+        self._held_out = self._given_validation()
 
     # ------------------------------------------------------------ data
 
@@ -211,8 +227,8 @@ class Fit:
 
     # ------------------------------------------------------------ training
 
-    def _run_lbfgs(self, data):
-        estimator, history = self._estimator, self.history
+    def _run_lbfgs(self):
+        estimator, history, data = self._estimator, self.history, self._data
         objective = Objective(self.network, self.loss, estimator.alpha, min(len(data.y), CHUNK))
         result = train_lbfgs(
             objective, data, history, estimator.max_iter, estimator.max_fun, estimator.tol,
@@ -227,26 +243,18 @@ class Fit:
                 ConvergenceWarning,
             )
 
-    def _run_stochastic(self, data, groups, held_out):
+    def _run_stochastic(self):
         estimator, history = self._estimator, self.history
         if not self._incremental:
             history.start_over()
         early_stopping = estimator.early_stopping and not self._incremental
         resume = None if self._incremental else self._resume_state()
-        train = rest = None
+        train, held_out, rest = None, self._held_out, None
         if early_stopping and held_out is None:
-            train, rest = self._split(groups, resume)
+            train, rest = self._split(resume)
             held_out = self._rows.take(rest)
-        n_rows = len(data.y) if train is None else len(train)
-        self._warn_of_large_batch(n_rows)
-        batch_size = self._batch_size(n_rows)
-        batches = Batches(
-            data, train, batch_size, estimator.shuffle, self._rng,
-            self._components.optimizer.lazy, rest,
-        )  # fmt: skip
-        objective = Objective(
-            self.network, self.loss, estimator.alpha, batch_size, estimator.l1_ratio
-        )
+        self._warn_of_large_batch(len(self._data.y) if train is None else len(train))
+        objective, batches = self._objective_and_batches(train, rest)
         trainer, first = self._trainer(early_stopping), self.network.snapshot()
         try:
             outcome = trainer.train(
@@ -258,12 +266,27 @@ class Fit:
                 raise DivergenceError(error.where, f" Here, {scale}.") from None
             raise
         if early_stopping and estimator.refit and history.best_epoch is not None:
-            self._refit(data, trainer, first)
+            self._refit(trainer, first)
         self._warn_of(outcome)
         if not self._incremental and history.n_iter > 1 and outcome is not Outcome.INTERRUPTED:
-            rows = self._rows if train is None else self._rows.take(train[:SAMPLE])
-            for found in findings(self.network, self.loss, rows, history, early_stopping):
-                warn(f"Training went badly: {found}.", ConvergenceWarning)
+            self._diagnose(train, early_stopping)
+
+    def _objective_and_batches(self, train=None, held_out=None):
+        """Return what to minimise, and the batches of some rows (of all, by default)."""
+        estimator = self._estimator
+        batch_size = self._batch_size(len(self._data.y) if train is None else len(train))
+        objective = Objective(
+            self.network, self.loss, estimator.alpha, batch_size, estimator.l1_ratio
+        )
+        lazy = self._components.optimizer.lazy
+        return objective, Batches(
+            self._data, train, batch_size, estimator.shuffle, self._rng, lazy, held_out
+        )
+
+    def _diagnose(self, train, kept_best):
+        rows = self._rows if train is None else self._rows.take(train[:SAMPLE])
+        for found in findings(self.network, self.loss, rows, self.history, kept_best):
+            warn(f"Training went badly: {found}.", ConvergenceWarning)
 
     def _resume_state(self):
         """Return the state to go on from, or None."""
@@ -274,11 +297,11 @@ class Fit:
             return None  # a folder to which nothing has been saved yet
         return read_state(path)
 
-    def _split(self, groups, resume):
+    def _split(self, resume):
         if resume is not None and resume.split is not None:
             return resume.split
         stratify = self._estimator._split_groups(self._rows.targets)
-        return split(self._estimator, self._rows, self._rng, stratify, groups)
+        return split(self._estimator, self._rows, self._rng, stratify, self._groups)
 
     def _trainer(self, early_stopping):
         estimator = self._estimator
@@ -303,22 +326,15 @@ class Fit:
         view = self._estimator._view(self)
         return Validation(view, self.network, self.loss, held_out, training_rows)
 
-    def _refit(self, data, trainer, first):
+    def _refit(self, trainer, first):
         """Train again, on all rows, for as many epochs as were best."""
-        estimator, epochs = self._estimator, self.history.best_epoch
-        if estimator.verbose:
+        epochs, history = self.history.best_epoch, self.history
+        if self._estimator.verbose:
             print(f"Training on all rows for {epochs} epochs.")
         self.network.restore(first)
-        batch_size = self._batch_size(len(data.y))
-        batches = Batches(
-            data, None, batch_size, estimator.shuffle, self._rng, trainer.optimizer.lazy
-        )
-        objective = Objective(
-            self.network, self.loss, estimator.alpha, batch_size, estimator.l1_ratio
-        )
         again = History()
+        objective, batches = self._objective_and_batches()
         trainer.again(epochs).train(objective, batches, again, rng=self._noise())
-        history = self.history
         history.loss, history.n_iter, history.samples = again.loss, epochs, again.samples
         history.optimizer_state, history.steps = again.optimizer_state, again.steps
         history.average, history.raw = again.average, again.raw

@@ -288,7 +288,8 @@ def _optimizer(estimator):
 def _schedule(estimator, optimizer):
     if not isinstance(estimator.learning_rate, str):
         return estimator.learning_rate
-    if not isinstance(optimizer, SGD):  # as in scikit-learn, the names are for sgd
+    of_sklearn = estimator.learning_rate in ("constant", "invscaling", "adaptive")
+    if of_sklearn and not isinstance(optimizer, SGD):  # there these names are for sgd only
         return Constant()
     if estimator.learning_rate == "invscaling":
         return InverseScaling(estimator.power_t)

@@ -1,11 +1,17 @@
 """Class labels into the engine's targets, and raw outputs back into labels."""
 
+from typing import Any
+
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
+from skbp._compat import check_first_partial_fit
 from skbp._component import Range
+
+#: Kinds of targets of a classifier, as losses call them.
+KINDS = frozenset({"binary", "multiclass", "multilabel"})
 
 
 class ClassTargets:
@@ -143,6 +149,50 @@ class ClassTargets:
         if self.kind == "multilabel":
             return csr_matrix(codes) if self.sparse else codes
         return self.classes[codes.reshape(-1)]
+
+
+class ClassTargetsMixin:
+    """How a classifier answers what `BaseBackprop` asks about targets."""
+
+    classes_: np.ndarray
+    class_weight: Any
+    _targets: ClassTargets
+
+    def _encode_targets(self, y, fresh, incremental, classes):
+        if incremental:
+            check_first_partial_fit(self, classes)
+        if fresh:
+            self._targets = ClassTargets.of(y, self.classes_ if incremental else None)
+        else:
+            known_type(y)
+            if not incremental:
+                self._targets.check_same(y)
+        self.classes_ = self._targets.classes
+        return self._targets.encode(y)
+
+    def _encode_more_targets(self, y):
+        known_type(y)
+        return self._targets.encode(y)
+
+    def _target_kind(self):
+        return self._targets.kind
+
+    def _n_targets(self, y):
+        return self._targets.n_outputs
+
+    def _class_weights(self, y, weight):
+        if self.class_weight is None:
+            return None
+        return self._targets.class_weights(self.class_weight, y, weight)
+
+    def _split_groups(self, y):
+        if self._targets.kind == "multilabel":
+            return None
+        return y if y.ndim == 1 else y > 0
+
+    def _score_raw(self, y, raw, weight):
+        right = self._targets.codes(raw) == y
+        return np.average(right if right.ndim == 1 else right.all(axis=1), weights=weight)
 
 
 def known_type(y):

@@ -9,14 +9,16 @@ from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skbp._component import resolve
 from skbp._engine.batches import CSR
 from skbp._engine.history import Curves
 from skbp._engine.objective import predict_raw
-from skbp.estimators._fit import FLOATS, Fit, cast_rows
+from skbp.estimators._fit import FLOATS, Fit, Given, cast_rows
 from skbp.estimators._hooks import Hooks
 from skbp.estimators._parameters import CONSTRAINTS, hidden_layer_sizes, own_copy
 from skbp.estimators._validation import check_dtype, check_sparse_format, is_clean
 from skbp.layers import Dense, Dropout, GaussianNoise
+from skbp.losses import LOSSES
 
 #: Fitted attributes that only stochastic training has, and where they come from.
 CURVES = {
@@ -86,10 +88,6 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         """Return y as the loss wants it; with `fresh` also learn what the targets are."""
 
     @abstractmethod
-    def _resolve_loss(self):
-        """Return the loss component."""
-
-    @abstractmethod
     def _score_raw(self, y, raw, weight):
         """Return the validation score of raw outputs against encoded targets."""
 
@@ -108,6 +106,10 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     @abstractmethod
     def _encode_more_targets(self, y):
         """Return y as the loss wants it, for a validation set."""
+
+    def _n_targets(self, y):
+        """Return the number of columns, or of classes, that encoded targets stand for."""
+        return y.shape[1]
 
     # ------------------------------------------------------------ training
 
@@ -150,9 +152,14 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         return [*layers, Dense(self._n_outputs(targets), "identity", components.initializer)]
 
     def _n_outputs(self, y):
-        return y.shape[1]
+        return self._resolve_loss().n_outputs(self._n_targets(y))
 
-    def _checked_loss(self, y):
+    def _resolve_loss(self):
+        """Return the loss for the targets at hand; it is not the caller's own object."""
+        face = own_copy(resolve(self.loss, LOSSES, "loss"), self.loss)
+        return face.for_targets(self._target_kind())
+
+    def _checked_loss(self, y, fresh):
         loss, kind = self._resolve_loss(), self._target_kind()
         if kind not in loss.targets:
             raise ValueError(
@@ -160,7 +167,14 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
                 f"{kind}. Use a loss that is made for them, or its name."
             )
         loss.check_targets(y)
-        return own_copy(loss, self.loss)
+        n_outputs = loss.n_outputs(self._n_targets(y))
+        if not fresh and n_outputs != self.n_outputs_:
+            raise ValueError(
+                f"loss={self.loss!r} needs {n_outputs} raw outputs for these targets, but the "
+                f"fitted network has {self.n_outputs_}. Set the loss back, or fit anew with "
+                "warm_start=False."
+            )
+        return loss
 
     def _publish(self, fit):
         """Assign everything that was built aside."""
@@ -253,3 +267,11 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def _range_test(self, X, y, sample_weight, rates):
+        """Train a new network with one update at each rate; return a generator of the losses.
+
+        For `skbp.inspection.lr_range_test`, which calls it on a copy: as in `fit`, what is learnt
+        of X and y stays with the estimator.
+        """
+        return Fit(self, Given(X, y, sample_weight), incremental=False).losses_at(rates)

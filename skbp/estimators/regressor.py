@@ -2,14 +2,14 @@
 
 from copy import copy
 
+import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.callback import with_callbacks
-from sklearn.metrics import r2_score
+from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import StrOptions
-from skbp._component import resolve
 from skbp.estimators._fit import Given
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._predictor import Predictor
@@ -30,8 +30,18 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     activation : str, Activation, or list of them, default="relu"
         Activation of the hidden layers, a name or an object of `skbp.activations`; a list has one
         for each.
-    loss : {"squared_error", "poisson"} or Loss, default="squared_error"
-        Half the squared error, or half the Poisson deviance with a log link (for y >= 0).
+    loss : str or Loss, default="squared_error"
+        What training minimises; a component of `skbp.losses` has parameters of its own.
+
+        - "squared_error": half the squared error, for the mean.
+        - "absolute_error": for the median.
+        - "huber", "log_cosh": between these two; outliers count less.
+        - "quantile": `skbp.losses.Quantile`, for one or several quantiles.
+        - "poisson", "gamma", "tweedie": half the deviance with a log link, for y >= 0, y > 0 and
+          y >= 0.
+        - "gaussian_nll": `skbp.losses.GaussianNLL`, for the mean and the spread.
+        - "binary_log_loss": cross-entropy, for shares in [0, 1].
+
     solver : {"adam", "sgd", "lbfgs", "lazy_adam", ...} or Optimizer, default="adam"
         How the weights are trained.
 
@@ -52,13 +62,19 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         weights).
     batch_size : int or "auto", default="auto"
         Rows per update, at least 1; "auto" means ``min(200, n_samples)``. Not used by "lbfgs".
-    learning_rate : {"constant", "invscaling", "adaptive"} or Schedule, default="constant"
-        How the rate changes. The names apply to ``solver="sgd"`` only; a schedule of
-        `skbp.schedules` applies to any stochastic solver.
+    learning_rate : str or Schedule, default="constant"
+        How the rate changes. The first three names apply to ``solver="sgd"`` only, as in
+        scikit-learn; the others, and a schedule of `skbp.schedules` with its own parameters, to any
+        stochastic solver.
 
         - "constant": `learning_rate_init` throughout.
         - "invscaling": ``learning_rate_init / (t_ + 1)**power_t``.
         - "adaptive": divided by 5 each time training stands still; ends below 1e-6.
+        - "step", "exponential": falls after some epochs, or each epoch.
+        - "polynomial", "cosine", "cosine_restarts": falls along a curve, from update to update.
+        - "one_cycle": rises to `learning_rate_init`, then falls to almost zero.
+        - "warm_up": rises to `learning_rate_init` and stays there.
+        - "reduce_on_plateau": divided by 10 each time training stands still; ends at 1e-6.
 
     learning_rate_init : float, default=1e-3
         The first learning rate, > 0.
@@ -149,7 +165,7 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     best_loss_ : float or None
         The lowest loss; None with `early_stopping`. Not for "lbfgs".
     validation_scores_ : list of float or None
-        R2 on the rows set aside, epoch by epoch; None without `early_stopping`.
+        `score` on the rows set aside, epoch by epoch; None without `early_stopping`.
     best_validation_score_ : float or None
         The best of them.
     best_epoch_ : int or None
@@ -171,9 +187,10 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     n_layers_ : int
         Number of layers, input and output included.
     n_outputs_ : int
-        Number of the network's outputs.
+        Number of the network's outputs: that of the targets, times two for "gaussian_nll", times
+        the number of levels for "quantile".
     out_activation_ : str
-        "identity", or "exp" for the Poisson loss.
+        "identity"; "exp" for "poisson", "gamma" and "tweedie"; "logistic" for "binary_log_loss".
     dtype_ : numpy dtype
         The precision that was used.
 
@@ -203,7 +220,10 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
 
     _parameter_constraints: dict = {
         **CONSTRAINTS,
-        "loss": [StrOptions({"squared_error", "poisson"}), Loss],
+        "loss": [
+            StrOptions({name for name, loss in LOSSES.items() if "numbers" in loss.targets}),
+            Loss,
+        ],
     }
     _numeric_targets = True
 
@@ -262,7 +282,7 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
             Training rows; finite numbers. Sparse input is never made dense.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Numbers; not negative for the Poisson loss.
+            Numbers, of the range that the loss is made for.
         sample_weight : array-like of shape (n_samples,), default=None
             How often each row counts, >= 0; rows of weight 0 are left out.
         X_val, y_val, sample_weight_val : default=None
@@ -306,22 +326,61 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self._train(given, incremental=True)
 
-    def predict(self, X):
+    def predict(self, X, return_std=False):
         """Predict targets.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+        return_std : bool, default=False
+            Whether to return standard deviations too; needs a loss that learns them.
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs), float32 or float64 as X
+        y : ndarray of shape (n_samples,) or (n_samples, n_targets), float32 or float64 as X
+            For several quantiles with a further axis, in the order of their levels.
+        std : ndarray of shape (n_samples,) or (n_samples, n_targets), float32 or float64 as X
+            Standard deviation of a target around its prediction; only with `return_std`.
+
+        Raises
+        ------
+        ValueError
+            If the loss has no standard deviations.
         """
-        return self._values(self._predict_raw(X))
+        check_is_fitted(self)
+        if not return_std:
+            return self._values(self._predict_raw(X))
+        if not self._loss.has_std:
+            raise ValueError(
+                f"return_std=True needs a loss that learns the spread; this network was fitted "
+                f"with {self._loss!r}. Use loss='gaussian_nll'."
+            )
+        raw = self._predict_raw(X)
+        std = self._loss.predict_std(raw)
+        return self._values(raw), _flat(std)
 
     def _values(self, raw):
-        prediction = self._loss.predict(raw)
-        return prediction[:, 0] if prediction.shape[1] == 1 else prediction
+        return _flat(self._loss.predict(raw))
+
+    def score(self, X, y, sample_weight=None):
+        """Return the share of the targets' spread that the predictions explain, 1 at best.
+
+        R2 of `sklearn.metrics.r2_score`; for a quantile loss its counterpart
+        `sklearn.metrics.d2_pinball_score`, averaged over the levels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+            Mean over targets.
+        """
+        raw = self._predict_raw(X)
+        return _score(self._loss, y, raw, sample_weight)
 
     def predictor(self, max_rows=1):
         """Return a function that predicts without any checks.
@@ -342,32 +401,47 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
 
     def _encode_targets(self, y, fresh, incremental, classes):
         y = y.reshape(len(y), -1)
-        if not fresh and y.shape[1] != self.n_outputs_:
+        if fresh:
+            self._n_columns = y.shape[1]
+        elif y.shape[1] != self._n_columns:
             raise ValueError(
-                f"y has {y.shape[1]} outputs, but the fitted network has {self.n_outputs_}. Give "
+                f"y has {y.shape[1]} outputs, but the fitted network has {self._n_columns}. Give "
                 "targets of the same shape, or fit anew."
             )
-        self._n_targets = y.shape[1]
         return y
 
     def _encode_more_targets(self, y):
         y = y.reshape(len(y), -1)
-        if y.shape[1] != self._n_targets:
+        if y.shape[1] != self._n_columns:
             raise ValueError(
-                f"y has {y.shape[1]} columns; expected {self._n_targets}, as in training."
+                f"y has {y.shape[1]} columns; expected {self._n_columns}, as in training."
             )
         return y
 
     def _target_kind(self):
         return "numbers"
 
-    def _resolve_loss(self):
-        return resolve(self.loss, LOSSES, "loss")
-
     def _score_raw(self, y, raw, weight):
-        return r2_score(y, self._resolve_loss().predict(raw), sample_weight=weight)
+        return _score(self._resolve_loss(), y, raw, weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _flat(prediction):
+    """Drop the axis of the targets if there is but one."""
+    return prediction[:, 0] if prediction.shape[1] == 1 else prediction
+
+
+def _score(loss, y, raw, weight):
+    prediction = loss.predict(raw)
+    if not loss.levels:
+        return r2_score(y, prediction, sample_weight=weight)
+    prediction = prediction.reshape(*prediction.shape[:2], -1)  # a single level has no axis
+    scores = [
+        d2_pinball_score(y, prediction[:, :, index], sample_weight=weight, alpha=level)
+        for index, level in enumerate(loss.levels)
+    ]
+    return float(np.mean(scores))

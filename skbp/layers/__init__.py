@@ -15,11 +15,25 @@ from skbp.layers.noise import GaussianNoise
 from skbp.layers.norm import NORMALIZATIONS, BatchNorm, LayerNorm, Norm
 
 __all__ = [
-    "LAYERS", "NORMALIZATIONS", "BatchNorm", "Dense", "Dropout", "GaussianNoise", "Layer",
-    "LayerNorm", "Norm",
-    "ColumnBranch", "Parallel", "Residual", "Sequential",
-    "Embedding", "EmbeddingBag",
-    "MultiHeadAttention", "PositionalEncoding", "SequencePool", "TransformerEncoder",
+    "LAYERS",
+    "NORMALIZATIONS",
+    "BatchNorm",
+    "ColumnBranch",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "EmbeddingBag",
+    "GaussianNoise",
+    "Layer",
+    "LayerNorm",
+    "MultiHeadAttention",
+    "Norm",
+    "Parallel",
+    "PositionalEncoding",
+    "Residual",
+    "SequencePool",
+    "Sequential",
+    "TransformerEncoder",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {

@@ -248,9 +248,8 @@ class PositionalEncoding(Layer):
 
     def backward(self, dy, x, p, g, w, need_dx=True):
         if "position" in g:
-            n, time, k = dy.shape
             g["position"].fill(0)
-            np.sum(dy, axis=0, out=g["position"][:time])
+            np.sum(dy, axis=0, out=g["position"][: dy.shape[1]])
         return dy
 
 

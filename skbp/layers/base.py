@@ -74,10 +74,9 @@ class Layer(Component):
         ----------
         dy : ndarray of shape (n, *output_shape)
             Gradient of the loss with respect to the output; may be overwritten.
-        x, p, w
-            As in `forward`, which came right before.
-        g : dict of str to ndarray
-            Overwritten with the gradients of the parameters.
+        x, p, g, w
+            As in `forward`, which came right before; `g`, a dict like `p`, is overwritten with the
+            gradients of the parameters.
         need_dx : bool, default=True
             Whether the gradient with respect to `x` is wanted.
 

@@ -401,7 +401,7 @@ class ColumnBranch(_Branches):
         else:
             n = columns.size
             fits = columns.ndim == 1 and n > 0 and columns.dtype.kind in "iu"
-            fits = fits and 0 <= columns.min() and columns.max() < n_features
+            fits = fits and columns.min() >= 0 and columns.max() < n_features
             fits = fits and len(np.unique(columns)) == n
         if not fits:
             raise ValueError(

@@ -96,7 +96,7 @@ class BatchNorm(Norm):
     Notes
     -----
     For input of shape (n, ..., k) statistics are over all axes but the last, without steps that are
-    absent (all NaN).
+    absent, all NaN.
 
     References
     ----------
@@ -186,8 +186,8 @@ class LayerNorm(Norm):
 
     Notes
     -----
-    For input of shape (n, ..., k) statistics are over the last axis. A step that is absent (all NaN)
-    stays so.
+    For input of shape (n, ..., k) statistics are over the last axis. Steps that are absent (all NaN)
+    stay so.
 
     References
     ----------

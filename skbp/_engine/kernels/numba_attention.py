@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from skbp._engine.kernels.compilation import compiled
+from skbp._engine.kernels.compiler import compiled
 from skbp._engine.kernels.numpy_attention import blocks_of
+
+__all__ = ["attention_softmax", "attention_softmax_backward"]
 
 
 @compiled
@@ -44,7 +46,7 @@ def _normalize(exponentials):
 
 
 def attention_softmax(scores, scale, absent, causal):
-    """In place ``softmax(scale * scores)`` over the keys, scores of shape (n, heads, time, time)."""
+    """In place ``softmax(scale * scores)`` over the keys that may be seen."""
     scale = scores.dtype.type(scale)
     for block in blocks_of(scores):
         part = scores[block]

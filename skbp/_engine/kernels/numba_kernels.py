@@ -8,11 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from skbp._engine.kernels.compilation import IN_ORDER, compiled
-from skbp._engine.kernels.numba_attention import attention_softmax as attention_softmax
-from skbp._engine.kernels.numba_attention import (
-    attention_softmax_backward as attention_softmax_backward,
-)
+from skbp._engine.kernels.compiler import IN_ORDER, compiled
+from skbp._engine.kernels.numba_activations import *  # noqa: F403
+from skbp._engine.kernels.numba_attention import *  # noqa: F403
 from skbp._engine.kernels.numpy_kernels import dropout_mask as dropout_mask
 from skbp._engine.kernels.numpy_kernels import gather as gather
 
@@ -93,72 +91,6 @@ def matmul_by_transposed(dy, weight, out):
         _outer(dy, weight, out)
     else:
         np.matmul(dy, weight.T, out=out)
-
-
-# ---------------------------------------------------------------- activations
-
-
-@compiled
-def column_sums(a, out):
-    """Sum the rows of `a` into `out`."""
-    out[:] = 0
-    for i in range(a.shape[0]):
-        for j in range(a.shape[1]):
-            out[j] += a[i, j]
-
-
-@compiled
-def add_bias(z, bias):
-    """``z += bias``."""
-    for i in range(z.shape[0]):
-        for j in range(z.shape[1]):
-            z[i, j] += bias[j]
-
-
-@compiled
-def bias_relu(z, bias):
-    """``z = max(z + bias, 0)``."""
-    zero = z.dtype.type(0)
-    for i in range(z.shape[0]):
-        for j in range(z.shape[1]):
-            value = z[i, j] + bias[j]
-            z[i, j] = zero if value <= zero else value  # in this form NaN comes through
-
-
-@compiled
-def relu_backward(dy, y, dbias):
-    """Zero `dy` where the unit was off; ``dbias = dy.sum(axis=0)``."""
-    zero = dy.dtype.type(0)
-    dbias[:] = 0
-    for i in range(dy.shape[0]):
-        for j in range(dy.shape[1]):
-            value = dy[i, j] if y[i, j] > zero else zero
-            dy[i, j] = value
-            dbias[j] += value
-
-
-@compiled
-def tanh_backward(dy, y, dbias):
-    """``dy *= 1 - y**2``; ``dbias = dy.sum(axis=0)``."""
-    one = dy.dtype.type(1)
-    dbias[:] = 0
-    for i in range(dy.shape[0]):
-        for j in range(dy.shape[1]):
-            value = dy[i, j] * (one - y[i, j] * y[i, j])
-            dy[i, j] = value
-            dbias[j] += value
-
-
-@compiled
-def logistic_backward(dy, y, dbias):
-    """``dy *= y * (1 - y)``; ``dbias = dy.sum(axis=0)``."""
-    one = dy.dtype.type(1)
-    dbias[:] = 0
-    for i in range(dy.shape[0]):
-        for j in range(dy.shape[1]):
-            value = dy[i, j] * (y[i, j] * (one - y[i, j]))
-            dy[i, j] = value
-            dbias[j] += value
 
 
 # ---------------------------------------------------------------- dropout

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+__all__ = ["attention_softmax", "attention_softmax_backward"]
+
 #: Elements per block: scores of a few sequences, which stay in a core's cache.
 BLOCK = 65536
 

@@ -1,4 +1,4 @@
-"""How kernels are compiled by numba."""
+"""How kernels are compiled."""
 
 from typing import Any
 

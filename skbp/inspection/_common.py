@@ -1,0 +1,53 @@
+"""What the inspection tools share: finding the network, and the axes to draw on."""
+
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+
+def fitted_network(estimator):
+    """Return the fitted network estimator, also from inside a pipeline or a search.
+
+    Raises
+    ------
+    NotFittedError
+        If it is not fitted.
+    TypeError
+        If it is no estimator of skbp.
+    """
+    while True:
+        if hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif isinstance(estimator, Pipeline):
+            estimator = estimator[-1]
+        else:
+            break
+    check_is_fitted(estimator)
+    if not hasattr(estimator, "_network"):
+        raise not_a_network(estimator)
+    return estimator
+
+
+def not_a_network(estimator):
+    """Return the error for an estimator that is not one of skbp's."""
+    return TypeError(
+        f"expected a BackpropClassifier or BackpropRegressor, or a pipeline that ends in one. Got "
+        f"{estimator!r}."
+    )
+
+
+def axes(ax, caller):
+    """Return the matplotlib Axes to draw on: the given ones, or new ones.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            f"{caller} needs matplotlib, which is not installed. Install it, or skbp with it: "
+            'pip install "skbp[plot]"'
+        ) from error
+    return plt.subplots()[1] if ax is None else ax

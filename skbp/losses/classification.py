@@ -1,0 +1,285 @@
+"""Losses of classification."""
+
+import numpy as np
+from scipy.special import expit, log_expit, log_softmax
+
+from skbp._component import Range
+from skbp._engine import kernels
+from skbp.losses._blockwise import Blockwise, row_blocks
+from skbp.losses.base import Loss
+
+#: Kinds of targets whose columns are yes/no questions of their own.
+YES_NO = ("binary", "multilabel")
+
+
+class _Softmax(Loss):
+    """Probabilities of classes of which each row has one."""
+
+    targets = ("binary", "multiclass", "multilabel")
+    output_activation = "softmax"
+    probabilistic = True
+
+    def predict(self, raw):
+        raw -= raw.max(axis=1, keepdims=True)
+        np.exp(raw, out=raw)
+        raw /= raw.sum(axis=1, keepdims=True)
+        return np.maximum(raw, np.finfo(raw.dtype).tiny, out=raw)
+
+    def log_predict(self, raw):
+        """Return the logarithms of the probabilities, exact where those round to 0 or 1."""
+        return log_softmax(raw, axis=1)
+
+
+class _Sigmoid(Loss):
+    """Probabilities of yes, column by column; strictly inside (0, 1)."""
+
+    targets: tuple[str, ...] = YES_NO
+    output_activation = "logistic"
+    probabilistic = True
+
+    def predict(self, raw):
+        info = np.finfo(raw.dtype)
+        expit(raw, out=raw)
+        return np.clip(raw, info.tiny, 1 - info.epsneg, out=raw)
+
+    def log_predict(self, raw):
+        """Return the logarithms of the probabilities, exact where those round to 0 or 1."""
+        return log_expit(raw)
+
+
+class LogLoss(_Softmax):
+    """Cross-entropy, for several classes of their softmax, ``logsumexp(z) - sum_j q_j z_j``.
+
+    The target distribution q is ``(1 - s) onehot(class) + s / k`` with k classes and the smoothing
+    s; the gradient is ``softmax(z) - q``. For two classes and for multilabel targets it is
+    `BinaryLogLoss` with the same smoothing, which for two classes is the same loss of the
+    difference of two scores.
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.0
+        The share s of each target that is spread evenly over all classes, in [0, 1).
+
+    See Also
+    --------
+    BinaryLogLoss : The loss of yes/no targets.
+
+    References
+    ----------
+    J. S. Bridle (1990), "Probabilistic interpretation of feedforward classification network
+    outputs", section 3.
+    C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna (2016), "Rethinking the inception
+    architecture for computer vision", section 7.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grad = np.empty((1, 2))
+    >>> value = LogLoss().value_and_grad(np.zeros((1, 2)), np.array([1]), np.ones(1), grad)
+    >>> round(value, 4)
+    0.6931
+    >>> grad
+    array([[ 0.5, -0.5]])
+    """
+
+    allowed = {"label_smoothing": Range(0, 1, high_open=True)}
+
+    def __init__(self, label_smoothing=0.0):
+        self.label_smoothing = label_smoothing
+
+    def for_targets(self, kind):
+        return BinaryLogLoss(self.label_smoothing) if kind in YES_NO else self
+
+    def value_and_grad(self, raw, y, weight, grad):
+        value = kernels.softmax_cross_entropy(raw, y, weight, grad)
+        if not self.label_smoothing:
+            return value
+        # Smoothing takes s (onehot - 1/k) from the target: the loss grows by that times z.
+        share, rows = float(self.label_smoothing), np.arange(len(raw))
+        weight = share * weight
+        grad -= weight[:, None] / raw.shape[1]
+        grad[rows, y] += weight
+        return value + float(np.dot(weight, raw[rows, y] - raw.mean(axis=1)))
+
+
+class BinaryLogLoss(_Sigmoid):
+    """Cross-entropy of independent yes/no targets, ``log(1 + exp(z)) - q z``, y in [0, 1].
+
+    For binary (k = 1) and multilabel (k labels) classification, and for the regression of shares.
+    With smoothing s the target q is ``(1 - s) y + s / 2``. The gradient is ``sigmoid(z) - q``.
+    Predicted probabilities stay strictly inside (0, 1).
+
+    Parameters
+    ----------
+    label_smoothing : float, default=0.0
+        The share s of each target that is replaced by one half, in [0, 1).
+
+    References
+    ----------
+    C. M. Bishop (1995), "Neural Networks for Pattern Recognition", sections 6.7 and 6.8.
+    C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna (2016), "Rethinking the inception
+    architecture for computer vision", section 7: its smoothing, for two classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grad = np.empty((1, 1))
+    >>> value = BinaryLogLoss().value_and_grad(np.zeros((1, 1)), np.ones((1, 1)), np.ones(1), grad)
+    >>> round(value, 4)
+    0.6931
+    """
+
+    targets = (*YES_NO, "numbers")
+    allowed = {"label_smoothing": Range(0, 1, high_open=True)}
+
+    def __init__(self, label_smoothing=0.0):
+        self.label_smoothing = label_smoothing
+
+    def check_targets(self, y):
+        low, high = y.min(), y.max()
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"loss='binary_log_loss' needs targets in [0, 1]; those given go from {low} to "
+                f"{high}. Divide by the largest possible value, or use loss='squared_error'."
+            )
+
+    def value_and_grad(self, raw, y, weight, grad):
+        value = kernels.sigmoid_cross_entropy(raw, y, weight, grad)
+        if not self.label_smoothing:
+            return value
+        # Smoothing takes s (y - 1/2) from the target: the loss grows by that times z.
+        weight = float(self.label_smoothing) * weight[:, None]
+        for rows in row_blocks(raw.shape):
+            taken = weight[rows] * (y[rows] - 0.5)
+            grad[rows] += taken
+            value += float(np.einsum("ij,ij->", taken, raw[rows]))
+        return value
+
+
+class FocalLoss(_Softmax, Blockwise):
+    """Cross-entropy with less weight on what is already right, ``-(1 - p)**gamma log(p)``.
+
+    p is the probability of the right answer: for several classes of the softmax, for two classes
+    and for each label of a multilabel target of the sigmoid. For rare classes among many easy rows.
+    With ``gamma > 0`` the probabilities are less sure than the frequencies they stand for:
+    calibrate them where their values matter.
+
+    The gradient for several classes is ``f (softmax(z) - onehot(class))`` with
+    ``f = (1 - p)**gamma - gamma p log(p) (1 - p)**(gamma - 1)``.
+
+    Parameters
+    ----------
+    gamma : float, default=2.0
+        How much less right answers count, >= 0; 0 is `LogLoss`.
+
+    References
+    ----------
+    T.-Y. Lin, P. Goyal, R. Girshick, K. He, P. Dollar (2017), "Focal loss for dense object
+    detection", section 3. Its balancing factor alpha is `class_weight` here.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grad = np.empty((1, 2))
+    >>> value = FocalLoss().value_and_grad(np.zeros((1, 2)), np.array([1]), np.ones(1), grad)
+    >>> round(value, 4)  # a quarter of the log loss
+    0.1733
+    """
+
+    allowed = {"gamma": Range(0)}
+
+    def __init__(self, gamma=2.0):
+        self.gamma = gamma
+
+    def for_targets(self, kind):
+        return _BinaryFocalLoss(self.gamma) if kind in YES_NO else self
+
+    def losses(self, raw, y, grad):
+        rows, gamma = np.arange(len(raw)), float(self.gamma)
+        np.subtract(raw, raw.max(axis=1, keepdims=True), out=grad)
+        score = grad[rows, y]
+        np.exp(grad, out=grad)
+        total = grad.sum(axis=1)
+        grad /= total[:, None]
+        right = grad[rows, y]
+        grad[rows, y] = 0
+        wrong = grad.sum(axis=1)  # not 1 - right, which rounds to zero
+        sure = -np.log1p(-np.minimum(wrong, 0.5))
+        minus_log = np.where(wrong < 0.5, sure, np.log(total) - score)
+        # -log(p) / (1 - p) tends to 1: no power of 1 - p below gamma is taken.
+        ratio = np.divide(minus_log, wrong, out=np.ones_like(wrong), where=wrong > 0)
+        focus = wrong**gamma
+        factor = focus * (1 + gamma * right * ratio)
+        grad *= factor[:, None]
+        grad[rows, y] = -factor * wrong
+        return focus * minus_log
+
+
+class _BinaryFocalLoss(_Sigmoid, Blockwise):
+    """Focal loss of independent yes/no targets, y either 0 or 1."""
+
+    allowed = FocalLoss.allowed
+
+    def __init__(self, gamma):
+        self.gamma = gamma
+
+    def losses(self, raw, y, grad):
+        gamma, sign = float(self.gamma), 2 * y - 1
+        margin = sign * raw
+        right, wrong = expit(margin), expit(-margin)
+        minus_log = np.logaddexp(0, -margin)
+        focus = wrong**gamma
+        np.multiply(-sign * focus, wrong + gamma * right * minus_log, out=grad)
+        return focus * minus_log
+
+
+class Hinge(Blockwise):
+    """Hinge loss of a support vector machine, ``max(0, 1 - margin)``; it has no probabilities.
+
+    The margin of a row is, for several classes, the score of its class less the largest of the
+    others; for two classes, and for each label of a multilabel target, the score z with its sign,
+    ``z`` for yes and ``-z`` for no. The gradient with respect to the margin is -1 below 1, else 0.
+
+    References
+    ----------
+    C. Cortes, V. Vapnik (1995), "Support-vector networks", section 3.
+    K. Crammer, Y. Singer (2001), "On the algorithmic implementation of multiclass kernel-based
+    vector machines", section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grad = np.empty((1, 3))
+    >>> Hinge().value_and_grad(np.array([[0.5, 2.0, 1.5]]), np.array([1]), np.ones(1), grad)
+    0.5
+    >>> grad
+    array([[ 0., -1.,  1.]])
+    """
+
+    targets = ("binary", "multiclass", "multilabel")
+
+    def for_targets(self, kind):
+        return _BinaryHinge() if kind in YES_NO else self
+
+    def losses(self, raw, y, grad):
+        rows = np.arange(len(raw))
+        np.copyto(grad, raw)
+        grad[rows, y] = -np.inf
+        rival = grad.argmax(axis=1)
+        loss = np.maximum(0, 1 - (raw[rows, y] - grad[rows, rival]))
+        grad.fill(0)
+        grad[rows, rival] = loss > 0
+        grad[rows, y] -= loss > 0
+        return loss
+
+
+class _BinaryHinge(Blockwise):
+    """Hinge loss of independent yes/no targets, y either 0 or 1."""
+
+    targets = YES_NO
+
+    def losses(self, raw, y, grad):
+        sign = 2 * y - 1
+        loss = np.maximum(0, 1 - sign * raw)
+        np.multiply(-sign, loss > 0, out=grad)
+        return loss

@@ -1,0 +1,69 @@
+"""The loss of a mean and a spread."""
+
+import numpy as np
+
+from skbp._component import Range
+from skbp.losses._blockwise import Blockwise
+
+HALF_LOG_2_PI = float(np.log(2 * np.pi) / 2)
+
+
+class GaussianNLL(Blockwise):
+    """Negative log likelihood of a normal distribution whose mean and spread both are learned.
+
+    ``(log(2 pi) + log(s) + (y - m)**2 / s) / 2`` with mean m and variance ``s = exp(v) +
+    min_std**2``. Raw outputs, for each target in turn: m, then v. The gradient with respect to m
+    is ``(m - y) / s``, with respect to v ``exp(v) / s (1 - (y - m)**2 / s) / 2``.
+
+    The floor under the variance keeps the loss finite: without one, a point that is met exactly
+    makes it -inf as its variance goes to zero. The variance starts near one, so standardise
+    targets whose spread is far from that (`sklearn.compose.TransformedTargetRegressor` does, but
+    predicts means only). The loss can be negative.
+
+    Parameters
+    ----------
+    min_std : float, default=1e-3
+        The smallest standard deviation, in units of y; > 0.
+
+    References
+    ----------
+    D. A. Nix, A. S. Weigend (1994), "Estimating the mean and variance of the target probability
+    distribution". The floor is ours.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> loss, raw = GaussianNLL(), np.array([[2.0, np.log(9.0)]])
+    >>> loss.predict(raw), loss.predict_std(raw).round(4)
+    (array([[2.]]), array([[3.]]))
+    """
+
+    has_std = True
+    allowed = {"min_std": Range(0, low_open=True)}
+
+    def __init__(self, min_std=1e-3):
+        self.min_std = min_std
+
+    def n_outputs(self, n_targets):
+        return 2 * n_targets
+
+    def losses(self, raw, y, grad):
+        mean, log_exp = raw[:, ::2], raw[:, 1::2]
+        log_variance = self._log_variance(raw)
+        inverse_std = np.exp(-log_variance / 2)
+        error = (mean - y) * inverse_std  # in standard deviations
+        np.multiply(error, inverse_std, out=grad[:, ::2])
+        # share = sqrt(exp(v) / s), multiplied into the error before squaring: no 0 times inf
+        share = np.exp((log_exp - log_variance) / 2)
+        np.subtract(share**2, (share * error) ** 2, out=grad[:, 1::2])
+        grad[:, 1::2] /= 2
+        return HALF_LOG_2_PI + (log_variance + error**2) / 2
+
+    def predict(self, raw):
+        return raw[:, ::2].copy()
+
+    def predict_std(self, raw):
+        return np.exp(self._log_variance(raw) / 2)
+
+    def _log_variance(self, raw):
+        return np.logaddexp(raw[:, 1::2], 2 * float(np.log(self.min_std)))

@@ -1,0 +1,38 @@
+"""Schedules: how the learning rate changes while training goes on."""
+
+from skbp.schedules.base import SCHEDULES, Progress, Schedule
+from skbp.schedules.cosine import Cosine, CosineRestarts, OneCycle
+from skbp.schedules.decay import Constant, Exponential, InverseScaling, Polynomial, Step
+from skbp.schedules.plateau import Adaptive, ReduceOnPlateau
+from skbp.schedules.warm_up import WarmUp
+
+__all__ = [
+    "SCHEDULES",
+    "Adaptive",
+    "Constant",
+    "Cosine",
+    "CosineRestarts",
+    "Exponential",
+    "InverseScaling",
+    "OneCycle",
+    "Polynomial",
+    "Progress",
+    "ReduceOnPlateau",
+    "Schedule",
+    "Step",
+    "WarmUp",
+]
+
+SCHEDULES |= {
+    "constant": Constant,
+    "invscaling": InverseScaling,
+    "adaptive": Adaptive,
+    "step": Step,
+    "exponential": Exponential,
+    "polynomial": Polynomial,
+    "cosine": Cosine,
+    "cosine_restarts": CosineRestarts,
+    "one_cycle": OneCycle,
+    "warm_up": WarmUp,
+    "reduce_on_plateau": ReduceOnPlateau,
+}

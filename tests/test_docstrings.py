@@ -1,0 +1,167 @@
+"""Docstrings: they name the parameters there are, their defaults, and attributes that exist.
+
+And the API reference of the site lists all that is public.
+"""
+
+import ast
+import importlib.util
+import inspect
+import re
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+docscrape = pytest.importorskip("numpydoc.docscrape", reason="needs skbp[test]")
+
+ROOT = Path(__file__).parents[1]
+
+
+def load_api_pages():
+    """Return the module that writes the API reference: it knows what is public."""
+    spec = importlib.util.spec_from_file_location("api_pages", ROOT / "docs/_ext/api_pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+api = load_api_pages()
+OBJECTS = {
+    f"{module.__name__}.{name}": obj
+    for module in api.public_modules()
+    for name, obj in api.public_objects(module).items()
+}
+CLASSES = {name: obj for name, obj in OBJECTS.items() if inspect.isclass(obj)}
+ESTIMATORS = {name: cls for name, cls in CLASSES.items() if hasattr(cls, "fit")}
+METHODS = {
+    f"{name}.{method}": getattr(cls, method)
+    for name, cls in CLASSES.items()
+    for method in api.methods(cls, public=set(OBJECTS.values()))
+}
+CALLABLES = {**OBJECTS, **METHODS}
+
+every_callable = pytest.mark.parametrize("name", CALLABLES)
+
+
+def sections(obj):
+    """Return a docstring parsed."""
+    return docscrape.NumpyDocString(inspect.getdoc(obj))
+
+
+def documented(obj, section):
+    """Return (name, type) of each entry of a section; "a, b : int" are two entries."""
+    return [
+        (name.lstrip("*"), entry.type)
+        for entry in sections(obj)[section]
+        for name in re.split(r",\s*", entry.name)
+    ]
+
+
+def parameters(obj):
+    """Return the parameters of a signature by name, without self."""
+    found = dict(inspect.signature(obj).parameters)
+    found.pop("self", None)
+    return found
+
+
+def defaults_said(obj):
+    """Return the default that a docstring gives each parameter, as text; "and" lists several."""
+    said = {}
+    for entry in sections(obj)["Parameters"]:
+        match = re.search(r"default=(.+)$", entry.type)
+        names = re.split(r",\s*", entry.name)
+        if match:
+            values = match[1].split(" and ")
+            values = values * len(names) if len(values) == 1 else values
+            said.update(zip(names, values, strict=True))
+    return said
+
+
+def test_what_is_public():
+    assert {"skbp", "skbp.layers", "skbp.losses", "skbp.optimizers"} <= {
+        module.__name__ for module in api.public_modules()
+    }
+    assert {"skbp.BackpropClassifier", "skbp.BackpropRegressor"} <= set(ESTIMATORS)
+    assert "skbp.BackpropClassifier.partial_fit" in METHODS
+    assert "skbp.losses.Loss.value_and_grad" in METHODS
+
+
+def test_api_reference_lists_all():
+    pages = api.pages()
+    for module in api.public_modules():
+        overview = pages[module.__name__]
+        for name, cls in api.registry(module).items():
+            assert f"``{name!r}``" in overview
+            assert cls in OBJECTS.values(), f"{cls.__name__} is not in {module.__name__}.__all__"
+        for name in api.public_objects(module):
+            assert f"~{module.__name__}.{name}`" in overview
+            assert f"{module.__name__}.{name}" in pages
+    for name in METHODS:
+        page, _, method = name.rpartition(".")
+        assert re.search(rf":members: .*\b{method}\b", pages[page])
+
+
+@every_callable
+def test_first_line(name):
+    doc = inspect.getdoc(CALLABLES[name])
+    assert doc, f"{name} has no docstring"
+    first, *rest = doc.splitlines()
+    assert first.endswith("."), f"{name}: the first line is not a sentence: {first!r}"
+    assert not rest or not rest[0], f"{name}: the second line is not empty"
+    assert len(first.split()) > (1 if name in METHODS else 2), (
+        f"{name}: the first line says too little: {first!r}"
+    )
+
+
+@every_callable
+def test_parameters_match_the_signature(name):
+    obj = CALLABLES[name]
+    said = [parameter for parameter, _ in documented(obj, "Parameters")]
+    if name in METHODS and not said:
+        return  # a short one: its sentence says it
+    if is_dataclass(obj) and not said:
+        said = [attribute for attribute, _ in documented(obj, "Attributes")]
+    assert said == list(parameters(obj)), f"{name}: the docstring's parameters and the signature's"
+
+
+@every_callable
+def test_defaults_match_the_signature(name):
+    signature = parameters(CALLABLES[name])
+    for parameter, text in defaults_said(CALLABLES[name]).items():
+        default = signature[parameter].default
+        try:
+            said = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            said = text  # inf, or an object's repr
+        assert default == said or repr(default) == said, f"{name}: the default of {parameter}"
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_attributes_exist(name):
+    cls = CLASSES[name]
+    if name in ESTIMATORS:
+        return  # see below: fitted
+    known = {field.name for field in fields(cls)} if is_dataclass(cls) else set(parameters(cls))
+    source = "".join(
+        inspect.getsource(base) for base in cls.__mro__ if base.__module__.startswith("skbp")
+    )
+    for attribute, _ in documented(cls, "Attributes"):
+        assert (
+            attribute in known
+            or hasattr(cls, attribute)
+            or re.search(rf"self\.{attribute}\b[^=\n]*=[^=]", source)
+        ), f"{name}: nothing sets the attribute {attribute}"
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_fitted_attributes(name):
+    pandas = pytest.importorskip("pandas")
+    cls = ESTIMATORS[name]
+    X = pandas.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), columns=list("abc"))
+    y = (X["a"] > 0).astype(int)
+    net = cls((4,), early_stopping=True, tol=10.0, random_state=0).fit(X, y)
+    said = {attribute for attribute, _ in documented(cls, "Attributes")}
+    assert not [attribute for attribute in said if not hasattr(net, attribute)]
+    there = {key for key in vars(net) if key.endswith("_") and not key.startswith("_")}
+    assert there <= said, f"{name}: not documented: {there - said}"
