@@ -1,5 +1,6 @@
 """Attention, positions, pooling, encoder blocks: against torch, and sequences of any length."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -389,3 +390,21 @@ def test_order_can_be_learned():
         losses[positions] = np.square(dy).mean()
     assert losses[True] < 0.3
     assert losses[False] > 0.9
+
+
+@pytest.mark.parametrize("norm", ENCODERS)
+def test_a_batch_allocates_nothing_of_its_own_size(norm):
+    network = network_of(
+        Embedding(50, 32), PositionalEncoding("learned"),
+        TransformerEncoder(4, 64, "relu", 0.1, norm), SequencePool(), Dense(2, "identity"),
+        input_shape=(48,), dtype=np.float32,
+    )  # fmt: skip
+    workspace, rng = Workspace(network, 256), np.random.default_rng(0)
+    x, dy = rng.integers(0, 50, (256, 48)).astype(np.float32), np.ones((256, 2), np.float32)
+    for _ in range(2):
+        tracemalloc.start()
+        network.forward(x, workspace, rng)
+        network.backward(dy.copy(), workspace)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 0.5 * 256 * 48 * 32 * 4  # half of the sequences

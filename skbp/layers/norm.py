@@ -186,8 +186,8 @@ class LayerNorm(Norm):
 
     Notes
     -----
-    For input of shape (n, ..., k) statistics are over the last axis. Steps that are absent (all NaN)
-    stay so.
+    For input of shape (n, ..., k) statistics are over the last axis. Steps that are absent, all
+    NaN, stay so.
 
     References
     ----------
