@@ -3,8 +3,9 @@
 import sys
 import warnings
 
-#: Code between a caller's line and ours, by the beginning of its module's name.
-BETWEEN = ("skbp.", "sklearn.callback", "sklearn.utils", "contextlib")
+#: Code between a caller's line and ours, by the beginning of its module's name: Pipelines and
+#: searches too, in which nobody looks for the reason of a warning.
+BETWEEN = ("skbp.", "sklearn.", "joblib.", "contextlib")
 
 
 def warn(message, category=UserWarning):

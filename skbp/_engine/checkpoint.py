@@ -8,7 +8,6 @@ import errno
 import io
 import json
 import os
-import warnings
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -16,6 +15,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+
+from skbp._warnings import warn
 
 FORMAT, VERSION = "skbp checkpoint", 1
 JSON_MEMBER = "state.json"
@@ -268,7 +269,7 @@ def _latest(folder):
         except FileNotFoundError:
             continue
         except ValueError as error:
-            warnings.warn(f"{error} The checkpoint before it is taken.", stacklevel=3)
+            warn(f"{error} The checkpoint before it is taken.")
     raise FileNotFoundError(
         errno.ENOENT, "there is no checkpoint that can be read in this folder", str(folder)
     )

@@ -52,7 +52,6 @@ class History:
     loss: float = math.nan
     loss_curve: list[float] = field(default_factory=list)
     best_loss: float | None = math.inf
-    validation_scores: list[float] | None = None
     best_validation_score: float | None = None
     best_epoch: int | None = None
     no_improvement: int = 0
@@ -68,11 +67,10 @@ class History:
 
     def copy(self):
         """Return a copy that can be trained further without changing what was there."""
-        state, scores = self.optimizer_state, self.validation_scores
+        state = self.optimizer_state
         return replace(
             self,
             loss_curve=list(self.loss_curve),
-            validation_scores=None if scores is None else list(scores),
             records=list(self.records),
             average=None if self.average is None else self.average.copy(),
             optimizer_state=None

@@ -1,6 +1,6 @@
 """L-BFGS over the whole training set, with scipy's optimizer."""
 
-from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -37,9 +37,9 @@ class LBFGSRun:
         if self._hooks is not None:
             self._hooks.begin_epoch(self)
 
-    def standing(self):
-        """While entered, the network has the weights that would stand if training ended now."""
-        return nullcontext()
+    def outcome(self):
+        """Return a copy of the network as it would be if training ended now."""
+        return deepcopy(self.network)
 
     @property
     def epoch(self):
@@ -51,7 +51,9 @@ class LBFGSRun:
         now, number = perf_counter(), len(self.history.records) + 1
         record = {"epoch": number, "loss": loss, "seconds": now - self._start}
         self._start = now
+        self.iterations += 1
         self.history.records.append(record)
+        self.history.loss, self.history.n_iter = loss, self.iterations
         if self._hooks is not None:
             self.stopped = self._hooks.end_epoch(self)
         return self.stopped
@@ -96,20 +98,23 @@ def train_lbfgs(objective, data, history, max_iter, max_fun, tol, verbose=False,
     optimization".
     """
     params = objective.network.params
-    run = LBFGSRun(objective.network, history, hooks)
+    run, reported = LBFGSRun(objective.network, history, hooks), np.nan
 
     def value_and_grad(flat):
+        nonlocal reported
         params[...] = flat
-        return sum(objective.full_value_and_grad(data)), objective.grads.astype(np.float64)
+        data_term, penalty = objective.full_value_and_grad(data)
+        reported = float(objective.reported(data_term, penalty))
+        return data_term + penalty, objective.grads.astype(np.float64)
 
     def after_iteration(intermediate_result):
-        iteration = run.iterations = run.iterations + 1
+        # The point that scipy accepts is the last one it had evaluated.
         if verbose:
-            print(f"Iteration {iteration}, objective = {intermediate_result.fun:.8f}")
+            print(f"Iteration {run.iterations + 1}, objective = {intermediate_result.fun:.8f}")
         params[...] = intermediate_result.x
-        if run.note(float(intermediate_result.fun)) or interrupt.requested:
+        if run.note(reported) or interrupt.requested:
             raise StopIteration
-        if iteration < max_iter:
+        if run.iterations < max_iter:
             run.go_on()
 
     with Interruptible() as interrupt, np.errstate(over="ignore", invalid="ignore"):

@@ -69,19 +69,28 @@ class Clip:
         if self.max_value is not None:
             np.clip(grads, -self.max_value, self.max_value, out=grads)
         if self.max_norm is not None:
-            norm = math.sqrt(float(np.dot(grads, grads)))
+            norm, scale = math.sqrt(float(np.dot(grads, grads))), 1.0
             if not math.isfinite(norm):  # its square may be too large where it is not
-                largest = float(np.abs(grads).max())
-                if not math.isfinite(largest):
+                scale = float(np.abs(grads).max())
+                if not math.isfinite(scale):
                     return
-                grads /= largest
+                grads /= scale
                 norm = math.sqrt(float(np.dot(grads, grads)))
-            if norm > self.max_norm:
+            if norm * scale > self.max_norm:
                 grads *= self.max_norm / norm
+            elif scale != 1:
+                grads *= scale
 
 
 class MaxNorm:
     """Keeps the norm of each hidden unit's incoming weights at most `limit`.
+
+    Parameters
+    ----------
+    network : Network
+    limit : float
+    multipliers : sequence of float, default=()
+        Factors of the learning rate, one per layer; a layer whose factor is 0 is left as it is.
 
     References
     ----------
@@ -89,8 +98,10 @@ class MaxNorm:
     simple way to prevent neural networks from overfitting", section 5.1.
     """
 
-    def __init__(self, network, limit):
-        self._weights = [p["weight"] for p in network.views if "weight" in p][:-1]
+    def __init__(self, network, limit, multipliers=()):
+        factors = multipliers or [1.0] * len(network.views)
+        hidden = [pair for pair in zip(network.views, factors, strict=True) if "weight" in pair[0]]
+        self._weights = [p["weight"] for p, factor in hidden[:-1] if factor]
         self._limit = limit
 
     def __call__(self):

@@ -6,8 +6,8 @@ from skbp._engine.checkpoint import TrainingState
 
 #: Fields of a `History` that go into a checkpoint as they are.
 NUMBERS = (
-    "n_iter", "loss", "loss_curve", "best_loss", "validation_scores", "best_validation_score",
-    "best_epoch", "no_improvement", "plateaus", "epochs", "updates", "records",
+    "n_iter", "loss", "loss_curve", "best_loss", "best_validation_score", "best_epoch",
+    "no_improvement", "plateaus", "epochs", "updates", "records",
 )  # fmt: skip
 
 
@@ -77,8 +77,14 @@ def check_fingerprint(state, now):
 
 
 def put_back(state, network, history, batches, noise):
-    """Set the parts of a fit to a state; parameters as for `capture`."""
-    history.optimizer_name = state.optimizer_name
+    """Set the parts of a fit to a state; parameters as for `capture`.
+
+    Raises
+    ------
+    ValueError
+        If it is the state of another fit, for example with another optimizer than
+        ``history.optimizer_name``.
+    """
     check_fingerprint(state, fingerprint(network, history, batches))
     network.restore((state.params, state.state))
     history.optimizer_state = dict(state.optimizer_state)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from enum import Enum
 from time import perf_counter
@@ -40,6 +41,16 @@ class DivergenceError(ValueError):
             "preprocessed. Scale the features (StandardScaler), and the targets of a regression; "
             "lower learning_rate_init; or, for values beyond 1e38, use dtype=np.float64." + seen
         )
+
+
+class Replay(Schedule):
+    """Given rates, epoch by epoch."""
+
+    def __init__(self, rates):
+        self.rates = rates
+
+    def __call__(self, progress, initial):
+        return self.rates[min(progress.epochs, len(self.rates) - 1)]
 
 
 @dataclass
@@ -91,11 +102,16 @@ class Trainer:
     multipliers: Sequence[float] = ()
     schedule_epochs: int | None = None
 
-    def again(self, epochs):
-        """Return a trainer that trains for just so many epochs, at the same rates."""
+    def again(self, rates):
+        """Return a trainer for as many epochs as there are rates, at just these rates.
+
+        A schedule that is asked before each update is asked again: it looks at nothing but the
+        share of updates that are done.
+        """
         return replace(
-            self, max_iter=epochs, n_iter_no_change=math.inf, verbose=False, early_stopping=False,
-            schedule_epochs=self.schedule_epochs or self.max_iter,
+            self, max_iter=len(rates), n_iter_no_change=math.inf, verbose=False,
+            early_stopping=False, schedule_epochs=self.schedule_epochs or self.max_iter,
+            schedule=self.schedule if self.schedule.per_update else Replay(rates),
         )  # fmt: skip
 
     def train(self, objective, batches, history, validation=None, rng=None, hooks=None,
@@ -112,7 +128,7 @@ class Trainer:
             Continued in place.
         validation : callable or None
             Returns a dict with "validation_loss" and "validation_score" (higher is better) of the
-            network as it stands.
+            network as it stands; its `unknown` is such a dict of NaN, for a network that diverged.
         rng : numpy.random.Generator, optional
             For layers that draw random numbers.
         hooks : object or None
@@ -134,6 +150,7 @@ class Trainer:
         if resume is None:
             history.n_iter = 0
         else:
+            history.optimizer_name = type(self.optimizer).__name__
             put_back(resume, objective.network, history, batches, rng)
         run = Run(self, objective, batches, history, validation, rng, resume)
         # Overflow is found by looking at the loss, not by NumPy's warnings on the way.
@@ -238,7 +255,7 @@ class Run:
     def _after_update(self) -> list[Callable[[], None]]:
         after: list[Callable[[], None]] = []
         if self._trainer.max_norm is not None:
-            after.append(MaxNorm(self.network, self._trainer.max_norm))
+            after.append(MaxNorm(self.network, self._trainer.max_norm, self._trainer.multipliers))
         if self._average is not None:
             average = self._average
             after.append(lambda: average.update(self.history.updates))
@@ -259,6 +276,7 @@ class Run:
         history, objective, updater = self.history, self._objective, self._updater
         per_update = self._trainer.schedule.per_update
         rate, total = self.rate(), 0.0
+        updater.begin_epoch()
         for batch in self._batches.epoch():
             data = objective.data_value_and_grad(batch, self._rng)
             if not math.isfinite(data):
@@ -289,17 +307,22 @@ class Run:
         start, record = perf_counter(), self.history.records[-1]
         with self.standing():
             if self._validation is not None:
-                if math.isfinite(self.history.loss):
-                    record |= self._validation()
-                else:
-                    record |= {"validation_loss": math.nan, "validation_score": math.nan}
+                finite = math.isfinite(self.history.loss)
+                record |= self._validation() if finite else self._validation.unknown
             improved = self.watch.note(self._trainer.tol)
         record["seconds"] += perf_counter() - start
         return improved
 
     def standing(self):
-        """While entered, the network has the weights that would stand if training ended now."""
+        """While entered, the network has the weights that the last epoch is judged by."""
         return nullcontext() if self._average is None else self._average.in_place()
+
+    def outcome(self):
+        """Return a copy of the network as it would be if training ended now."""
+        with self.standing():
+            network = deepcopy(self.network)
+        self.watch.restore(network)
+        return network
 
     def state(self):
         """Return a `TrainingState`: all that is needed to go on from here with the same bits."""
@@ -324,8 +347,10 @@ class Run:
 
     def finish(self):
         """Let the right weights stand; returns whether they are those of an earlier epoch."""
-        restored = self.watch.restore()
-        if not restored and self._average is not None:
+        restored = self.watch.restore(self.network)
+        if restored:
+            self.history.average = None  # that of later epochs
+        elif self._average is not None:
             self.history.raw = self.network.params.copy()
             self.network.params[...] = self._average.average
         return restored

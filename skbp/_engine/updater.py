@@ -55,6 +55,7 @@ class Updater:
         self._penalized = network.params[: network.n_penalized], grads[: network.n_penalized]
         self._grads = grads
         self._lazy = LazyRows(optimizer, network, grads, state) if lazy else None
+        self._lazy_factor = changes.multipliers[0] if changes.multipliers else 1.0
         start = network.first_weight_size() if lazy else 0
         segments = self._segments(network, start)
         few = network.params.size - start <= FEW_PARAMETERS and not changes.multipliers
@@ -90,6 +91,11 @@ class Updater:
         middle, end = network.n_penalized, network.params.size
         return [(True, start, middle, 1.0), (False, middle, end, 1.0)]
 
+    def begin_epoch(self):
+        """Forget what came of earlier epochs but weights and state: a resumed fit has no more."""
+        if self._lazy:
+            self._lazy.sum_squares()
+
     def step(self, lr, t, l2, l1=0.0, x=None):
         """Take step number `t` at rate `lr`.
 
@@ -114,7 +120,7 @@ class Updater:
         penalty = add_l1(*self._penalized, l1) if l1 else 0.0
         squares = 0.0
         if self._lazy:
-            squares += self._lazy.step(lr, t, l2, x.columns)
+            squares += self._lazy.step(lr * self._lazy_factor, t, l2, x.columns)
         if self._penalized_first and l2:
             squares += kernels.l2(*self._penalized_first, l2)
         for penalized, factor, params, grads, state in self._blocks:
@@ -142,6 +148,10 @@ class LazyRows:
         self._optimizer = optimizer
         self._params, self._grads = network.params[part].reshape(shape), grads[part].reshape(shape)
         self._state = {name: array[part].reshape(shape) for name, array in state.items()}
+        self.sum_squares()
+
+    def sum_squares(self):
+        """Sum the squares anew, which also rids the sum of rounding errors."""
         self._squares = float(np.einsum("ij,ij->i", self._params, self._params).sum())
 
     def step(self, lr, t, strength, columns):

@@ -21,8 +21,8 @@ class LossWatch:
         history.best_loss = min(history.best_loss, history.loss)
         return improved
 
-    def restore(self):
-        """Return whether better weights than the last were put back."""
+    def restore(self, network):
+        """Return whether better weights than the last were put into a network."""
         return False
 
 
@@ -46,25 +46,23 @@ class ScoreWatch:
         self._network = network
         self.best = network.snapshot() if best is None else best
         history.best_loss = None
-        if history.validation_scores is None:
-            history.validation_scores = []
+        if history.best_validation_score is None:
             history.best_validation_score = -math.inf
 
     def note(self, tol):
         """Look at the epoch that ended; returns whether it bettered the best one by `tol`."""
         history = self._history
         score = history.records[-1]["validation_score"]
-        history.validation_scores.append(score)
-        improved = not score < history.best_validation_score + tol
+        improved = score >= history.best_validation_score + tol  # which NaN is not
         if score > history.best_validation_score:
             history.best_validation_score = score
             history.best_epoch = history.n_iter
             self.best = self._network.snapshot()
         return improved
 
-    def restore(self):
-        """Put the best epoch's weights back, if there was one; returns whether there was."""
+    def restore(self, network):
+        """Put the best epoch's weights into a network, if there is one; return whether there is."""
         found = self._history.best_validation_score > -math.inf
         if found:
-            self._network.restore(self.best)
+            network.restore(self.best)
         return found

@@ -20,7 +20,7 @@ from skbp._engine.regularization import Clip
 from skbp._engine.trainer import DivergenceError, Outcome, Trainer
 from skbp._warnings import warn
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
-from skbp.estimators._held_out import Rows, Validation, some_rows, split
+from skbp.estimators._held_out import AllRows, Rows, Validation, some_rows, split
 from skbp.estimators._parameters import Components, check_parameters
 from skbp.estimators._validation import (
     all_finite,
@@ -104,13 +104,14 @@ class Fit:
         self._fresh = not estimator.__sklearn_is_fitted__() or not (
             estimator.warm_start or self._incremental
         )
-        X, y, weight, self._groups = self._check_rows()
+        X, y, weight, kept = self._check_rows()
         targets = estimator._encode_targets(y, self._fresh, self._incremental, self._classes)
         self.loss = estimator._checked_loss(targets, self._fresh)
         factor = estimator._class_weights(targets, weight)
-        X, y, targets, weight, factor, self._groups = drop_rows_without_weight(
-            factor, X, y, targets, weight, factor, self._groups
+        X, y, targets, weight, factor, kept = drop_rows_without_weight(
+            factor, X, y, targets, weight, factor, kept
         )
+        self._all_rows = self._all_rows._replace(kept=kept)
         self._rng = check_random_state(estimator.random_state)
         self._components = Components.of(estimator)
         self.network = self._make_network(X, targets)
@@ -144,7 +145,8 @@ class Fit:
                 "X_val is for stochastic solvers; solver='lbfgs' does not validate. Use "
                 "solver='adam', or score the validation set after fit."
             )
-        return drop_rows_without_weight(weight, X, y, weight, groups)
+        self._all_rows = AllRows(X, y, groups, np.arange(X.shape[0]))
+        return drop_rows_without_weight(weight, X, y, weight, self._all_rows.kept)
 
     def _validate(self, X, y, reset):
         estimator = self._estimator
@@ -255,7 +257,7 @@ class Fit:
             held_out = self._rows.take(rest)
         self._warn_of_large_batch(len(self._data.y) if train is None else len(train))
         objective, batches = self._objective_and_batches(train, rest)
-        trainer, first = self._trainer(early_stopping), self.network.snapshot()
+        trainer, first = self._trainer(early_stopping), (self.network.snapshot(), history.samples)
         try:
             outcome = trainer.train(
                 objective, batches, history, self._validation(held_out, train), self._noise(),
@@ -265,8 +267,9 @@ class Fit:
             if scale := unscaled_feature(self._rows.x):
                 raise DivergenceError(error.where, f" Here, {scale}.") from None
             raise
-        if early_stopping and estimator.refit and history.best_epoch is not None:
-            self._refit(trainer, first)
+        ended = outcome not in (Outcome.INTERRUPTED, Outcome.DIVERGED)
+        if early_stopping and estimator.refit and ended and history.best_epoch is not None:
+            outcome = self._refit(trainer, *first) or outcome
         self._warn_of(outcome)
         if not self._incremental and history.n_iter > 1 and outcome is not Outcome.INTERRUPTED:
             self._diagnose(train, early_stopping)
@@ -293,15 +296,17 @@ class Fit:
         if self._estimator.resume_from is None:
             return None
         path = Path(self._estimator.resume_from)
-        if path.suffix != ".npz" and (not path.exists() or not newest_first(path)):
+        if path.suffix != ".npz" and not path.is_file() and not newest_first(path):
             return None  # a folder to which nothing has been saved yet
+        if self._estimator.random_state is None:
+            self._rng = np.random.RandomState()  # the state goes into it, not into NumPy's own
         return read_state(path)
 
     def _split(self, resume):
         if resume is not None and resume.split is not None:
             return resume.split
         stratify = self._estimator._split_groups(self._rows.targets)
-        return split(self._estimator, self._rows, self._rng, stratify, self._groups)
+        return split(self._estimator, self._all_rows, self._rng, stratify)
 
     def _trainer(self, early_stopping):
         estimator = self._estimator
@@ -326,18 +331,26 @@ class Fit:
         view = self._estimator._view(self)
         return Validation(view, self.network, self.loss, held_out, training_rows)
 
-    def _refit(self, trainer, first):
-        """Train again, on all rows, for as many epochs as were best."""
-        epochs, history = self.history.best_epoch, self.history
+    def _refit(self, trainer, first, samples):
+        """Train again, on all rows, for as many epochs as were best, at the rates of these.
+
+        Returns
+        -------
+        outcome : Outcome.INTERRUPTED or None
+        """
+        history = self.history
+        epochs = history.records[len(history.records) - history.n_iter :][: history.best_epoch]
         if self._estimator.verbose:
-            print(f"Training on all rows for {epochs} epochs.")
+            print(f"Training on all rows for {len(epochs)} epochs.")
         self.network.restore(first)
-        again = History()
+        again = History(samples=samples)
         objective, batches = self._objective_and_batches()
-        trainer.again(epochs).train(objective, batches, again, rng=self._noise())
-        history.loss, history.n_iter, history.samples = again.loss, epochs, again.samples
+        trainer = trainer.again([epoch["learning_rate"] for epoch in epochs])
+        outcome = trainer.train(objective, batches, again, rng=self._noise())
+        history.loss, history.n_iter, history.samples = again.loss, again.n_iter, again.samples
         history.optimizer_state, history.steps = again.optimizer_state, again.steps
         history.average, history.raw = again.average, again.raw
+        return outcome if outcome is Outcome.INTERRUPTED else None
 
     def _noise(self):
         """Return the source of randomness inside layers, apart from the one of the batches.

@@ -1,6 +1,7 @@
 """Rows to validate on: where they come from, and what a network is worth on them."""
 
 import inspect
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +37,25 @@ class Rows(NamedTuple):
         return Rows(self.X[rows], self.y[rows], x, self.targets[rows], weight)
 
 
+class AllRows(NamedTuple):
+    """What a splitter sees: all rows, also those of weight zero, as the caller numbers them.
+
+    X, y, groups : validated rows, targets and groups; kept : ndarray of intp, the numbers of those
+    rows that have a weight.
+    """
+
+    X: Any
+    y: Any
+    groups: Any
+    kept: np.ndarray
+
+    def places(self, numbers):
+        """Return where among the kept rows the given ones are; those not kept are left out."""
+        place = np.full(self.X.shape[0], -1)
+        place[self.kept] = np.arange(len(self.kept))
+        return place[numbers][place[numbers] >= 0]
+
+
 class Validation:
     """The loss and the score of a network, as it stands, on held-out rows.
 
@@ -63,15 +83,22 @@ class Validation:
         self._weight = (weight / weight.sum()).astype(dtype)
         self._scratch = np.empty((n, *network.output_shape), dtype)
         if self._scoring is not None and self._scoring != "loss":
-            self._scorer = checked_scorer(estimator, self._scoring)
+            self._scorer = check_scoring(estimator, self._scoring)
             self._training_rows = training_rows
+
+    @property
+    def unknown(self):
+        """What is told of a network whose outputs are not finite."""
+        names = ["validation_loss", "validation_score"]
+        names += ["train_score"] * (self._training_rows is not None)
+        return dict.fromkeys(names, np.nan)
 
     def __call__(self):
         """Return a dict of "validation_loss", "validation_score" and perhaps "train_score"."""
         rows = self._rows
         raw = predict_raw(self._network, rows.x)
         if not np.isfinite(raw).all():
-            return {"validation_loss": np.nan, "validation_score": np.nan}
+            return self.unknown
         value = self._loss.value_and_grad(raw, rows.targets, self._weight, self._scratch)
         value = float(self._loss.reported(value, self._network.output_shape[0]))
         found = {"validation_loss": value, "validation_score": -value}
@@ -95,16 +122,11 @@ class Validation:
                 f"scoring={self._scoring!r} failed on the validation set: "
                 f"{type(error).__name__}: {error}. Choose a scorer for these targets, or 'loss'."
             ) from error
-        if not isinstance(score, float | int | np.number):
+        if not isinstance(score, Real) or isinstance(score, bool):
             raise ValueError(
                 f"scoring={self._scoring!r} must return one number. Got {score!r} instead."
             )
         return float(score)
-
-
-def checked_scorer(estimator, scoring):
-    """Return the scorer that a name or callable stands for; raise a ValueError if there is none."""
-    return check_scoring(estimator, scoring)
 
 
 def takes_weight(scorer):
@@ -115,7 +137,7 @@ def takes_weight(scorer):
     return "sample_weight" in inspect.signature(scorer).parameters
 
 
-def split(estimator, rows, rng, stratify, groups=None):
+def split(estimator, rows, rng, stratify):
     """Choose the rows to train and to validate on, as `validation_fraction` says.
 
     Parameters
@@ -123,31 +145,30 @@ def split(estimator, rows, rng, stratify, groups=None):
     estimator : estimator
         `validation_fraction` is a fraction, or anything that scikit-learn takes as ``cv``: then
         its first split is used.
-    rows : Rows
+    rows : AllRows
         All there is.
     rng : numpy.random.RandomState
         Source of a split by fraction.
     stratify : ndarray or None
-        What a split by fraction is stratified by.
-    groups : ndarray of shape (n,) or None
-        Handed to the splitter.
+        What a split by fraction, of the kept rows, is stratified by.
 
     Returns
     -------
     train, validation : ndarray of intp
+        Places among the kept rows.
 
     Raises
     ------
     ValueError
         If the splitter fails, or its rows are out of range, empty, or in both sets.
     """
-    n, given = len(rows.targets), estimator.validation_fraction
-    if isinstance(given, float):
-        return validation_split(n, given, rng, stratify)
+    n, given = rows.X.shape[0], estimator.validation_fraction
+    if is_fraction(given):
+        return validation_split(len(rows.kept), given, rng, stratify)
     labels = rows.y if is_classifier(estimator) else None
-    splitter = check_cv(given, labels, classifier=is_classifier(estimator))
     try:
-        train, held_out = next(iter(splitter.split(rows.X, rows.y, groups)))
+        splitter = check_cv(given, labels, classifier=is_classifier(estimator))
+        train, held_out = next(iter(splitter.split(rows.X, rows.y, rows.groups)))
     except StopIteration:
         raise ValueError(f"validation_fraction={given!r} yields no split.") from None
     except Exception as error:
@@ -158,18 +179,30 @@ def split(estimator, rows, rng, stratify, groups=None):
             f"validation_fraction={given!r} puts rows into both sets; a score on training rows "
             "does not tell when to stop."
         )
+    train, held_out = rows.places(train), rows.places(held_out)
+    if not (len(train) and len(held_out)):
+        raise ValueError(
+            f"validation_fraction={given!r} leaves the training or the validation set without a "
+            "row that has a weight."
+        )
     return train, held_out
+
+
+def is_fraction(value):
+    """Whether a `validation_fraction` is a share of the rows, not a splitter."""
+    return isinstance(value, Real) and value < 1
 
 
 def _row_numbers(part, n, given):
     part = np.asarray(part)
-    numbers = np.flatnonzero(part) if part.dtype == bool else part.astype(np.intp)
-    if len(numbers) == 0 or numbers.min() < 0 or numbers.max() >= n:
+    numbers = np.flatnonzero(part) if part.dtype == bool and part.shape == (n,) else part
+    integers = numbers.ndim == 1 and numbers.dtype.kind in "iu"
+    if not integers or len(numbers) == 0 or numbers.min() < 0 or numbers.max() >= n:
         raise ValueError(
             f"validation_fraction={given!r} must yield row numbers from 0 to {n - 1}, at least one "
             f"in each set. Got {part!r}."
         )
-    return numbers
+    return numbers.astype(np.intp)
 
 
 def some_rows(rows):

@@ -1,6 +1,5 @@
 """scikit-learn's callbacks at work in a fit."""
 
-from copy import deepcopy
 from typing import Any
 
 
@@ -57,8 +56,6 @@ class Hooks:
         """Tell of the end of an epoch; returns whether a callback wants training to end."""
 
         def fitted():
-            with run.standing():
-                network = deepcopy(run.network)
-            return self._estimator._fitted(self.fit, network, run.history.copy())
+            return self._estimator._fitted(self.fit, run.outcome(), run.history.copy())
 
         return self._task.call_on_fit_task_end(**self._told, reconstruction_attributes=fitted)

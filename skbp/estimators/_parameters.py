@@ -6,6 +6,7 @@ from os import PathLike
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.metrics import check_scoring
 
 from skbp._compat import Integer, InvalidParameterError, Number, Options, StrOptions
 from skbp._component import Range, resolve
@@ -79,6 +80,13 @@ def check_parameters(estimator):
             f"The 'random_state' parameter of {type(estimator).__name__} must be an int, a "
             f"RandomState or None. Got {estimator.random_state!r} instead."
         )
+    if estimator.validation_fraction is None:
+        raise InvalidParameterError(
+            "The 'validation_fraction' parameter must be a number in [0, 1) or a splitter. "
+            "Got None instead."
+        )
+    if estimator.scoring not in (None, "loss"):
+        check_scoring(estimator, estimator.scoring)
     sizes = hidden_layer_sizes(estimator.hidden_layer_sizes)
     activations(estimator.activation, len(sizes))
     multipliers(estimator.learning_rate_multipliers, len(sizes) + 1)
@@ -92,7 +100,7 @@ def _check_combinations(estimator):
         _check_deterministic(estimator)
         for name, neutral in NOT_WITH_LBFGS.items():
             value = getattr(estimator, name)
-            if value != neutral:
+            if value is not None if neutral is None else value != neutral:
                 raise InvalidParameterError(
                     f"{name}={value!r} needs a stochastic solver. Use solver='adam', or "
                     f"{name}={neutral!r}."
@@ -153,7 +161,8 @@ def activations(given, n_hidden):
             "each, or a single one for all."
         )
     for element in given:
-        if not isinstance(element, Activation) and element not in ACTIVATIONS:
+        known = isinstance(element, str) and element in ACTIVATIONS
+        if not known and not isinstance(element, Activation):
             raise InvalidParameterError(
                 f"The 'activation' parameter must be one of {sorted(ACTIVATIONS)} or an Activation "
                 f"for each hidden layer. Got {element!r} instead."

@@ -25,9 +25,7 @@ CURVES = {
     "best_loss_": lambda history: history.best_loss,
     "loss_curve_": lambda history: history.loss_curve,
     "validation_scores_": lambda history: (
-        history.curve("validation_score")
-        if history.validation_scores is None
-        else history.validation_scores
+        history.curve("validation_score") or (None if history.best_validation_score is None else [])
     ),
     "best_validation_score_": lambda history: history.best_validation_score,
     "best_epoch_": lambda history: history.best_epoch,
@@ -121,10 +119,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
             context.max_subtasks = self.max_iter
             hooks = Hooks(self, context, given)
             hooks.begin()
-        self._train(given, incremental=False, hooks=hooks)
-        if hooks is not None:
-            hooks.end()
-        return self
+        return self._train(given, incremental=False, hooks=hooks)
 
     def _train(self, given, incremental, classes=None, hooks=None):
         """Train as a transaction: whatever is raised, the estimator is as it was before."""
@@ -133,6 +128,8 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
             fit = Fit(self, given, incremental, classes, hooks)
             fit.run()
             self._publish(fit)
+            if hooks is not None:
+                hooks.end()
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)

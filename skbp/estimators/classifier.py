@@ -102,7 +102,8 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
     validation_fraction : float or splitter, default=0.1
         Share of rows set aside for `early_stopping`, in [0, 1); at least two rows, and one
         per class where the split is stratified.
-        Or whatever scikit-learn takes as ``cv``: its first split is used.
+        Or whatever scikit-learn takes as ``cv``: its first split is used. It is given all rows,
+        also those of weight 0, which then are left out of both sets.
     beta_1, beta_2 : float, default=0.9 and 0.999
         Decay rates of "adam" and its relatives, in [0, 1).
     epsilon : float, default=1e-8

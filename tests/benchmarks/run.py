@@ -14,7 +14,7 @@ from time import perf_counter
 
 import common
 
-PARTS = ("epochs", "predict", "memory", "search", "accuracy", "scaling")
+PARTS = ("epochs", "predict", "memory", "search", "accuracy", "modern", "scaling")
 
 
 def run_job(job, to):
