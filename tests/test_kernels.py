@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from scipy.stats import norm
 
 from skbp._engine import kernels
 from skbp._engine.batches import CSR, rows_between
-from skbp._engine.kernels import numpy_kernels
+from skbp._engine.kernels import numpy_attention, numpy_kernels
 from skbp.layers._windows import axis
 
 KERNELS = [numpy_kernels]
@@ -374,6 +375,42 @@ def _(kernel, shape, dtype, rng):
         (dgamma, (wide_dz * xhat).sum(axis=0)),
         (dz, (h - means[0] - xhat * means[1]) * scale),
     )
+
+
+def attention_cases(shape, rng):
+    """Yield what is absent (or None), causal or not, and where a query sees a key."""
+    n, time = shape[0], min(shape[1], 9)
+    absent = rng.random((n, time)) < 0.4
+    absent[0] = True  # a sequence without any step
+    for gone in (None, frozen(absent)):
+        for causal in (False, True):
+            seen = np.ones((n, 2, time, time), dtype=bool)
+            if gone is not None:
+                seen &= ~gone[:, None, None, :]
+            yield gone, causal, np.tril(seen) if causal else seen
+
+
+@check_of("attention_softmax")
+def _(kernel, shape, dtype, rng):
+    pairs = []
+    for absent, causal, seen in attention_cases(shape, rng):
+        scores = 3 * normal(rng, seen.shape, dtype)
+        exp = np.exp(0.7 * wide(scores)) * seen
+        total = exp.sum(axis=-1, keepdims=True)
+        with mock.patch.object(numpy_attention, "BLOCK", 600):
+            kernel(scores, 0.7, absent, causal)
+        pairs.append((scores, exp / np.where(total > 0, total, 1)))
+    return pairs
+
+
+@check_of("attention_softmax_backward")
+def _(kernel, shape, dtype, rng):
+    time = min(shape[1], 9)
+    d, p = (normal(rng, (shape[0], 2, time, time), dtype) for _ in range(2))
+    expected = 0.7 * wide(p) * (wide(d) - (wide(d) * wide(p)).sum(axis=-1, keepdims=True))
+    with mock.patch.object(numpy_attention, "BLOCK", 600):
+        kernel(d, frozen(p), 0.7)
+    return [(d, expected)]
 
 
 @check_of("softmax_cross_entropy")

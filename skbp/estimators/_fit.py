@@ -213,7 +213,7 @@ class Fit:
         shape = row_shape(estimator, X.shape[1], self._shape)
         if issparse(X) and len(shape) > 1:
             raise ValueError(
-                f"X is sparse, but input_shape={shape} wants rows of another form. Give X.toarray()."
+                f"X is sparse, but input_shape={shape} wants dense rows. Give X.toarray()."
             )
         layers = build_layers(estimator, self._components, shape, estimator._n_outputs(targets))
         network = Network(layers, shape, dtype)

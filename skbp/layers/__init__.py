@@ -1,9 +1,17 @@
 """Layers: what a network is built of."""
 
+from skbp.layers.attention import (
+    MultiHeadAttention,
+    PositionalEncoding,
+    SequencePool,
+    TransformerEncoder,
+)
 from skbp.layers.base import Layer
+from skbp.layers.compose import ColumnBranch, Parallel, Residual, Sequential
 from skbp.layers.conv import Conv1D, Conv2D
 from skbp.layers.dense import Dense
 from skbp.layers.dropout import Dropout
+from skbp.layers.embedding import Embedding, EmbeddingBag
 from skbp.layers.noise import GaussianNoise
 from skbp.layers.norm import NORMALIZATIONS, BatchNorm, LayerNorm, Norm
 from skbp.layers.pool import (
@@ -19,8 +27,10 @@ from skbp.layers.shape import Flatten, Reshape
 
 __all__ = [
     "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D", "BatchNorm",
-    "Conv1D", "Conv2D", "Dense", "Dropout", "Flatten", "GaussianNoise", "GlobalAveragePool",
-    "GlobalMaxPool", "Layer", "LayerNorm", "MaxPool1D", "MaxPool2D", "Norm", "Recurrent", "Reshape",
+    "ColumnBranch", "Conv1D", "Conv2D", "Dense", "Dropout", "Embedding", "EmbeddingBag", "Flatten",
+    "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Layer", "LayerNorm", "MaxPool1D",
+    "MaxPool2D", "MultiHeadAttention", "Norm", "Parallel", "PositionalEncoding", "Recurrent",
+    "Reshape", "Residual", "SequencePool", "Sequential", "TransformerEncoder",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -42,4 +52,14 @@ LAYERS: dict[str, type[Layer]] = {
     "rnn": RNN,
     "lstm": LSTM,
     "gru": GRU,
+    "sequential": Sequential,
+    "residual": Residual,
+    "parallel": Parallel,
+    "column_branch": ColumnBranch,
+    "embedding": Embedding,
+    "embedding_bag": EmbeddingBag,
+    "multi_head_attention": MultiHeadAttention,
+    "positional_encoding": PositionalEncoding,
+    "sequence_pool": SequencePool,
+    "transformer_encoder": TransformerEncoder,
 }

@@ -4,6 +4,7 @@ from skbp._component import resolve
 from skbp._engine import kernels
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
+from skbp.layers._steps import as_rows, gradient_rows_of, mark_absent, rows_of
 from skbp.layers.base import Layer
 
 
@@ -12,6 +13,9 @@ class Dense(Layer):
 
     With the loss's gradient dy at hand, and ``dz = dy * f'(z)`` at ``z = x W + b``:
     ``dW = x' dz``, ``db`` = column sums of dz, ``dx = dz W'``.
+
+    Of more than one axis, such as (time, features), it takes the last, with the same W at each
+    step; a step whose features are all NaN is absent, and so it is in the output.
 
     Parameters
     ----------
@@ -39,39 +43,44 @@ class Dense(Layer):
         self.initializer = initializer
 
     def output_shape(self, input_shape):
-        return (self.units,)
+        return (*input_shape[:-1], self.units)
 
     def param_shapes(self, input_shape):
-        (n_inputs,) = input_shape
-        return {"weight": (n_inputs, self.units), "bias": (self.units,)}
+        return {"weight": (input_shape[-1], self.units), "bias": (self.units,)}
 
     def work_shapes(self, input_shape, n, training=True):
-        shapes = {"y": (n, self.units)}
+        y = (n, *self.output_shape(input_shape))
+        shapes = {"y": y}
         if training:
             shapes["dx"] = (n, *input_shape)
         if resolve(self.activation, ACTIVATIONS, "activation").needs_input:
-            shapes["z"] = (n, self.units)
+            shapes["z"] = y
         return shapes
 
     def init(self, p, input_shape, rng):
         initializer = resolve(self.initializer, INITIALIZERS, "initializer")
-        (n_inputs,) = input_shape
         for name, draw in (("weight", initializer.weight), ("bias", initializer.bias)):
-            p[name][...] = draw(p[name].shape, n_inputs, self.units, rng)
+            p[name][...] = draw(p[name].shape, input_shape[-1], self.units, rng)
 
     def forward(self, x, p, w, rng=None):
-        y = w["y"]
-        z = w.get("z", y)
-        kernels.matmul(x, p["weight"], z)
+        y, z = self._y_and_z(w)
+        kernels.matmul(rows_of(x, w), p["weight"], z)
         resolve(self.activation, ACTIVATIONS, "activation").forward(z, p["bias"], y)
-        return y
+        return mark_absent(w["y"], w)
 
     def backward(self, dy, x, p, g, w, need_dx=True):
-        y = w["y"]
+        rows = x if dy.ndim == 2 else w["rows"]
+        dy = gradient_rows_of(dy, w, w["y"], w.get("z", w["y"]))
+        y, z = self._y_and_z(w)
         activation = resolve(self.activation, ACTIVATIONS, "activation")
-        activation.backward(dy, y, w.get("z", y), g["bias"])
-        kernels.matmul_transposed(x, dy, g["weight"])
+        activation.backward(dy, y, z, g["bias"])
+        kernels.matmul_transposed(rows, dy, g["weight"])
         if not need_dx:
             return None
-        kernels.matmul_by_transposed(dy, p["weight"], w["dx"])
+        kernels.matmul_by_transposed(dy, p["weight"], as_rows(w["dx"]))
         return w["dx"]
+
+    @staticmethod
+    def _y_and_z(w):
+        y = as_rows(w["y"])
+        return y, (as_rows(w["z"]) if "z" in w else y)

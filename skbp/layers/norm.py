@@ -5,6 +5,7 @@ import numpy as np
 from skbp._component import Range, resolve
 from skbp._engine import kernels
 from skbp.activations import ACTIVATIONS
+from skbp.layers._steps import as_rows, gradient_rows_of, mark_absent, rows_of
 from skbp.layers.base import Layer
 
 
@@ -46,27 +47,23 @@ class Norm(Layer):
 
     def forward(self, x, p, w, rng=None):
         z, y = self._z_and_y(w)
-        self.standardize(_rows(x), p, w, z, rng is not None)
+        self.standardize(rows_of(x, w), p, w, z, rng is not None)
         resolve(self.activation, ACTIVATIONS, "activation").forward(z, p["beta"], y)
-        return w["y"]
+        return mark_absent(w["y"], w)
 
     def backward(self, dy, x, p, g, w, need_dx=True):
-        dy = np.ascontiguousarray(dy)  # a transposed view could not be changed in place by rows
-        (z, y), dz = self._z_and_y(w), _rows(dy)
+        rows = x if dy.ndim == 2 else w["rows"]
+        dz = gradient_rows_of(dy, w, w["y"], w.get("z", w["y"]))
+        z, y = self._z_and_y(w)
         # What the activation takes for a bias is beta, so the bias gradient is that of beta.
         resolve(self.activation, ACTIVATIONS, "activation").backward(dz, y, z, g["beta"])
-        self.standardize_backward(dz, _rows(x), p, g, w)
-        return dy
+        self.standardize_backward(dz, rows, p, g, w)
+        return dz.reshape(dy.shape)
 
     @staticmethod
     def _z_and_y(w):
-        y = _rows(w["y"])
-        return (_rows(w["z"]) if "z" in w else y), y
-
-
-def _rows(a):
-    """View an array of shape (n, ..., k) as one of shape (rows, k)."""
-    return a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
+        y = as_rows(w["y"])
+        return (as_rows(w["z"]) if "z" in w else y), y
 
 
 class BatchNorm(Norm):
@@ -98,7 +95,8 @@ class BatchNorm(Norm):
 
     Notes
     -----
-    For input of shape (n, ..., k) statistics are over all axes but the last.
+    For input of shape (n, ..., k) statistics are over all axes but the last, without steps that are
+    absent, all NaN.
 
     References
     ----------
@@ -144,9 +142,10 @@ class BatchNorm(Norm):
 
     def standardize(self, x, p, w, out, training):
         mean, var, share = p["running_mean"], p["running_var"], 0.0
-        if training and len(x) > 1:
-            mean, var, share = w["mean"], w["inv_std"], 1 / len(x)
-            kernels.moments(x, mean, var)
+        present = x if w.get("absent") is None else x[~w["absent"].reshape(-1)]
+        if training and len(present) > 1:
+            mean, var, share = w["mean"], w["inv_std"], 1 / len(present)
+            kernels.moments(present, mean, var)
             momentum = float(self.momentum)
             p["running_mean"] += momentum * (mean - p["running_mean"])
             p["running_var"] += momentum * (var / (1 - share) - p["running_var"])
@@ -160,6 +159,8 @@ class BatchNorm(Norm):
         kernels.standardize_backward(
             dz, x, w["mean"], w["inv_std"], p["gamma"], g["beta"], float(w["share"][0]), g["gamma"]
         )
+        if w.get("absent") is not None:
+            dz[w["absent"].reshape(-1)] = 0
 
 
 class LayerNorm(Norm):
@@ -185,7 +186,8 @@ class LayerNorm(Norm):
 
     Notes
     -----
-    For input of shape (n, ..., k) statistics are over the last axis.
+    For input of shape (n, ..., k) statistics are over the last axis. Steps that are absent, all
+    NaN, stay so.
 
     References
     ----------

@@ -18,6 +18,8 @@ NAMES = (
     "add_bias",
     "add_channel_bias",
     "add_columns",
+    "attention_softmax",
+    "attention_softmax_backward",
     "bias_hardswish",
     "bias_leaky_relu",
     "bias_relu",

@@ -10,6 +10,7 @@ import numpy as np
 
 from skbp._engine.kernels.compiler import IN_ORDER, compiled
 from skbp._engine.kernels.numba_activations import *  # noqa: F403
+from skbp._engine.kernels.numba_attention import *  # noqa: F403
 from skbp._engine.kernels.numba_images import *  # noqa: F403
 from skbp._engine.kernels.numpy_kernels import dropout_mask as dropout_mask
 from skbp._engine.kernels.numpy_kernels import gather as gather
@@ -100,14 +101,14 @@ def matmul_by_transposed(dy, weight, out):
 def _masked_scale(x, mask, scale, out):
     zero = x.dtype.type(0)
     for i in range(x.size):
-        out[i] = x[i] * scale if mask[i] else zero
+        out[i] = x[i] * (scale if mask[i] else zero)  # in this form NaN comes through
 
 
 @compiled
 def _masked_scale_in_place(x, mask, scale):
     zero = x.dtype.type(0)
     for i in range(x.size):
-        x[i] = x[i] * scale if mask[i] else zero
+        x[i] = x[i] * (scale if mask[i] else zero)
 
 
 def masked_scale(x, mask, scale, out):

@@ -1,0 +1,74 @@
+"""The loops of attention, compiled: the same functions as in ``numpy_attention``."""
+
+import numpy as np
+
+from skbp._engine.kernels.compiler import compiled
+from skbp._engine.kernels.numpy_attention import blocks_of
+
+__all__ = ["attention_softmax", "attention_softmax_backward"]
+
+
+@compiled
+def _scale_and_shift(scores, scale, absent, causal):
+    """Scale; subtract each row's largest score; what may not be seen becomes minus infinity."""
+    n, heads, time, _ = scores.shape
+    lowest = scores.dtype.type(-np.inf)
+    for i in range(n):
+        for head in range(heads):
+            for query in range(time):
+                row = scores[i, head, query]
+                end = query + 1 if causal else time
+                for j in range(end, time):
+                    row[j] = lowest
+                if absent is not None:
+                    for j in range(end):
+                        row[j] = lowest if absent[i, j] else row[j]
+                largest = lowest
+                for j in range(end):
+                    largest = row[j] if row[j] > largest else largest
+                if largest == lowest:
+                    largest = scores.dtype.type(0)  # no key at all
+                for j in range(end):
+                    row[j] = (row[j] - largest) * scale
+
+
+@compiled
+def _normalize(exponentials):
+    zero, one = exponentials.dtype.type(0), exponentials.dtype.type(1)
+    for i in range(exponentials.shape[0]):
+        row = exponentials[i]
+        total = zero
+        for j in range(row.size):
+            total += row[j]
+        factor = one / (total if total != zero else one)
+        for j in range(row.size):
+            row[j] *= factor
+
+
+def attention_softmax(scores, scale, absent, causal):
+    """In place ``softmax(scale * scores)`` over the keys that may be seen."""
+    scale = scores.dtype.type(scale)
+    for block in blocks_of(scores):
+        part = scores[block]
+        _scale_and_shift(part, scale, None if absent is None else absent[block], causal)
+        np.exp(part, out=part)  # in vector registers; the compiled one would go number by number
+        _normalize(part.reshape(-1, part.shape[-1]))
+
+
+@compiled
+def _softmax_backward(dattention, attention, scale):
+    for i in range(attention.shape[0]):
+        d, p = dattention[i], attention[i]
+        dot = scale * 0
+        for j in range(p.size):
+            dot += d[j] * p[j]
+        for j in range(p.size):
+            d[j] = (d[j] - dot) * p[j] * scale
+
+
+def attention_softmax_backward(dattention, attention, scale):
+    """Turn the gradient of the softmax into that of its scores before they were scaled."""
+    time = attention.shape[-1]
+    _softmax_backward(
+        dattention.reshape(-1, time), attention.reshape(-1, time), attention.dtype.type(scale)
+    )

@@ -1,0 +1,442 @@
+"""Attention: sequences whose steps look at each other."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from skbp._component import Flag, Maybe, OneOf, Range, Whole, resolve
+from skbp._engine import kernels
+from skbp.initializers import INITIALIZERS
+from skbp.layers._steps import (
+    absent_steps,
+    as_rows,
+    gradient_rows_of,
+    mark_absent,
+    rows_of,
+)
+from skbp.layers.base import Layer
+from skbp.layers.compose import Residual, Sequential
+from skbp.layers.dense import Dense
+from skbp.layers.dropout import Dropout
+from skbp.layers.norm import LayerNorm
+
+
+def _check_sequence(layer, input_shape):
+    if len(input_shape) != 2:
+        raise ValueError(
+            f"{type(layer).__name__} got rows of shape {tuple(input_shape)}, and needs sequences, "
+            "(time, features)."
+        )
+
+
+class MultiHeadAttention(Layer):
+    """Multi-head self-attention, ``softmax(Q K' / sqrt(d)) V`` in each head.
+
+    Each step asks (Q), offers (K) and tells (V) by linear maps of its features; a head is a slice
+    of d = features / n_heads of these. What the heads found is put together by a last linear map.
+    Takes sequences (time, features) to the same shape.
+
+    With P the softmax and dC the gradient of a head's result C = P V: ``dV = P' dC``, ``dP = dC
+    V'``, ``dS = P * (dP - sum(P * dP))`` (sum over keys), ``dQ = dS K / sqrt(d)``, ``dK = dS' Q /
+    sqrt(d)``.
+
+    Parameters
+    ----------
+    n_heads : int
+        Number of heads; divides the number of features.
+    causal : bool, default=False
+        Whether a step sees only itself and what came before.
+    dropout : float, default=0.0
+        In [0, 1): rate of dropout on P.
+    initializer : str or Initializer, default="glorot_uniform"
+        Draws the weights, of fan_in and fan_out = features each; biases likewise.
+
+    Notes
+    -----
+    Steps whose features are all NaN are absent: none looks at them, and they stay NaN.
+
+    References
+    ----------
+    A. Vaswani, N. Shazeer, N. Parmar, J. Uszkoreit, L. Jones, A. N. Gomez, L. Kaiser, I. Polosukhin
+    (2017), "Attention is all you need", section 3.2; dropout on P as in its authors' code.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([MultiHeadAttention(2)], (3, 4), np.float64)
+    >>> x, weight = np.array([[[1.0] * 4, [3.0] * 4, [np.nan] * 4]]), network.views[0]["weight_qkv"]
+    >>> weight[:, 8:] = network.views[0]["weight_out"][...] = np.eye(4)  # all steps alike
+    >>> network.forward(x, Workspace(network, 1))[0, :, 0]
+    array([ 2.,  2., nan])
+    """
+
+    penalized = ("weight_qkv", "weight_out")
+    allowed = {"n_heads": Whole(1), "causal": Flag(), "dropout": Range(0, 1, high_open=True)}
+
+    def __init__(self, n_heads, causal=False, dropout=0.0, initializer="glorot_uniform"):
+        self.n_heads = n_heads
+        self.causal = causal
+        self.dropout = dropout
+        self.initializer = initializer
+
+    @property
+    def stochastic(self):  # type: ignore[override]
+        """Whether training differs from inference: with dropout."""
+        return self.dropout > 0
+
+    def output_shape(self, input_shape):
+        _check_sequence(self, input_shape)
+        if input_shape[1] % self.n_heads:
+            raise ValueError(
+                f"MultiHeadAttention got sequences of {input_shape[1]} features, which "
+                f"{self.n_heads} heads cannot share; n_heads must divide them."
+            )
+        return input_shape
+
+    def param_shapes(self, input_shape):
+        k = input_shape[-1]
+        return {
+            "weight_qkv": (k, 3 * k), "bias_qkv": (3 * k,), "weight_out": (k, k), "bias_out": (k,)
+        }  # fmt: skip
+
+    def work_shapes(self, input_shape, n, training=True):
+        time, k = input_shape
+        attention = (n, self.n_heads, time, time)
+        shapes = {
+            "qkv": (n, time, 3 * k),
+            "attention": attention,
+            "context": (n, time, k),
+            "y": (n, time, k),
+        }
+        if training:
+            shapes |= {"dqkv": (n, time, 3 * k), "dattention": attention, "dx": (n, time, k)}
+            if self.dropout:
+                shapes |= {"dropped": attention, "mask": (attention, np.uint8), "kept": (1,)}
+        return shapes
+
+    def init(self, p, input_shape, rng):
+        initializer, k = resolve(self.initializer, INITIALIZERS, "initializer"), input_shape[-1]
+        for name, array in p.items():
+            draw = initializer.bias if name.startswith("bias") else initializer.weight
+            array[...] = draw(array.shape, k, k, rng)
+
+    def _heads(self, array, parts=3):
+        """View (n, time, parts * features) as the parts, each (n, n_heads, time, d)."""
+        n, time, width = array.shape
+        split = array.reshape(n, time, parts, self.n_heads, width // (parts * self.n_heads))
+        return split.transpose(2, 0, 3, 1, 4)
+
+    def forward(self, x, p, w, rng=None):
+        qkv, attention, context = w["qkv"], w["attention"], w["context"]
+        kernels.matmul(rows_of(x, w), p["weight_qkv"], as_rows(qkv))
+        kernels.add_bias(as_rows(qkv), p["bias_qkv"])
+        q, k, v = self._heads(qkv)
+        np.matmul(q, k.swapaxes(-1, -2), out=attention)
+        kernels.attention_softmax(attention, q.shape[-1] ** -0.5, w["absent"], bool(self.causal))
+        attention = self._drop(attention, w, rng)
+        np.matmul(attention, v, out=self._heads(context, 1)[0])
+        kernels.matmul(as_rows(context), p["weight_out"], as_rows(w["y"]))
+        kernels.add_bias(as_rows(w["y"]), p["bias_out"])
+        return mark_absent(w["y"], w)
+
+    def _drop(self, attention, w, rng):
+        if "kept" not in w:
+            return attention
+        w["kept"][0] = 0  # tells `backward` that nothing was dropped
+        if rng is None:
+            return attention
+        w["kept"][0] = kept = kernels.dropout_mask(rng, self.dropout, w["mask"])
+        kernels.masked_scale(attention, w["mask"], 1 / kept, w["dropped"])
+        return w["dropped"]
+
+    def backward(self, dy, x, p, g, w, need_dx=True):
+        dy = gradient_rows_of(dy, w)
+        context, dqkv, dattention = w["context"], w["dqkv"], w["dattention"]
+        kernels.matmul_transposed(as_rows(context), dy, g["weight_out"])
+        kernels.column_sums(dy, g["bias_out"])
+        kernels.matmul_by_transposed(dy, p["weight_out"], as_rows(context))  # now its gradient
+        (q, k, v), (dq, dk, dv) = self._heads(w["qkv"]), self._heads(dqkv)
+        (dcontext,) = self._heads(context, 1)
+        kept = float(w["kept"][0]) if "kept" in w else 0.0
+        np.matmul(dcontext, v.swapaxes(-1, -2), out=dattention)
+        np.matmul(w["dropped" if kept else "attention"].swapaxes(-1, -2), dcontext, out=dv)
+        if kept:
+            kernels.masked_scale(dattention, w["mask"], 1 / kept, dattention)
+        kernels.attention_softmax_backward(dattention, w["attention"], q.shape[-1] ** -0.5)
+        np.matmul(dattention, k, out=dq)
+        np.matmul(dattention.swapaxes(-1, -2), q, out=dk)
+        kernels.matmul_transposed(w["rows"], as_rows(dqkv), g["weight_qkv"])
+        kernels.column_sums(as_rows(dqkv), g["bias_qkv"])
+        if not need_dx:
+            return None
+        kernels.matmul_by_transposed(as_rows(dqkv), p["weight_qkv"], as_rows(w["dx"]))
+        return w["dx"]
+
+
+@lru_cache(maxsize=16)
+def _sinusoids(time, k, dtype):
+    """Return sines and cosines by turns, of wave lengths from 2 pi to 20,000 pi."""
+    rates = 1e4 ** (-np.arange(0, k, 2) / k)
+    angles = np.arange(time)[:, None] * rates
+    table = np.empty((time, k), dtype)
+    table[:, 0::2], table[:, 1::2] = np.sin(angles), np.cos(angles[:, : k // 2])
+    table.flags.writeable = False
+    return table
+
+
+class PositionalEncoding(Layer):
+    """Adds to each step of a sequence what tells its place, ``y[t] = x[t] + e[t]``.
+
+    Parameters
+    ----------
+    kind : {"sinusoidal", "learned"}, default="sinusoidal"
+        ``e[t, 2 i] = sin(t / 10000**(2 i / k))`` and ``e[t, 2 i + 1]`` the cosine, k the number of
+        features; or the parameter "position", shape (max_len, k), first drawn from N(0, 0.02**2).
+    max_len : int or None, default=None
+        The most steps a sequence may have; None: those it has. More places than steps leave room
+        for the weights of longer sequences.
+
+    Notes
+    -----
+    Steps that are absent, all NaN, stay so.
+
+    References
+    ----------
+    A. Vaswani et al. (2017), "Attention is all you need", section 3.5.
+    J. Devlin, M.-W. Chang, K. Lee, K. Toutanova (2019), "BERT: pre-training of deep bidirectional
+    transformers for language understanding", section 3: learned ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> PositionalEncoding().forward(np.zeros((1, 2, 2)), {}, {"y": np.empty((1, 2, 2))}).round(2)
+    array([[[0.  , 1.  ],
+            [0.84, 0.54]]])
+    """
+
+    allowed = {"kind": OneOf(("sinusoidal", "learned")), "max_len": Maybe(Whole(1))}
+
+    def __init__(self, kind="sinusoidal", max_len=None):
+        self.kind = kind
+        self.max_len = max_len
+
+    def output_shape(self, input_shape):
+        _check_sequence(self, input_shape)
+        if self.max_len is not None and input_shape[0] > self.max_len:
+            raise ValueError(
+                f"PositionalEncoding got sequences of {input_shape[0]} steps, and has "
+                f"max_len={self.max_len}: raise it."
+            )
+        return input_shape
+
+    def param_shapes(self, input_shape):
+        time, k = input_shape
+        return {"position": (self.max_len or time, k)} if self.kind == "learned" else {}
+
+    def work_shapes(self, input_shape, n, training=True):
+        return {"y": (n, *input_shape)}
+
+    def init(self, p, input_shape, rng):
+        for array in p.values():
+            array[...] = rng.normal(0.0, 0.02, array.shape)
+
+    def forward(self, x, p, w, rng=None):
+        _, time, k = x.shape
+        table = p["position"][:time] if "position" in p else _sinusoids(time, k, x.dtype)
+        return np.add(x, table, out=w["y"])
+
+    def backward(self, dy, x, p, g, w, need_dx=True):
+        if "position" in g:
+            g["position"].fill(0)
+            np.sum(dy, axis=0, out=g["position"][: dy.shape[1]])
+        return dy
+
+
+class SequencePool(Layer):
+    """Puts the steps of a sequence together, (time, features) to (features,).
+
+    Absent steps, all NaN, are left out. A sequence that has no steps gives zeros.
+
+    Parameters
+    ----------
+    mode : {"mean", "max", "last", "first"}, default="mean"
+        Mean or maximum over the steps, feature by feature; or the last or first step there is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([SequencePool("last")], (3, 2), np.float64)
+    >>> x = np.array([[[1.0, 2.0], [3.0, 4.0], [np.nan, np.nan]]])
+    >>> network.forward(x, Workspace(network, 1))
+    array([[3., 4.]])
+    """
+
+    allowed = {"mode": OneOf(("mean", "max", "last", "first"))}
+
+    def __init__(self, mode="mean"):
+        self.mode = mode
+
+    def output_shape(self, input_shape):
+        _check_sequence(self, input_shape)
+        return input_shape[1:]
+
+    def work_shapes(self, input_shape, n, training=True):
+        shapes = {"y": (n, input_shape[-1])}
+        return shapes | {"dx": (n, *input_shape)} if training else shapes
+
+    def forward(self, x, p, w, rng=None):
+        y = w["y"]
+        w["absent"] = absent = absent_steps(x)
+        if self.mode == "mean":
+            there = None if absent is None else ~absent[..., None]
+            np.sum(x, axis=1, out=y, where=True if there is None else there)
+            w["counts"] = self._counts(x, absent)
+            y /= w["counts"]
+            return y
+        # Which step each number comes from: of shape (n, 1, 1), or for "max" (n, 1, k).
+        w["steps"] = steps = self._steps(x, absent)
+        y[...] = np.take_along_axis(x, steps, axis=1)[:, 0]
+        if absent is not None:
+            y[absent.all(axis=1)] = 0
+        return y
+
+    @staticmethod
+    def _counts(x, absent):
+        if absent is None:
+            return x.dtype.type(x.shape[1])
+        return np.maximum(x.shape[1] - absent.sum(axis=1), 1).astype(x.dtype)[:, None]
+
+    def _steps(self, x, absent):
+        if self.mode == "max":
+            values = x if absent is None else np.where(absent[..., None], -np.inf, x)
+            return values.argmax(axis=1)[:, None]
+        n, time = x.shape[:2]
+        if absent is None:
+            return np.full((n, 1, 1), time - 1 if self.mode == "last" else 0)
+        order = absent[:, ::-1] if self.mode == "last" else absent
+        first = order.argmin(axis=1)
+        return (time - 1 - first if self.mode == "last" else first)[:, None, None]
+
+    def backward(self, dy, x, p, g, w, need_dx=True):
+        if not need_dx:
+            return None
+        dx, absent = w["dx"], w["absent"]
+        if self.mode == "mean":
+            dy /= w["counts"]
+            np.copyto(dx, dy[:, None])
+        else:
+            dx.fill(0)
+            np.put_along_axis(dx, w["steps"], dy[:, None], axis=1)
+        if absent is not None:
+            dx[absent] = 0
+        return dx
+
+
+class TransformerEncoder(Layer):
+    """A block of a transformer's encoder: attention, then a small network at each step.
+
+    Both are wrapped in a shortcut, with layer normalisation N, dropout D, A = attention and
+    ``F(x) = D(f(x W + b)) V + c``:
+
+    - norm="pre": ``h = x + D(A(N(x)))``, ``y = h + D(F(N(h)))``;
+    - norm="post": ``h = N(x + D(A(x)))``, ``y = N(h + D(F(h)))``.
+
+    Takes sequences (time, features) to the same shape. Parameters bear the names of the chain that
+    `layers` returns.
+
+    Parameters
+    ----------
+    n_heads : int
+        Number of heads of the attention; divides the number of features.
+    n_hidden : int
+        Number of hidden units of F.
+    activation : str or Activation, default="gelu"
+        The activation f.
+    dropout : float, default=0.1
+        In [0, 1): rate of dropout, the one in the attention too.
+    norm : {"pre", "post"}, default="pre"
+        Where the normalisation stands. "post" is the original; "pre" trains without a warm-up of
+        the learning rate; after the last such block put a LayerNorm.
+    causal : bool, default=False
+        Whether a step sees only itself and what came before.
+
+    Notes
+    -----
+    Steps whose features are all NaN are absent, and stay so.
+
+    References
+    ----------
+    A. Vaswani et al. (2017), "Attention is all you need", section 3.1: "post".
+    R. Xiong, Y. Yang, D. He, K. Zheng, S. Zheng, C. Xing, H. Zhang, Y. Lan, L. Wang, T.-Y. Liu
+    (2020), "On layer normalization in the transformer architecture", section 3: "pre".
+
+    Examples
+    --------
+    >>> block = TransformerEncoder(n_heads=2, n_hidden=16)
+    >>> block.output_shape((5, 8))
+    (5, 8)
+    >>> block.set_params(norm="post").layers(8)
+    [Residual(layers=[MultiHeadAttention(dropout=0.1, n_heads=2), Dropout(rate=0.1)]), LayerNorm(),
+    Residual(layers=[Dense(activation='gelu', units=16), Dropout(rate=0.1),
+                     Dense(activation='identity', units=8), Dropout(rate=0.1)]), LayerNorm()]
+    """
+
+    allowed = {
+        "n_heads": Whole(1), "n_hidden": Whole(1), "dropout": Range(0, 1, high_open=True),
+        "norm": OneOf(("pre", "post")), "causal": Flag(),
+    }  # fmt: skip
+
+    def __init__(
+        self, n_heads, n_hidden, activation="gelu", dropout=0.1, norm="pre", causal=False
+    ):  # fmt: skip
+        self.n_heads = n_heads
+        self.n_hidden = n_hidden
+        self.activation = activation
+        self.dropout = dropout
+        self.norm = norm
+        self.causal = causal
+
+    def layers(self, n_features):
+        """Return the layers that the block is a chain of."""
+        drop = [Dropout(self.dropout)] if self.dropout else []
+        look = [MultiHeadAttention(self.n_heads, self.causal, self.dropout), *drop]
+        think = [
+            Dense(self.n_hidden, self.activation), *drop, Dense(n_features, "identity"), *drop
+        ]  # fmt: skip
+        if self.norm == "pre":
+            return [Residual([LayerNorm(), *look]), Residual([LayerNorm(), *think])]
+        return [Residual(look), LayerNorm(), Residual(think), LayerNorm()]
+
+    def _chain(self, n_features=1):
+        return Sequential(self.layers(n_features))
+
+    @property
+    def penalized(self):  # type: ignore[override]
+        """Names of the parameters that weight penalties (alpha) apply to."""
+        return self._chain().penalized
+
+    @property
+    def stochastic(self):  # type: ignore[override]
+        """Whether training differs from inference: with dropout."""
+        return self.dropout > 0
+
+    def output_shape(self, input_shape):
+        _check_sequence(self, input_shape)
+        return self._chain(input_shape[-1]).output_shape(input_shape)
+
+    def param_shapes(self, input_shape):
+        return self._chain(input_shape[-1]).param_shapes(input_shape)
+
+    def work_shapes(self, input_shape, n, training=True):
+        return self._chain(input_shape[-1]).work_shapes(input_shape, n, training)
+
+    def init(self, p, input_shape, rng):
+        self._chain(input_shape[-1]).init(p, input_shape, rng)
+
+    def forward(self, x, p, w, rng=None):
+        return self._chain(x.shape[-1]).forward(x, p, w, rng)
+
+    def backward(self, dy, x, p, g, w, need_dx=True):
+        return self._chain(x.shape[-1]).backward(dy, x, p, g, w, need_dx)
