@@ -24,12 +24,7 @@ from skbp.callbacks import (
     read_state,
 )
 
-pytestmark = [
-    pytest.mark.skipif(
-        not hasattr(BackpropClassifier, "set_callbacks"), reason="the estimators call no callbacks"
-    ),
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(120, 4))

@@ -376,7 +376,9 @@ def test_killed_in_writing(tmp_path):
         lines = [writer.stdout.readline()]
         time.sleep(rng.uniform(0, 0.02))
         writer.send_signal(signal.SIGKILL)
-        rest = writer.communicate(timeout=60)[0]
+        with writer.stdout:  # not `communicate`, which skips what readline has read ahead
+            rest = writer.stdout.read()
+        writer.wait(timeout=60)
         reported = int([*lines, *rest.split()][-1])
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -55,6 +55,18 @@ SHARED = [
     {"solver": "adam", "hidden_layer_sizes": (), "dtype": np.float64},
     {"solver": AdamW(weight_decay=0.1)},
     {"solver": Lion(weight_decay=0.1), "batch_size": 16},
+    {"solver": "adam", "hidden_layer_sizes": (8, 6), "activation": ["gelu", "leaky_relu"]},
+    {"solver": "adam", "alpha": 0.1, "l1_ratio": 0.5, "max_grad_norm": 1.0, "max_norm": 2.0},
+    {"solver": "adamw", "ema_decay": 0.9, "learning_rate_multipliers": [0.5, 1.0]},
+    {"solver": "adamw", "learning_rate": "one_cycle", "batch_size": 16},
+    {
+        "solver": "adam",
+        "early_stopping": True,
+        "scoring": "loss",
+        "refit": True,
+        "validation_fraction": 0.2,
+        "batch_size": 16,
+    },
     {"solver": "lbfgs", "hidden_layer_sizes": (), "dtype": "float32"},
     {"solver": "lbfgs", "activation": "identity", "hidden_layer_sizes": 3, "early_stopping": True},
 ]

@@ -334,8 +334,7 @@ def test_the_rate_of_each_update_reaches_the_optimizer():
         (), solver=Spy(), learning_rate=Cosine(), learning_rate_init=0.01, batch_size=20,
         random_state=0, max_iter=4,
     )  # fmt: skip
-    with pytest.warns(ConvergenceWarning):
-        net.fit(X, X[:, 0])
+    net.fit(X, X[:, 0])
     expected = rates(Cosine(), 12, initial=0.01, total=12, per_epoch=3)
     np.testing.assert_allclose([seen[t] for t in range(1, 13)], expected, rtol=1e-12)
 
@@ -352,3 +351,18 @@ def test_progress():
             progress = Progress(total_updates=total, max_epochs=total / per_epoch)
             assert progress.updates_per_epoch == per_epoch
     assert math.isclose(Progress(updates=1, total_updates=3).share, 1 / 3)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle", "polynomial", WarmUp("cosine")])
+def test_to_reach_the_end_is_the_plan_of_those_that_end_with_training(schedule):
+    X, y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
+    net = BackpropRegressor((2,), learning_rate=schedule, max_iter=5, random_state=0)
+    assert net.fit(X, y).n_iter_ == 5  # warnings are errors here
+
+
+@pytest.mark.parametrize("schedule", ["constant", "step", "warm_up", "cosine_restarts"])
+def test_others_warn_at_the_end(schedule):
+    X, y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
+    net = BackpropRegressor((2,), learning_rate=schedule, max_iter=5, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
+        net.fit(X, y)

@@ -1,7 +1,5 @@
 """scikit-learn's own callbacks on the estimators, and its protocol."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 from sklearn.callback import ProgressBar, ScoringMonitor
@@ -184,10 +182,6 @@ def test_scoring_monitor_in_a_search():
 # ------------------------------------------------------------ ProgressBar
 
 
-needs_rich = pytest.mark.skipif(importlib.util.find_spec("rich") is None, reason="needs rich")
-
-
-@needs_rich
 @BOTH
 @KINDS
 def test_progress_bar(cls, params, capsys):
@@ -195,7 +189,6 @@ def test_progress_bar(cls, params, capsys):
     assert cls.__name__ in capsys.readouterr().out
 
 
-@needs_rich
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_progress_bar_of_a_search(n_jobs, capsys):
     pipe = make_pipeline(StandardScaler(), make(BackpropClassifier, max_iter=2))

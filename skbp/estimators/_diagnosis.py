@@ -15,6 +15,8 @@ SAMPLE = 1000
 UNSCALED = 100.0
 #: Share of a layer's units above which dead ones are worth a word.
 MOSTLY = 0.75
+#: So many of the last epochs must all be bad: one alone may be noise, as of dropout.
+LAST = 3
 #: A training that lowered its loss by a smaller share has stood still.
 STOOD_STILL = 0.01
 #: A loss that ends so many times above its best has risen.
@@ -67,7 +69,7 @@ def dead_units(network, x):
 def risen_loss(curve):
     """Return a sentence about a loss that ended far above its best, or None."""
     best = int(np.argmin(curve))
-    if not (curve[best] > 0 and curve[-1] > ROSE * curve[best]):
+    if not (curve[best] > 0 and min(curve[-LAST:]) > ROSE * curve[best]):
         return None
     return (
         f"the loss rose from {curve[best]:.3g} in epoch {best + 1} to {curve[-1]:.3g} in epoch "

@@ -69,6 +69,8 @@ class Fit:
         Of the validated rows.
     """
 
+    _all_rows: AllRows
+
     def __init__(self, estimator, given, incremental, classes=None, hooks=None):
         self._estimator = estimator
         self._given = given
@@ -382,7 +384,11 @@ class Fit:
                 "best validation score are kept. Scale the features, or lower learning_rate_init.",
                 ConvergenceWarning,
             )
-        elif outcome is Outcome.MAX_ITER and not self._incremental:
+        elif (
+            outcome is Outcome.MAX_ITER
+            and not self._incremental
+            and not self._components.schedule.ends_with_training
+        ):
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({self._estimator.max_iter}) reached "
                 "and the optimization hasn't converged yet.",

@@ -54,9 +54,13 @@ class Schedule(Component):
     patience : int or None
         How many epochs without progress training bears before it counts a plateau; None means the
         estimator's ``n_iter_no_change``.
+    ends_with_training : bool
+        Whether the rate is meant to come down until the last epoch, so that to reach ``max_iter``
+        is the plan and no reason to warn.
     """
 
     per_update = False
+    ends_with_training = False
     patience: int | None = None
 
     def __call__(self, progress, initial):

@@ -40,6 +40,7 @@ class Cosine(Schedule):
     """
 
     per_update = True
+    ends_with_training = True
     allowed = {"final": Range(0, 1)}
 
     def __init__(self, final=0):
@@ -137,6 +138,7 @@ class OneCycle(Schedule):
     """
 
     per_update = True
+    ends_with_training = True
     allowed = {
         "max_rate": Maybe(Range(0, low_open=True)),
         "start_factor": Range(1),

@@ -166,6 +166,7 @@ class Polynomial(Schedule):
     """
 
     per_update = True
+    ends_with_training = True
     allowed = {"power": Range(0, low_open=True), "final": Range(0, 1)}
 
     def __init__(self, power=1.0, final=0):

@@ -64,6 +64,11 @@ class WarmUp(Schedule):
         """That of the other schedule."""
         return self._other().patience
 
+    @property
+    def ends_with_training(self):  # type: ignore[override]
+        """That of the other schedule."""
+        return self._other().ends_with_training
+
     def check(self):
         super().check()
         self._other().check()

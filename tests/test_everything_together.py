@@ -1,0 +1,81 @@
+"""What training offers, all at once: in a Pipeline and a search, pickled, dense and sparse."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
+
+from skbp import BackpropClassifier, BackpropRegressor
+from skbp.callbacks import EarlyStopping
+from skbp.losses import Huber, LogLoss
+from skbp.optimizers import AdamW
+from skbp.schedules import OneCycle
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+DIGITS = load_digits(return_X_y=True)
+DIABETES = load_diabetes(return_X_y=True)
+DATA = {
+    BackpropClassifier: (DIGITS[0][:400], DIGITS[1][:400]),
+    BackpropRegressor: (DIABETES[0], (DIABETES[1] - 150) / 77),
+}
+LOSS = {BackpropClassifier: LogLoss(label_smoothing=0.1), BackpropRegressor: Huber(delta=2.0)}
+SEARCHED = {
+    BackpropClassifier: {"loss__label_smoothing": [0.0, 0.1]},
+    BackpropRegressor: {"loss__delta": [0.5, 2.0]},
+}
+
+
+def make(cls, dtype):
+    return cls(
+        (24, 12), activation=["gelu", "leaky_relu"], loss=LOSS[cls], solver=AdamW(), alpha=1e-3,
+        l1_ratio=0.2, learning_rate=OneCycle(max_rate=0.01), batch_size=32, max_iter=12,
+        dropout=0.1, normalization="layer", max_grad_norm=1.0, max_norm=4.0, ema_decay=0.9,
+        early_stopping=True, scoring="loss", refit=True, validation_fraction=0.2,
+        learning_rate_multipliers=[1.0, 0.5, 2.0], dtype=dtype, random_state=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cls", DATA)
+def test_everything_at_once(cls, dtype, sparse):
+    X, y = DATA[cls]
+    X = csr_array(X) if sparse else X
+    net = make(cls, dtype).set_callbacks(EarlyStopping("validation_loss", patience=8))
+    model = make_pipeline(MaxAbsScaler(), net)
+    name = cls.__name__.lower()
+    grid = {
+        f"{name}__solver__weight_decay": [0.0, 0.1],
+        f"{name}__learning_rate__max_rate": [0.003, 0.02],
+    } | {f"{name}__{key}": values for key, values in SEARCHED[cls].items()}
+    search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert len(set(search.cv_results_["mean_test_score"].round(12))) > 4  # they have an effect
+    best = search.best_estimator_
+    assert best[-1].dtype_ == dtype
+    assert best.score(X, y) > (0.8 if cls is BackpropClassifier else 0.3)
+    again = pickle.loads(pickle.dumps(best))
+    np.testing.assert_array_equal(again.predict(X), best.predict(X))
+    twin = clone(best).fit(X, y)  # the same seed, the same bits
+    np.testing.assert_array_equal(twin.predict(X), best.predict(X))
+    assert net.solver.weight_decay == AdamW().weight_decay  # what the caller owns is as it was
+
+
+@pytest.mark.parametrize("cls", DATA)
+def test_the_search_runs_in_parallel_to_the_same_scores(cls):
+    X, y = DATA[cls]
+    grid = {"solver__weight_decay": [0.0, 0.1], "learning_rate__max_rate": [0.003, 0.02]}
+    scores = [
+        GridSearchCV(make(cls, "float64"), grid, cv=2, n_jobs=n_jobs)
+        .fit(MaxAbsScaler().fit_transform(X), y)
+        .cv_results_["mean_test_score"]
+        for n_jobs in (1, 2)
+    ]
+    np.testing.assert_array_equal(*scores)
