@@ -381,6 +381,9 @@ def test_sound_hyperparameters_pass():
 
 
 def test_order_of_flattened_values():
-    x = np.arange(24.0).reshape(1, 2, 3, 4)
+    x = np.arange(48.0).reshape(2, 2, 3, 4)
     network = Network([MaxPool2D(1), Flatten()], (2, 3, 4), np.float64)
-    np.testing.assert_array_equal(network.forward(x, Workspace(network, 1)), [np.arange(24)])
+    workspace = Workspace(network, 2)
+    y = network.forward(x, workspace)
+    np.testing.assert_array_equal(y, np.arange(48).reshape(2, 24))
+    assert np.shares_memory(y, workspace.rows(2)[1]["y"])  # no copy that is allocated anew
