@@ -240,6 +240,27 @@ def make_stack(stack, activation, k):
 STACKS = ["linear", "plain", *(f"{kind}:{name}" for name in LAYERS for kind in ("first", "middle"))]
 
 
+def is_tried(loss, activation, stack):
+    """Whether a loss, an activation and a stack are tried together.
+
+    Every loss and activation in plain stacks, every activation behind and inside every layer, every
+    layer with a loss for numbers: not the product of all, which would take an hour.
+    """
+    if stack in ("linear", "plain"):
+        return True
+    if loss == "log_loss":
+        return stack.startswith("middle") or activation == "tanh"
+    return (loss, activation) == ("squared_error", "tanh")
+
+
+TRIED = [
+    (loss, activation, stack)
+    for loss, activation in PAIRS
+    for stack in STACKS
+    if is_tried(loss, activation, stack)
+]
+
+
 def freeze(*arrays):
     for array in arrays:
         array.flags.writeable = False
@@ -316,8 +337,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("stack", STACKS)
-@pytest.mark.parametrize("loss, activation", PAIRS)
+@pytest.mark.parametrize("loss, activation, stack", TRIED)
 def test_directional_derivatives(loss, activation, stack, case):
     n, k, max_rows = 7, 3, 7
     settings = dict(CASES[case])
@@ -335,8 +355,16 @@ def test_directional_derivatives(loss, activation, stack, case):
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("loss, activation", PAIRS)
+@pytest.mark.parametrize(
+    "loss, activation, layer",
+    [
+        (loss, activation, layer)
+        for loss, activation in PAIRS
+        for layer in LAYERS
+        if layer == "dense" or activation in ("tanh", "gelu")
+        if layer == "dense" or loss in ("log_loss", "squared_error")
+    ],
+)
 def test_every_coordinate_of_a_tiny_net(loss, activation, layer, sparse):
     out = Dense(FACES[loss][0].n_outputs(2), "identity")
     layers = [Dense(3, activation), *make_layers(layer, activation), out]
@@ -437,7 +465,7 @@ def buffers_of(workspace, n):
 
 @pytest.mark.parametrize("n", [6, 4, 1])
 @pytest.mark.parametrize("stack", STACKS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "softplus"])
 def test_a_layer_writes_only_to_its_own_workspace(activation, stack, n):
     network = Network(make_stack(stack, activation, 3), (N_FEATURES,), np.float64)
     network.init(np.random.RandomState(0))
@@ -588,8 +616,9 @@ def test_a_loss_is_linear_in_the_weights(loss):
 
 
 # NumPy draws other normal numbers in float32 than in float64.
-@pytest.mark.parametrize("stack", [stack for stack in STACKS if "noise" not in stack])
-@pytest.mark.parametrize("loss, activation", PAIRS)
+@pytest.mark.parametrize(
+    "loss, activation, stack", [tried for tried in TRIED if "noise" not in tried[2]]
+)
 def test_float32_agrees_with_float64(loss, activation, stack):
     results = []
     for dtype in (np.float32, np.float64):
