@@ -10,6 +10,7 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from skbp import BackpropClassifier, BackpropRegressor
+from skbp.layers import LSTM, Conv2D, Dense, Flatten, MultiHeadAttention, Reshape, SequencePool
 from skbp.losses import Huber, LogLoss
 from skbp.optimizers import AdamW, Lion
 
@@ -66,6 +67,12 @@ SHARED = [
         "refit": True,
         "validation_fraction": 0.2,
         "batch_size": 16,
+    },
+    {"solver": "adam", "layers": [Reshape((1, -1, 1)), Conv2D(3, 3, padding="same"), Flatten()]},
+    {"solver": "adam", "layers": [Reshape((-1, 1)), LSTM(4)], "dtype": "float64"},
+    {
+        "solver": "adam",
+        "layers": [Reshape((-1, 1)), Dense(4), MultiHeadAttention(2), SequencePool()],
     },
     {"solver": "lbfgs", "hidden_layer_sizes": (), "dtype": "float32"},
     {"solver": "lbfgs", "activation": "identity", "hidden_layer_sizes": 3, "early_stopping": True},

@@ -71,6 +71,8 @@ class MultiHeadAttention(Layer):
     array([ 2.,  2., nan])
     """
 
+    missing = True
+
     penalized = ("weight_qkv", "weight_out")
     allowed = {"n_heads": Whole(1), "causal": Flag(), "dropout": Range(0, 1, high_open=True)}
 
@@ -273,6 +275,8 @@ class SequencePool(Layer):
     array([[3., 4.]])
     """
 
+    missing = True
+
     allowed = {"mode": OneOf(("mean", "max", "last", "first"))}
 
     def __init__(self, mode="mean"):
@@ -382,6 +386,8 @@ class TransformerEncoder(Layer):
     Residual(layers=[Dense(activation='gelu', units=16), Dropout(rate=0.1),
                      Dense(activation='identity', units=8), Dropout(rate=0.1)]), LayerNorm()]
     """
+
+    missing = True
 
     allowed = {
         "n_heads": Whole(1), "n_hidden": Whole(1), "dropout": Range(0, 1, high_open=True),

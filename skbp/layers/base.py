@@ -27,12 +27,15 @@ class Layer(Component):
     ----------
     penalized : tuple of str
         Names of the parameters that weight penalties (alpha) apply to.
+    missing : bool
+        Whether the layer takes steps of a sequence that are all NaN as absent.
     stochastic : bool
         Whether training differs from inference: `forward` is then given an `rng` in training.
     """
 
     penalized: tuple[str, ...] = ()
     stochastic = False
+    missing = False
 
     def output_shape(self, input_shape):
         """Shape of one output row, given that of one input row (without the batch axis)."""

@@ -53,6 +53,11 @@ class _Composite(Layer):
         """Whether a child's training differs from its inference."""
         return any(child.stochastic for child in self._children().values())
 
+    @property
+    def missing(self):  # type: ignore[override]
+        """Whether a child takes steps of a sequence that are all NaN as absent."""
+        return any(child.missing for child in self._children().values())
+
     def check(self):
         """Check the hyperparameters, those of the children too; see `Component.check`."""
         super().check()

@@ -25,12 +25,14 @@ class Norm(Layer):
         self.activation = activation
 
     def param_shapes(self, input_shape):
-        return {"gamma": input_shape[-1:], "beta": input_shape[-1:]}
+        features = _features_last(input_shape)[-1:]
+        return {"gamma": features, "beta": features}
 
     def work_shapes(self, input_shape, n, training=True):
-        shapes = {"y": (n, *input_shape)}
+        shape = (n, *_features_last(input_shape))
+        shapes = {"y": shape}
         if resolve(self.activation, ACTIVATIONS, "activation").needs_input:
-            shapes["z"] = (n, *input_shape)
+            shapes["z"] = shape
         return shapes
 
     def init(self, p, input_shape, rng):
@@ -47,23 +49,39 @@ class Norm(Layer):
 
     def forward(self, x, p, w, rng=None):
         z, y = self._z_and_y(w)
-        self.standardize(rows_of(x, w), p, w, z, rng is not None)
+        self.standardize(rows_of(_channels_last(x), w), p, w, z, rng is not None)
         resolve(self.activation, ACTIVATIONS, "activation").forward(z, p["beta"], y)
-        return mark_absent(w["y"], w)
+        return _channels_first(mark_absent(w["y"], w))
 
     def backward(self, dy, x, p, g, w, need_dx=True):
         rows = x if dy.ndim == 2 else w["rows"]
+        dy = _channels_last(dy)
         dz = gradient_rows_of(dy, w, w["y"], w.get("z", w["y"]))
         z, y = self._z_and_y(w)
         # What the activation takes for a bias is beta, so the bias gradient is that of beta.
         resolve(self.activation, ACTIVATIONS, "activation").backward(dz, y, z, g["beta"])
         self.standardize_backward(dz, rows, p, g, w)
-        return dz.reshape(dy.shape)
+        return _channels_first(dz.reshape(dy.shape))
 
     @staticmethod
     def _z_and_y(w):
         y = as_rows(w["y"])
         return (as_rows(w["z"]) if "z" in w else y), y
+
+
+# The features of an image, shape (channels, height, width), are its channels.
+
+
+def _features_last(shape):
+    return (*shape[1:], shape[0]) if len(shape) == 3 else shape
+
+
+def _channels_last(x):
+    return np.moveaxis(x, 1, -1) if x.ndim == 4 else x
+
+
+def _channels_first(x):
+    return np.moveaxis(x, -1, 1) if x.ndim == 4 else x
 
 
 class BatchNorm(Norm):
@@ -95,8 +113,9 @@ class BatchNorm(Norm):
 
     Notes
     -----
-    For input of shape (n, ..., k) statistics are over all axes but the last, without steps that are
-    absent, all NaN.
+    For sequences, shape (n, time, k), statistics are over all rows and steps, without steps that
+    are absent, all NaN; for images, shape (n, channels, height, width), they are those of each
+    channel.
 
     References
     ----------
@@ -127,12 +146,14 @@ class BatchNorm(Norm):
         self.epsilon = epsilon
 
     def state_shapes(self, input_shape):
-        return {"running_mean": input_shape[-1:], "running_var": input_shape[-1:]}
+        features = _features_last(input_shape)[-1:]
+        return {"running_mean": features, "running_var": features}
 
     def work_shapes(self, input_shape, n, training=True):
         shapes = super().work_shapes(input_shape, n, training)
         if training:
-            shapes |= {"mean": input_shape[-1:], "inv_std": input_shape[-1:], "share": (1,)}
+            features = _features_last(input_shape)[-1:]
+            shapes |= {"mean": features, "inv_std": features, "share": (1,)}
         return shapes
 
     def init(self, p, input_shape, rng):
@@ -186,8 +207,9 @@ class LayerNorm(Norm):
 
     Notes
     -----
-    For input of shape (n, ..., k) statistics are over the last axis. Steps that are absent, all
-    NaN, stay so.
+    For sequences, shape (n, time, k), statistics are those of each step; steps that are absent, all
+    NaN, stay so. For images, shape (n, channels, height, width), they are over the channels at
+    each place.
 
     References
     ----------
@@ -211,7 +233,8 @@ class LayerNorm(Norm):
     def work_shapes(self, input_shape, n, training=True):
         shapes = super().work_shapes(input_shape, n, training)
         if training:
-            shapes |= {"mean": (n, *input_shape[:-1]), "inv_std": (n, *input_shape[:-1])}
+            places = _features_last(input_shape)[:-1]
+            shapes |= {"mean": (n, *places), "inv_std": (n, *places)}
         return shapes
 
     def standardize(self, x, p, w, out, training):

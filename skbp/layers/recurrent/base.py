@@ -45,6 +45,7 @@ class Recurrent(Layer):
     input is 0 there. A sequence without any step has the output 0.
     """
 
+    missing = True
     #: Class of the cell.
     cell: type[Cell] = Cell
     allowed = {

@@ -1,0 +1,210 @@
+"""Any architecture in the estimators: layers=[...] and input_shape."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+from skbp import BackpropClassifier, BackpropRegressor
+from skbp.layers import (
+    GRU,
+    LSTM,
+    BatchNorm,
+    Conv1D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalAveragePool,
+    MaxPool2D,
+    MultiHeadAttention,
+    PositionalEncoding,
+    Residual,
+    SequencePool,
+    Sequential,
+    TransformerEncoder,
+)  # fmt: skip
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_digits(return_X_y=True)
+X, Y = X[:600] / 16, Y[:600]
+IMAGE = (1, 8, 8)
+
+
+def cnn(**params):
+    return BackpropClassifier(**{
+        "layers": [Conv2D(8, 3, padding="same"), MaxPool2D(2), Dropout(0.1), Flatten(), Dense(16)],
+        "input_shape": IMAGE, "batch_size": 32, "learning_rate_init": 0.01, "max_iter": 15,
+        "random_state": 0, **params,
+    })  # fmt: skip
+
+
+def sequences(n=300, longest=9, seed=0):
+    """Random walks of different length; the class is where they end. Padding is NaN."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, longest, 2))
+    lengths = rng.integers(3, longest + 1, n)
+    for row, length in zip(x, lengths, strict=True):
+        row[length:] = np.nan
+    return x, (np.nansum(x[:, :, 0], axis=1) > 0).astype(int)
+
+
+def test_a_cnn():
+    net = cnn().fit(X[:400], Y[:400])
+    assert net.score(X[400:], Y[400:]) > 0.85
+    assert net.n_features_in_ == 64
+    images = X.reshape(-1, *IMAGE)
+    np.testing.assert_array_equal(net.predict_proba(images), net.predict_proba(X))
+    same = cnn(input_shape=None).fit(images[:400], Y[:400])
+    np.testing.assert_array_equal(same.predict_proba(images), net.predict_proba(X))
+    again = pickle.loads(pickle.dumps(net))
+    np.testing.assert_array_equal(again.predict_proba(X), net.predict_proba(X))
+    np.testing.assert_allclose(net.predictor(5)(X[:5]), net.predict_proba(X[:5]), rtol=1e-5)
+    assert [w.shape for w in net.coefs_][-1] == (16, 10)
+
+
+def test_what_the_caller_owns_is_as_it_was():
+    layers = [Conv2D(4, 3), Flatten(), Dense(8)]
+    before = repr(layers)
+    net = cnn(layers=layers, max_iter=2).fit(X, Y)
+    assert repr(layers) == before
+    layers[0].set_params(filters=5)
+    assert net.predict(X[:3]).shape == (3,)
+    assert net.layers is layers
+
+
+def test_in_a_pipeline_and_a_search():
+    model = make_pipeline(MinMaxScaler(), cnn(max_iter=3))
+    grid = {
+        "backpropclassifier__layers": [
+            [Conv2D(4, 3), Flatten()],
+            Sequential([Conv2D(4, 3), BatchNorm("relu"), Flatten(), Dense(8)]),
+        ]
+    }
+    search = GridSearchCV(model, grid, cv=2, error_score="raise", n_jobs=2).fit(X, Y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    nested = GridSearchCV(
+        cnn(layers=Sequential([Conv2D(4, 3), Flatten(), Dense(8)]), max_iter=2),
+        {"layers__0__filters": [2, 6], "layers__2__units": [4, 9]}, cv=2, error_score="raise",
+    ).fit(X, Y)  # fmt: skip
+    assert len(set(nested.cv_results_["mean_test_score"])) > 1
+    twin = clone(search.best_estimator_).fit(X, Y)
+    np.testing.assert_array_equal(twin.predict(X), search.best_estimator_.predict(X))
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [LSTM(12)],
+        [GRU(12, bidirectional=True)],
+        [LSTM(8, return_sequences=True), MultiHeadAttention(2), SequencePool()],
+        [Dense(12), PositionalEncoding(), TransformerEncoder(2, 16), SequencePool()],
+    ],
+    ids=["lstm", "gru", "lstm+attention", "transformer"],
+)
+def test_sequences_of_different_length(layers):
+    x, y = sequences()
+    net = BackpropClassifier(
+        layers=layers, batch_size=32, learning_rate_init=0.01, max_iter=40, random_state=0
+    ).fit(x[:200], y[:200])
+    assert net.score(x[200:], y[200:]) > 0.75
+    flat = x.reshape(len(x), -1)
+    np.testing.assert_array_equal(net.predict(flat), net.predict(x))
+    longer = np.concatenate([x[:, :5], np.full((len(x), 4, 2), np.nan)], axis=1)  # cut after five
+    shorter = x[:, :5]
+    assert net.set_params(input_shape=None).predict(longer).shape == (len(x),)
+    with pytest.raises(ValueError, match=r"rows of shape \(5, 2\).*\(9, 2\)"):
+        net.predict(shorter)
+
+
+def test_nan_only_where_a_layer_takes_it():
+    x, y = sequences(40)
+    with pytest.raises(ValueError, match="NaN"):
+        BackpropClassifier(layers=[Conv1D(4, 3), GlobalAveragePool()]).fit(x, y)
+    x[0, 0, 0] = np.inf
+    with pytest.raises(ValueError, match="infinity"):
+        BackpropClassifier(layers=[LSTM(4)]).fit(x, y)
+
+
+def test_codes_and_padding():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(1, 20, (400, 12))
+    codes[rng.random(codes.shape) < 0.3] = 0
+    y = (codes == 7).any(axis=1)
+    net = BackpropClassifier(
+        layers=[Embedding(20, 8, padding_index=0), SequencePool("max")], batch_size=32,
+        learning_rate_init=0.02, max_iter=30, random_state=0,
+    ).fit(codes[:300], y[:300])  # fmt: skip
+    assert net.score(codes[300:], y[300:]) > 0.95
+    codes[0, 0] = 99
+    with pytest.raises(ValueError, match="99"):
+        net.predict(codes)
+
+
+def test_a_regressor_with_shortcuts():
+    y = X[:, 20:24] @ [1.0, -2.0, 0.5, 1.0]
+    net = BackpropRegressor(
+        layers=[Dense(32), Residual([Dense(32), Dense(32, "identity")])], max_iter=100,
+        random_state=0,
+    ).fit(X, y)  # fmt: skip
+    assert net.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize(
+    "layers, input_shape, message",
+    [
+        ([Conv2D(4, 3)], None, r"layers\[0\], Conv2D.*\(64,\)"),
+        ([Conv2D(4, 11)], IMAGE, r"layers\[0\], Conv2D.*8"),
+        ([Conv2D(4, 3), LSTM(4)], IMAGE, r"layers\[1\], LSTM.*\(4, 6, 6\)"),
+        ([Dense(4)], (1, 8, 9), "input_shape=.*72.*64"),
+        (["relu"], None, "layers must hold objects"),
+        ([Dense], None, "layers must hold objects"),
+        ([Dropout(2.0)], None, "rate"),
+        (Dense, None, "layers"),
+    ],
+)
+def test_a_mismatch_names_the_layer(layers, input_shape, message):
+    net = BackpropClassifier(layers=layers, input_shape=input_shape)
+    with pytest.raises(ValueError, match=message):
+        net.fit(X, Y)
+    assert not hasattr(net, "classes_")
+
+
+@pytest.mark.parametrize("params", [{"dropout": 0.1}, {"normalization": "batch"}])
+def test_what_is_for_hidden_layer_sizes(params):
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        cnn(**params).fit(X, Y)
+
+
+def test_sparse_rows_have_no_other_shape():
+    with pytest.raises(ValueError, match="sparse"):
+        cnn().fit(csr_array(X), Y)
+    net = BackpropClassifier(layers=[Dense(8)], max_iter=3, random_state=0)
+    assert net.fit(csr_array(X), Y).predict(csr_array(X)).shape == Y.shape
+
+
+def test_warm_start_and_multipliers():
+    net = cnn(warm_start=True, max_iter=2, learning_rate_multipliers=[0, 1, 1]).fit(X, Y)
+    frozen = net.coefs_[0].copy()
+    np.testing.assert_array_equal(net.fit(X, Y).coefs_[0], frozen)
+    with pytest.raises(ValueError, match="have parameters"):
+        cnn(learning_rate_multipliers=[1, 1]).fit(X, Y)
+    with pytest.raises(ValueError, match="do not match"):
+        net.set_params(layers=[Flatten(), Dense(3)], learning_rate_multipliers=None).fit(X, Y)
+
+
+def test_batch_normalisation_of_images_is_by_channel():
+    net = cnn(
+        layers=[Conv2D(4, 3, activation="identity"), BatchNorm("relu"), Flatten()], max_iter=3
+    )
+    net.fit(X, Y)
+    assert net._network.views[1]["gamma"].shape == (4,)
+    assert np.ptp(net._network.views[1]["running_mean"]) > 0
