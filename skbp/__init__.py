@@ -1,7 +1,7 @@
 """skbp: neural networks trained by backpropagation, as scikit-learn estimators."""
 
-from skbp.estimators import BackpropClassifier, BackpropRegressor
+from skbp.estimators import BackpropClassifier, BackpropRegressor, HiddenFeatures
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["BackpropClassifier", "BackpropRegressor", "__version__"]
+__all__ = ["BackpropClassifier", "BackpropRegressor", "HiddenFeatures", "__version__"]

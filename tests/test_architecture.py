@@ -160,7 +160,12 @@ def test_every_floor_is_known_to_the_rule():
 
 
 def test_the_public_names():
-    assert skbp.__all__ == ["BackpropClassifier", "BackpropRegressor", "__version__"]
+    assert skbp.__all__ == [
+        "BackpropClassifier",
+        "BackpropRegressor",
+        "HiddenFeatures",
+        "__version__",
+    ]
     for name in skbp.__all__:
         assert hasattr(skbp, name)
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import skbp
+
 docscrape = pytest.importorskip("numpydoc.docscrape", reason="needs skbp[test]")
 
 ROOT = Path(__file__).parents[1]
@@ -160,7 +162,11 @@ def test_fitted_attributes(name):
     cls = ESTIMATORS[name]
     X = pandas.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), columns=list("abc"))
     y = (X["a"] > 0).astype(int)
-    net = cls((4,), early_stopping=True, tol=10.0, random_state=0).fit(X, y)
+    settings = {"early_stopping": True, "tol": 10.0, "random_state": 0}
+    if cls is skbp.HiddenFeatures:
+        net = cls(skbp.BackpropClassifier((4,), **settings)).fit(X, y)
+    else:
+        net = cls((4,), **settings).fit(X, y)
     said = {attribute for attribute, _ in documented(cls, "Attributes")}
     assert not [attribute for attribute in said if not hasattr(net, attribute)]
     there = {key for key in vars(net) if key.endswith("_") and not key.startswith("_")}

@@ -133,7 +133,21 @@ class Network:
         """Whether training draws random numbers in forward passes."""
         return any(layer.stochastic for layer in self.layers)
 
-    def forward(self, x, workspace, rng=None):
+    def shape_after(self, depth):
+        """Return the shape of a row after so many layers; None means all."""
+        all_of_them = depth is None or depth == len(self.layers)
+        return self.output_shape if all_of_them else self.input_shapes[depth]
+
+    def bytes_per_row(self):
+        """Return how much workspace a row takes in inference, roughly, at least 1."""
+        sizes = (
+            prod(_size_and_dtype(spec, None)[0])
+            for layer, shape in zip(self.layers, self.input_shapes, strict=True)
+            for spec in layer.work_shapes(shape, 32, False).values()
+        )
+        return max(1, sum(sizes) * self.params.itemsize // 32)
+
+    def forward(self, x, workspace, rng=None, depth=None):
         """Run a batch through all layers; keep each layer's input for `backward`.
 
         Parameters
@@ -143,6 +157,8 @@ class Network:
             For at least n rows.
         rng : numpy.random.Generator, optional
             Given in training, None in inference.
+        depth : int, optional
+            Only so many layers, from the first on.
 
         Returns
         -------
@@ -150,7 +166,7 @@ class Network:
             Lives in the workspace.
         """
         work = workspace.rows(x.shape[0])
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self.layers[:depth]):
             workspace.inputs[index] = x
             x = layer.forward(x, self.views[index], work[index], rng)
         return x

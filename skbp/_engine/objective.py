@@ -119,30 +119,41 @@ class Objective:
         return value + 0.5 * l2 * kernels.l2(params, grads, l2)
 
 
-def predict_raw(network, x, chunk=1024):
+#: The most rows, and bytes of workspace, that a prediction works on at a time.
+PREDICT_ROWS, PREDICT_BYTES = 1024, 2**25
+
+
+def predict_raw(network, x, depth=None):
     """Run rows through a network in inference, a chunk at a time.
+
+    Chunks bound the memory, and keep the work in cache.
 
     Parameters
     ----------
     network : Network
     x : ndarray of shape (n, ...) or CSR, float32 or float64
         Chunks are converted to the network's dtype.
-    chunk : int, default=1024
-        Rows at a time: bounds the memory, and keeps the work in cache.
+    depth : int, optional
+        Only so many layers, from the first on.
 
     Returns
     -------
-    raw : ndarray of shape (n, k), dtype of the network
+    raw : ndarray of shape (n, ...), dtype of the network
+        Outputs of the last layer, shape (n, k), or of layer number `depth`.
     """
     x = network.rows_of(x)
     n, dtype = x.shape[0], network.params.dtype
+    chunk = PREDICT_ROWS
+    if n > 32:  # only then can it matter
+        chunk = min(chunk, max(32, PREDICT_BYTES // network.bytes_per_row()))
     if n <= chunk:
-        return network.forward(_as_dtype(x, dtype), Workspace(network, n, training=False))
-    out = np.empty((n, *network.output_shape), dtype)
+        workspace = Workspace(network, n, training=False)
+        return network.forward(_as_dtype(x, dtype), workspace, depth=depth)
+    out = np.empty((n, *network.shape_after(depth)), dtype)
     workspace = Workspace(network, chunk, training=False)
     for start in range(0, n, chunk):
-        part = rows_between(x, start, min(start + chunk, n))
-        out[start : start + chunk] = network.forward(_as_dtype(part, dtype), workspace)
+        part = _as_dtype(rows_between(x, start, min(start + chunk, n)), dtype)
+        out[start : start + chunk] = network.forward(part, workspace, depth=depth)
     return out
 
 

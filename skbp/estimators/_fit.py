@@ -29,6 +29,7 @@ from skbp.estimators._architecture import (
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
 from skbp.estimators._held_out import AllRows, Rows, Validation, some_rows, split
 from skbp.estimators._parameters import Components, check_parameters
+from skbp.estimators._transfer import copy_weights, frozen_layers, source_of
 from skbp.estimators._validation import (
     all_finite,
     check_dtype,
@@ -219,6 +220,9 @@ class Fit:
         network = Network(layers, shape, dtype)
         if self._fresh:
             network.init(self._rng)
+            estimator.copied_layers_ = None
+            if estimator.init_from is not None:
+                self._copy_weights(network)
             return network
         if not network.same_shapes(estimator._network):
             raise ValueError(
@@ -231,6 +235,19 @@ class Fit:
         if estimator._history.raw is not None:
             network.params[...] = estimator._history.raw
         return network
+
+    def _copy_weights(self, network):
+        """Start from the weights of another estimator, as far as they fit."""
+        source, estimator = source_of(self._estimator.init_from), self._estimator
+        same = len(getattr(source, "classes_", ())) == len(getattr(estimator, "classes_", ()))
+        if same and hasattr(source, "classes_"):
+            same = bool((source.classes_ == estimator.classes_).all())
+        estimator.copied_layers_ = copy_weights(source._network, network, same)
+        if not any(estimator.copied_layers_.values()):
+            warn("init_from: no layer of that network has the shapes of one here; nothing copied.")
+        if estimator.verbose:
+            for name, copied in estimator.copied_layers_.items():
+                print(f"{name}: {'copied' if copied else 'new weights'}")
 
     def _compute_dtype(self, input_dtype, n_rows):
         """Choose the precision: see the parameter `dtype`."""
@@ -336,9 +353,18 @@ class Fit:
             self._components.optimizer, self._components.schedule, estimator.learning_rate_init,
             1 if self._incremental else estimator.max_iter, estimator.tol,
             estimator.n_iter_no_change, estimator.verbose, early_stopping, clip,
-            estimator.max_norm, estimator.ema_decay, self._components.multipliers(self.network),
+            estimator.max_norm, estimator.ema_decay, self._multipliers(),
             estimator.max_iter,
         )  # fmt: skip
+
+    def _multipliers(self):
+        """Return the factor of the learning rate of each of the network's layers; () for ones."""
+        factors = self._components.multipliers(self.network)
+        if self._estimator.freeze is None:
+            return factors
+        frozen = frozen_layers(self.network, self._estimator.freeze)
+        factors = factors or [1.0] * len(frozen)
+        return tuple(0.0 if f else factor for f, factor in zip(frozen, factors, strict=True))
 
     def _validation(self, held_out, train):
         if held_out is None:

@@ -6,6 +6,7 @@ from os import PathLike
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import check_scoring
 
 from skbp._compat import Integer, InvalidParameterError, Number, Options, StrOptions
@@ -57,6 +58,8 @@ CONSTRAINTS: dict = {
     "scoring": [None, str, callable],
     "refit": ["boolean"],
     "resume_from": [None, str, PathLike],
+    "init_from": [None, str, PathLike, FrozenEstimator],
+    "freeze": [None, str, list, tuple],
     "dtype": [StrOptions({"auto", "float32", "float64"}), Options(type, {np.float32, np.float64})],
 }
 
@@ -140,7 +143,8 @@ def _check_deterministic(estimator):
 
 NOT_WITH_LBFGS = {
     "l1_ratio": 0, "max_grad_norm": None, "max_grad_value": None, "max_norm": None,
-    "ema_decay": None, "learning_rate_multipliers": None, "refit": False, "resume_from": None,
+    "ema_decay": None, "learning_rate_multipliers": None, "freeze": None, "refit": False,
+    "resume_from": None,
 }  # fmt: skip
 NOT_WITH_LAZY = {
     "l1_ratio": 0, "max_grad_norm": None, "max_grad_value": None, "max_norm": None,

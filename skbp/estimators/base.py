@@ -201,8 +201,8 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         """Whether there is a trained network."""
         return hasattr(self, "_network")
 
-    def _predict_raw(self, X):
-        """Return raw outputs of shape (n, n_outputs), in the dtype of X."""
+    def _predict_raw(self, X, depth=None):
+        """Return raw outputs of shape (n, n_outputs), in the dtype of X; or those of a layer."""
         check_is_fitted(self)
         X, shape = flat_rows(X)
         check_row_shape(self._network, shape)
@@ -214,7 +214,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
                 ensure_all_finite=finite_or_missing(self),
             )  # fmt: skip
         with np.errstate(over="ignore", invalid="ignore"):
-            raw = predict_raw(self._network, CSR.of(X))
+            raw = predict_raw(self._network, CSR.of(X), depth)
         if not np.isfinite(raw).all():
             cast_rows(CSR.of(X), self.dtype_)  # tells of values that only X's dtype can hold
         return raw.astype(X.dtype, copy=False)

@@ -159,6 +159,13 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     resume_from : path or None, default=None
         A file or folder of `skbp.callbacks.Checkpoint`, from which `fit` goes on as if it had never
         been interrupted; a folder that is missing or empty means from the start.
+    init_from : FrozenEstimator, path or None, default=None
+        Another fitted estimator of skbp (or a Pipeline that ends with one) in scikit-learn's
+        `FrozenEstimator`, or a file to which joblib saved one: training starts from its weights,
+        layer by layer where the shapes fit; the output layer gets new ones if the classes differ.
+    freeze : str, list of str or None, default=None
+        Names of layers, or patterns, whose weights are kept as they are: "dense_0", "conv2d_*"; the
+        name is the layer's class and number, that of the last layer is "output".
 
     Attributes
     ----------
@@ -184,6 +191,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         Learning rate and duration of each epoch.
     history_ : dict of str to list
         All curves by name; ``history_.as_frame()`` makes a pandas DataFrame of them.
+    copied_layers_ : dict of str to bool, or None
+        For each layer whether `init_from` gave it its weights.
     n_iter_ : int
         Epochs (iterations of "lbfgs") of the last call of fit.
     t_ : int
@@ -278,6 +287,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         scoring=None,
         refit=False,
         resume_from=None,
+        init_from=None,
+        freeze=None,
     ):
         self._assign(locals())
 

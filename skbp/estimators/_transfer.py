@@ -1,0 +1,103 @@
+"""What was learned on one task, carried to the next."""
+
+from fnmatch import fnmatchcase
+from os import PathLike
+
+import joblib
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+
+from skbp._compat import InvalidParameterError
+
+
+def layer_names(network):
+    """Return the names of a network's layers: ``conv2d_0``, ``flatten_1`` ... and ``output``."""
+    names = [f"{type(layer).__name__.lower()}_{i}" for i, layer in enumerate(network.layers)]
+    return [*names[:-1], "output"]
+
+
+def source_of(init_from):
+    """Return the fitted estimator that `init_from` stands for.
+
+    Parameters
+    ----------
+    init_from : FrozenEstimator or path
+        Around a fitted estimator of skbp or a Pipeline that ends with one; or of a file to which
+        joblib saved one of these.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is something else, or not fitted.
+    """
+    found = joblib.load(init_from) if isinstance(init_from, str | PathLike) else init_from
+    if isinstance(found, FrozenEstimator):
+        found = found.estimator
+    elif found is init_from:  # a fit that clone and searches would silently drop
+        raise InvalidParameterError(
+            f"init_from must be FrozenEstimator(a fitted estimator) or a file. Got {init_from!r}: "
+            "wrap it, from sklearn.frozen import FrozenEstimator."
+        )
+    if isinstance(found, Pipeline):
+        found = found[-1]
+    if not hasattr(found, "_network"):
+        raise InvalidParameterError(
+            f"init_from must hold a fitted BackpropClassifier or BackpropRegressor. Got {found!r}."
+        )
+    return found
+
+
+def copy_weights(source, network, same_outputs):
+    """Copy, layer by layer, the weights that fit; the others stay as they are.
+
+    Parameters
+    ----------
+    source, network : Network
+        From which, and to which.
+    same_outputs : bool
+        Whether both have the same outputs: else the output layer is not copied.
+
+    Returns
+    -------
+    copied : dict of str to bool
+        For each layer with parameters, by name, whether its weights were copied.
+    """
+    copied = {}
+    for index, (name, p) in enumerate(zip(layer_names(network), network.views, strict=True)):
+        if not p:
+            continue
+        is_output = index == len(network.layers) - 1
+        # The output layer is the last one of both, whatever stands before it.
+        place = len(source.layers) - 1 if is_output else index
+        old = source.views[place] if place < len(source.views) else {}
+        fits = {key: array.shape for key, array in p.items()} == {
+            key: array.shape for key, array in old.items()
+        }
+        copied[name] = fits and (same_outputs or not is_output)
+        if copied[name]:
+            for key, array in p.items():
+                array[...] = old[key]
+    return copied
+
+
+def frozen_layers(network, freeze):
+    """Return for each layer whether `freeze` names it.
+
+    Parameters
+    ----------
+    network : Network
+    freeze : str or list of str
+        Names, or patterns of names such as "conv2d_*"; see `layer_names`.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a pattern names no layer.
+    """
+    names, patterns = layer_names(network), [freeze] if isinstance(freeze, str) else list(freeze)
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise InvalidParameterError(
+                f"freeze={freeze!r}: no layer is named {pattern!r}. The layers are {names}."
+            )
+    return [any(fnmatchcase(name, pattern) for pattern in patterns) for name in names]

@@ -1,0 +1,129 @@
+"""Hidden layers as features for other estimators."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from skbp.estimators._transfer import layer_names
+
+
+class HiddenFeatures(TransformerMixin, BaseEstimator):
+    """What a hidden layer of a network makes of each row, for any other estimator.
+
+    Parameters
+    ----------
+    estimator : BackpropClassifier or BackpropRegressor
+        Trained in `fit`, on a copy; in a `FrozenEstimator` it is taken as it is.
+    layer : int or str, default=-2
+        The layer whose output is wanted: its number, from the end if negative (-1 is the output
+        layer), or its name as in ``layer_names_``.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted network.
+    layer_names_ : list of str
+        Names of its layers, such as "dense_0"; the last is "output".
+    n_features_in_ : int
+        Number of features of the input.
+
+    See Also
+    --------
+    BackpropClassifier : Its parameter `init_from` carries the weights themselves on.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skbp import BackpropClassifier, HiddenFeatures
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = BackpropClassifier((8,), solver="lbfgs", alpha=0.1, max_iter=1000, random_state=0)
+    >>> HiddenFeatures(net).fit(X, y).transform(X).shape
+    (150, 8)
+    >>> model = make_pipeline(HiddenFeatures(net), LogisticRegression(max_iter=1000)).fit(X, y)
+    >>> model.score(X, y) > 0.95
+    True
+    """
+
+    def __init__(self, estimator, layer=-2):
+        self.estimator = estimator
+        self.layer = layer
+
+    def fit(self, X, y=None, **params):
+        """Train the network, unless it is frozen.
+
+        Parameters
+        ----------
+        X, y
+            As the network's ``fit`` takes them; y of None means X itself, for an autoencoder.
+        **params
+            Handed to the network's ``fit``.
+
+        Returns
+        -------
+        self : HiddenFeatures
+        """
+        if isinstance(self.estimator, FrozenEstimator):
+            check_is_fitted(self.estimator)
+            fitted = self.estimator.estimator
+        else:
+            fitted = clone(self.estimator).fit(X, X if y is None else y, **params)
+        self.estimator_ = fitted
+        network = (fitted[-1] if isinstance(fitted, Pipeline) else fitted)._network
+        self.layer_names_ = layer_names(network)
+        self._index = self._find(self.layer_names_)
+        self.n_features_in_ = fitted.n_features_in_
+        return self
+
+    def _find(self, names):
+        if isinstance(self.layer, str):
+            if self.layer not in names:
+                raise ValueError(f"layer={self.layer!r} is none of the layers {names}.")
+            return names.index(self.layer)
+        if not -len(names) <= self.layer < len(names):
+            raise ValueError(f"layer={self.layer!r} is none of the {len(names)} layers {names}.")
+        return self.layer % len(names)
+
+    def transform(self, X):
+        """Return the layer's output.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        features : ndarray of shape (n_samples, n_units), float32 or float64 as X
+            Outputs of more dimensions, as of a convolution, are flattened.
+        """
+        check_is_fitted(self)
+        fitted, rows = self.estimator_, X
+        if isinstance(fitted, Pipeline):
+            fitted, rows = fitted[-1], fitted[:-1].transform(X)
+        hidden = fitted._predict_raw(rows, self._index + 1)
+        return np.ascontiguousarray(hidden).reshape(len(hidden), -1)
+
+    def get_feature_names_out(self, input_features=None):
+        """Return names of the features: that of the layer, and a number.
+
+        Parameters
+        ----------
+        input_features : object
+            Not used.
+
+        Returns
+        -------
+        names : ndarray of str
+        """
+        check_is_fitted(self)
+        fitted = self.estimator_[-1] if isinstance(self.estimator_, Pipeline) else self.estimator_
+        size = int(np.prod(fitted._network.shape_after(self._index + 1)))
+        name = self.layer_names_[self._index]
+        return np.array([f"{name}_{i}" for i in range(size)], dtype=object)
+
+    def __sklearn_is_fitted__(self):
+        """Whether there is a trained network."""
+        return hasattr(self, "_index")

@@ -1,0 +1,148 @@
+"""Weights carried from one task to the next, frozen layers, and hidden layers as features."""
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+from skbp import BackpropClassifier, BackpropRegressor, HiddenFeatures
+from skbp.layers import Conv2D, Dense, Flatten, MaxPool2D
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+X, Y = load_digits(return_X_y=True)
+X = X / 16
+LOW, HIGH = Y < 5, Y >= 5
+
+
+def make(**params):
+    return BackpropClassifier(**{
+        "layers": [Conv2D(8, 3), MaxPool2D(2), Flatten(), Dense(24)], "input_shape": (1, 8, 8),
+        "batch_size": 32, "learning_rate_init": 0.005, "max_iter": 10, "random_state": 0, **params,
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def low():
+    return make().fit(X[LOW], Y[LOW])
+
+
+def test_all_weights_of_the_same_task(low):
+    net = make(init_from=FrozenEstimator(low), max_iter=1, freeze="*").fit(X[LOW], Y[LOW])
+    np.testing.assert_array_equal(net.predict_proba(X), low.predict_proba(X))
+    assert net.copied_layers_ == {"conv2d_0": True, "dense_3": True, "output": True}
+
+
+def test_a_head_of_other_classes_is_new(low, capsys):
+    net = make(init_from=FrozenEstimator(low), freeze=["conv2d_*"], verbose=True, max_iter=2)
+    net.fit(X[HIGH], Y[HIGH])
+    assert net.copied_layers_ == {"conv2d_0": True, "dense_3": True, "output": False}
+    assert "output: new weights" in capsys.readouterr().out
+    np.testing.assert_array_equal(net.coefs_[0], low.coefs_[0])
+    assert (net.coefs_[1] != low.coefs_[1]).any()
+    np.testing.assert_array_equal(net.classes_, [5, 6, 7, 8, 9])
+
+
+def test_tuning_beats_scratch(low):
+    # The same digits under other names, three rows of each.
+    rng, names = np.random.default_rng(0), np.array(list("edcba"))
+    gains = []
+    for seed in range(3):
+        few = np.concatenate([rng.choice(np.flatnonzero(c == Y), 3, False) for c in range(5)])
+        test = np.setdiff1d(np.flatnonzero(LOW), few)
+        scores = [
+            make(
+                init_from=start,
+                freeze=start and ["conv2d_0", "dense_3"],
+                max_iter=100,
+                learning_rate_init=0.02,
+                batch_size=8,
+                random_state=seed,
+            )
+            .fit(X[few], names[Y[few]])
+            .score(X[test], names[Y[test]])
+            for start in (FrozenEstimator(low), None)
+        ]
+        gains.append(scores[0] - scores[1])
+    assert np.mean(gains) > 0.05, gains
+
+
+def test_from_a_file_and_from_a_pipeline(low, tmp_path):
+    joblib.dump(low, tmp_path / "low.joblib")
+    pipeline = make_pipeline(MinMaxScaler(), make(max_iter=2)).fit(X[LOW], Y[LOW])
+    for start in (str(tmp_path / "low.joblib"), FrozenEstimator(pipeline)):
+        net = make(init_from=start, max_iter=1).fit(X[HIGH], Y[HIGH])
+        assert net.copied_layers_["conv2d_0"]
+
+
+def test_clone_and_search_keep_the_weights(low):
+    net = make(init_from=FrozenEstimator(low), freeze="conv2d_0", max_iter=2)
+    twin = clone(net).fit(X[HIGH], Y[HIGH])
+    np.testing.assert_array_equal(twin.coefs_[0], low.coefs_[0])
+    grid = {"freeze": [None, "conv2d_0"], "init_from": [None, FrozenEstimator(low)]}
+    search = GridSearchCV(net, grid, cv=2, error_score="raise", n_jobs=2).fit(X[HIGH], Y[HIGH])
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_what_does_not_fit_is_new(low):
+    layers = [Conv2D(8, 3), MaxPool2D(2), Flatten(), Dense(10)]
+    net = make(layers=layers, init_from=FrozenEstimator(low), max_iter=1).fit(X[HIGH], Y[HIGH])
+    assert net.copied_layers_ == {"conv2d_0": True, "dense_3": False, "output": False}
+    with pytest.warns(UserWarning, match="nothing copied"):
+        make(layers=[Dense(3)], input_shape=None, init_from=FrozenEstimator(low), max_iter=1).fit(
+            X[HIGH], Y[HIGH]
+        )
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"init_from": FrozenEstimator(LogisticRegression())}, "fitted BackpropClassifier"),
+        ({"init_from": FrozenEstimator(BackpropClassifier())}, "fitted BackpropClassifier"),
+        ({"init_from": BackpropClassifier()}, "init_from"),
+        ({"freeze": "conv2d_7"}, r"no layer is named 'conv2d_7'.*dense_3"),
+        ({"freeze": ["output", "lstm_*"]}, "lstm"),
+        ({"freeze": 3}, "freeze"),
+    ],
+)
+def test_bad_parameters(params, message):
+    net = make(max_iter=1, **params)
+    with pytest.raises(ValueError, match=message):
+        net.fit(X[LOW], Y[LOW])
+    assert not hasattr(net, "classes_")
+    with pytest.raises(FileNotFoundError):
+        make(init_from="no such file.joblib").fit(X[LOW], Y[LOW])
+
+
+def test_hidden_features(low):
+    features = HiddenFeatures(FrozenEstimator(low)).fit(X[HIGH], Y[HIGH])
+    assert features.estimator_ is low
+    assert features.layer_names_ == ["conv2d_0", "maxpool2d_1", "flatten_2", "dense_3", "output"]
+    hidden = features.transform(X)
+    assert hidden.shape == (len(X), 24)
+    np.testing.assert_allclose(  # the output layer on top of them
+        hidden @ low.coefs_[-1] + low.intercepts_[-1], low.decision_function(X), atol=1e-5
+    )
+    assert list(features.get_feature_names_out())[:2] == ["dense_3_0", "dense_3_1"]
+    images = HiddenFeatures(FrozenEstimator(low), layer="conv2d_0").fit(X).transform(X[:7])
+    assert images.shape == (7, 8 * 6 * 6)
+    model = make_pipeline(HiddenFeatures(FrozenEstimator(low)), LogisticRegression(max_iter=500))
+    assert model.fit(X[HIGH][:200], Y[HIGH][:200]).score(X[HIGH][200:], Y[HIGH][200:]) > 0.85
+    for layer in ("dense_9", 7, -6):
+        with pytest.raises(ValueError, match="layer"):
+            HiddenFeatures(FrozenEstimator(low), layer).fit(X)
+
+
+def test_the_code_of_an_autoencoder():
+    net = BackpropRegressor((32, 6, 32), max_iter=100, input_noise=0.1, random_state=0)
+    features = HiddenFeatures(net, layer="dense_2").fit(X)
+    code = features.transform(X)
+    assert code.shape == (len(X), 6)
+    assert np.mean((features.estimator_.predict(X) - X) ** 2) < 0.6 * X.var(axis=0).mean()
+    assert not hasattr(net, "_network")
