@@ -69,7 +69,7 @@ SHARED = [
         "batch_size": 16,
     },
     {"solver": "adam", "layers": [Reshape((1, -1, 1)), Conv2D(3, 3, padding="same"), Flatten()]},
-    {"solver": "adam", "layers": [Reshape((-1, 1)), LSTM(4)], "dtype": "float64"},
+    {"solver": "adam", "layers": [Reshape((-1, 1)), LSTM(8)], "max_iter": 80},
     {
         "solver": "adam",
         "layers": [Reshape((-1, 1)), Dense(4), MultiHeadAttention(2), SequencePool()],

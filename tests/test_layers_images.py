@@ -134,7 +134,9 @@ def test_inference_needs_no_more_than_its_own_workspace(name):
 def test_the_goldens_are_all_used():
     assert {key.rsplit("-", 1)[0] for key in GOLDENS} == set(CASES)
     tested = {name.partition("-")[0] for name in CASES}
-    assert tested == {name for name in LAYERS if "conv" in name or "pool" in name}
+    assert tested == {
+        name for name in LAYERS if "conv" in name or ("pool" in name and name != "sequence_pool")
+    }
 
 
 @pytest.mark.parametrize("block", [1, 100, 500])

@@ -64,11 +64,13 @@ def output_shape(layers, shape):
     return shape
 
 
-def flat_rows(X):
+def flat_rows(estimator, X):
     """Return X with all axes but the first made one, and the shape of a row, or None if X is 2-D.
 
     Parameters
     ----------
+    estimator : estimator
+        Without `layers` it leaves X as it is, for scikit-learn's checks to refuse.
     X : array-like
 
     Returns
@@ -76,9 +78,19 @@ def flat_rows(X):
     X : array-like of shape (n, n_features)
     shape : tuple of int or None
     """
-    if not isinstance(X, np.ndarray) or X.ndim < 3 or X.size == 0:
+    several_axes = isinstance(X, np.ndarray) and X.ndim > 2 and X.size > 0
+    if estimator.layers is None or not several_axes:
         return X, None
     return X.reshape(len(X), -1), X.shape[1:]
+
+
+def takes_sparse(estimator):
+    """Whether the first layer can multiply a sparse matrix."""
+    layers = estimator.layers
+    if layers is None:
+        return True
+    first = layers[0] if isinstance(layers, list | tuple) and layers else layers
+    return isinstance(first, Dense) and estimator.input_shape is None
 
 
 def row_shape(estimator, n_features, given):

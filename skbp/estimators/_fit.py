@@ -25,6 +25,7 @@ from skbp.estimators._architecture import (
     finite_or_missing,
     flat_rows,
     row_shape,
+    takes_sparse,
 )
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
 from skbp.estimators._held_out import AllRows, Rows, Validation, some_rows, split
@@ -136,12 +137,17 @@ class Fit:
 
     def _check_rows(self):
         given, estimator = self._given, self._estimator
-        X, self._shape = flat_rows(given.X)
+        X, self._shape = flat_rows(self._estimator, given.X)
         X, y = self._validate(X, given.y, reset=self._fresh)
         if estimator.input_noise and issparse(X):
             raise ValueError(
                 f"input_noise={estimator.input_noise!r} was given a sparse X, and noise would make "
                 "it dense. Give X.toarray(), or use input_noise=0."
+            )
+        if issparse(X) and not takes_sparse(estimator):
+            raise ValueError(
+                "X is sparse, but only a first layer Dense, on flat rows, takes sparse input. Give "
+                "X.toarray()."
             )
         weight = check_weights(given.sample_weight, X)
         groups = given.groups
@@ -181,7 +187,7 @@ class Fit:
         if given.X_val is None:
             return None
         try:
-            X, shape = flat_rows(given.X_val)
+            X, shape = flat_rows(self._estimator, given.X_val)
             X, y = self._validate(X, given.y_val, reset=False)
             check_row_shape(self.network, shape)
             targets = self._estimator._encode_more_targets(y)
@@ -212,10 +218,6 @@ class Fit:
         estimator = self._estimator
         dtype = self._compute_dtype(X.dtype, len(targets)) if self._fresh else estimator.dtype_
         shape = row_shape(estimator, X.shape[1], self._shape)
-        if issparse(X) and len(shape) > 1:
-            raise ValueError(
-                f"X is sparse, but input_shape={shape} wants dense rows. Give X.toarray()."
-            )
         layers = build_layers(estimator, self._components, shape, estimator._n_outputs(targets))
         network = Network(layers, shape, dtype)
         if self._fresh:

@@ -13,7 +13,12 @@ from skbp._component import resolve
 from skbp._engine.batches import CSR
 from skbp._engine.history import Curves
 from skbp._engine.objective import predict_raw
-from skbp.estimators._architecture import check_row_shape, finite_or_missing, flat_rows
+from skbp.estimators._architecture import (
+    check_row_shape,
+    finite_or_missing,
+    flat_rows,
+    takes_sparse,
+)
 from skbp.estimators._fit import FLOATS, Fit, Given, cast_rows
 from skbp.estimators._hooks import Hooks
 from skbp.estimators._parameters import CONSTRAINTS, own_copy
@@ -204,7 +209,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     def _predict_raw(self, X, depth=None):
         """Return raw outputs of shape (n, n_outputs), in the dtype of X; or those of a layer."""
         check_is_fitted(self)
-        X, shape = flat_rows(X)
+        X, shape = flat_rows(self, X)
         check_row_shape(self._network, shape)
         if hasattr(self, "feature_names_in_") or not is_clean(X, self.n_features_in_):
             check_sparse_format(X)
@@ -255,8 +260,8 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = self.input_shape is None
-        tags.input_tags.three_d_array = True
+        tags.input_tags.sparse = takes_sparse(self)
+        tags.input_tags.three_d_array = self.layers is not None
         tags.input_tags.allow_nan = finite_or_missing(self) == "allow-nan"
         return tags
 

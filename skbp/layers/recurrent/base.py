@@ -217,7 +217,7 @@ class Recurrent(Layer):
                 if reverse:
                     dz += out
         if level and self.stochastic:
-            dz = dropout.backward(dz, None, {}, {}, buffers)
+            dz = dropout.backward(dz, buffers["y"], {}, {}, buffers)
         return dz
 
 
