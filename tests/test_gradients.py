@@ -183,7 +183,7 @@ def make_layer(name, activation):
     given = {
         "units": 5, "activation": activation, "rate": 0.4, "std": 0.3, "filters": 2,
         "kernel_size": 2, "size": 2, "padding": 1, "shape": (-1,), "n_heads": 2, "n_hidden": 3,
-        "n_codes": 3, "dim": 2,
+        "n_codes": 3, "dim": 2, "layer": Dense(5, activation),
         "layers": [LayerNorm(activation), Dropout(0.3)],
         "branches": [Dense(3, activation), [LayerNorm(activation), Dense(2, activation)]],
     }  # fmt: skip

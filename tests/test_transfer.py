@@ -1,5 +1,7 @@
 """Weights carried from one task to the next, frozen layers, and hidden layers as features."""
 
+import pickle
+
 import joblib
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from skbp import BackpropClassifier, BackpropRegressor, HiddenFeatures
-from skbp.layers import Conv2D, Dense, Flatten, MaxPool2D
+from skbp.layers import Conv2D, Dense, Flatten, LoRA, MaxPool2D
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -146,3 +148,24 @@ def test_the_code_of_an_autoencoder():
     assert code.shape == (len(X), 6)
     assert np.mean((features.estimator_.predict(X) - X) ** 2) < 0.6 * X.var(axis=0).mean()
     assert not hasattr(net, "_network")
+
+
+def test_lora(low):
+    layers = [Conv2D(8, 3), MaxPool2D(2), Flatten(), LoRA(Dense(24), rank=2)]
+    net = make(layers=layers, init_from=FrozenEstimator(low), freeze="conv2d_0", max_iter=60,
+               learning_rate_init=0.02).fit(X[HIGH], Y[HIGH])  # fmt: skip
+    assert net.copied_layers_ == {"conv2d_0": True, "lora_3": True, "output": False}
+    np.testing.assert_array_equal(net.coefs_[1], low.coefs_[1])  # W stays; A B is trained
+    assert net.score(X[HIGH], Y[HIGH]) > 0.95
+    merged = net.merge_lora()
+    assert [type(layer).__name__ for layer in merged.layers][-1] == "Dense"
+    np.testing.assert_allclose(merged.predict_proba(X), net.predict_proba(X), atol=1e-5)
+    assert (merged.coefs_[1] != low.coefs_[1]).any()
+    np.testing.assert_array_equal(net.coefs_[1], low.coefs_[1])
+    again = pickle.loads(pickle.dumps(merged))
+    np.testing.assert_array_equal(again.predict(X), merged.predict(X))
+    merged.set_params(max_iter=2).fit(X[HIGH], Y[HIGH])
+    with pytest.raises(ValueError, match="LoRA is for Dense"):
+        make(layers=[LoRA(Flatten())]).fit(X, Y)
+    with pytest.raises(ValueError, match="Flatten"):
+        make(layers=[LoRA(Dense(3))]).fit(X, Y)

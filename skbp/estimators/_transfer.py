@@ -8,6 +8,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skbp._compat import InvalidParameterError
+from skbp._engine.network import Network
+from skbp.layers import LoRA
 
 
 def layer_names(network):
@@ -70,13 +72,12 @@ def copy_weights(source, network, same_outputs):
         # The output layer is the last one of both, whatever stands before it.
         place = len(source.layers) - 1 if is_output else index
         old = source.views[place] if place < len(source.views) else {}
-        fits = {key: array.shape for key, array in p.items()} == {
-            key: array.shape for key, array in old.items()
-        }
-        copied[name] = fits and (same_outputs or not is_output)
+        # A layer may have more than the old one had, as LoRA has beside the weights of a Dense.
+        fits = old and all(key in p and p[key].shape == array.shape for key, array in old.items())
+        copied[name] = bool(fits) and (same_outputs or not is_output)
         if copied[name]:
-            for key, array in p.items():
-                array[...] = old[key]
+            for key, array in old.items():
+                p[key][...] = array
     return copied
 
 
@@ -101,3 +102,28 @@ def frozen_layers(network, freeze):
                 f"freeze={freeze!r}: no layer is named {pattern!r}. The layers are {names}."
             )
     return [any(fnmatchcase(name, pattern) for pattern in patterns) for name in names]
+
+
+def merged(network):
+    """Return a network that computes the same without `LoRA` layers, and their merged forms.
+
+    Parameters
+    ----------
+    network : Network
+
+    Returns
+    -------
+    network : Network
+    layers : list of Layer
+        Its layers.
+    """
+    layers, params = [], []
+    for layer, p in zip(network.layers, network.views, strict=True):
+        layer, p = layer.merge(p) if isinstance(layer, LoRA) else (layer, p)
+        layers.append(layer)
+        params.append(p)
+    result = Network(layers, network.input_shape, network.params.dtype)
+    for view, p in zip(result.views, params, strict=True):
+        for key, array in p.items():
+            view[key][...] = array
+    return result, layers

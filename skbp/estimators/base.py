@@ -22,6 +22,7 @@ from skbp.estimators._architecture import (
 from skbp.estimators._fit import FLOATS, Fit, Given, cast_rows
 from skbp.estimators._hooks import Hooks
 from skbp.estimators._parameters import CONSTRAINTS, own_copy
+from skbp.estimators._transfer import merged
 from skbp.estimators._validation import check_dtype, check_sparse_format, is_clean
 from skbp.losses import LOSSES
 
@@ -223,6 +224,22 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         if not np.isfinite(raw).all():
             cast_rows(CSR.of(X), self.dtype_)  # tells of values that only X's dtype can hold
         return raw.astype(X.dtype, copy=False)
+
+    def merge_lora(self):
+        """Return a copy whose `LoRA` layers have become the Dense layers that compute the same.
+
+        Returns
+        -------
+        estimator : estimator
+            Fitted, and as small and fast as the network before the tuning. To train it further is
+            to train anew its optimizer, whose state was that of the changes.
+        """
+        check_is_fitted(self)
+        network, layers = merged(self._network)
+        twin = copy(self).set_params(layers=layers[:-1], init_from=None, freeze=None)
+        twin._network, twin._history = network, self._history.copy()
+        twin._history.optimizer_state = twin._history.raw = twin._history.average = None
+        return twin
 
     def _named_views(self, name):
         if not self.__sklearn_is_fitted__():

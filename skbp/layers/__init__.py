@@ -12,6 +12,7 @@ from skbp.layers.conv import Conv1D, Conv2D
 from skbp.layers.dense import Dense
 from skbp.layers.dropout import Dropout
 from skbp.layers.embedding import Embedding, EmbeddingBag
+from skbp.layers.lora import LoRA
 from skbp.layers.noise import GaussianNoise
 from skbp.layers.norm import NORMALIZATIONS, BatchNorm, LayerNorm, Norm
 from skbp.layers.pool import (
@@ -28,7 +29,7 @@ from skbp.layers.shape import Flatten, Reshape
 __all__ = [
     "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D", "BatchNorm",
     "ColumnBranch", "Conv1D", "Conv2D", "Dense", "Dropout", "Embedding", "EmbeddingBag", "Flatten",
-    "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Layer", "LayerNorm", "MaxPool1D",
+    "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Layer", "LayerNorm", "LoRA", "MaxPool1D",
     "MaxPool2D", "MultiHeadAttention", "Norm", "Parallel", "PositionalEncoding", "Recurrent",
     "Reshape", "Residual", "SequencePool", "Sequential", "TransformerEncoder",
 ]  # fmt: skip
@@ -62,4 +63,5 @@ LAYERS: dict[str, type[Layer]] = {
     "positional_encoding": PositionalEncoding,
     "sequence_pool": SequencePool,
     "transformer_encoder": TransformerEncoder,
+    "lora": LoRA,
 }
