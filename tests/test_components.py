@@ -66,16 +66,25 @@ def other_value(value):
 # ------------------------------------------------------------ the contract of all
 
 
+def told(params):
+    """Parameters as they can be compared: components of a component by what they show."""
+    return {
+        name: repr(value) if isinstance(value, BaseEstimator) else value
+        for name, value in params.items()
+    }
+
+
 @pytest.mark.parametrize("cls", COMPONENTS)
 def test_parameters(cls):
     component = build(cls)
-    params = component.get_params()
+    params = component.get_params(deep=False)
     assert set(params) == set(inspect.signature(cls).parameters)
     changed = {name: other_value(value) for name, value in params.items()}
     assert component.set_params(**changed) is component
-    assert component.get_params() == changed
-    assert clone(component).get_params() == changed
-    assert build(cls).get_params() == params  # the defaults are nobody's to change
+    assert component.get_params(deep=False) == changed
+    assert told(clone(component).get_params(deep=False)) == told(changed)
+    # the defaults are nobody's to change
+    assert told(build(cls).get_params(deep=False)) == told(params)
     with pytest.raises(ValueError, match="Invalid parameter"):
         component.set_params(no_such_parameter=1)
 
@@ -83,20 +92,21 @@ def test_parameters(cls):
 @pytest.mark.parametrize("cls", COMPONENTS)
 def test_a_component_holds_its_parameters_and_nothing_else(cls):
     component = build(cls)
-    assert set(vars(component)) == set(component.get_params())
+    assert set(vars(component)) == set(component.get_params(deep=False))
 
 
 @pytest.mark.parametrize("cls", COMPONENTS)
 def test_copies(cls):
     component = build(cls)
-    params = {name: other_value(value) for name, value in component.get_params().items()}
+    params = component.get_params(deep=False)
+    params = {name: other_value(value) for name, value in params.items()}
     component.set_params(**params)
     for twin in (
         pickle.loads(pickle.dumps(component)), copy.deepcopy(component), clone(component)
     ):  # fmt: skip
         assert type(twin) is cls
         assert twin is not component
-        assert twin.get_params() == params
+        assert told(twin.get_params(deep=False)) == told(params)
 
 
 @pytest.mark.parametrize("cls", COMPONENTS)

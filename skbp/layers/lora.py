@@ -62,7 +62,7 @@ class LoRA(Layer):
     def output_shape(self, input_shape):
         if len(input_shape) != 1:
             raise ValueError(
-                f"LoRA takes flat rows, of shape (n,), but got {input_shape}. Put Flatten() before it."
+                f"LoRA takes flat rows, of shape (n,); got {input_shape}. Put Flatten() before it."
             )
         return self.layer.output_shape(input_shape)
 
@@ -74,7 +74,7 @@ class LoRA(Layer):
         return self.layer.param_shapes(input_shape)
 
     def work_shapes(self, input_shape, n, training=True):
-        shapes = {"xa": (n, self.rank), "change": (n, self.layer.units)}
+        shapes: dict[str, tuple] = {"xa": (n, self.rank), "change": (n, self.layer.units)}
         if training:
             shapes |= {"dxa": (n, self.rank), "dx_change": (n, *input_shape)}
             shapes |= {"dbias": (self.layer.units,)}
