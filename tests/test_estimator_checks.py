@@ -10,7 +10,7 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from skbp import BackpropClassifier, BackpropRegressor
-from skbp.layers import LSTM, Conv2D, Dense, Flatten, MultiHeadAttention, Reshape, SequencePool
+from skbp.layers import LSTM, Conv2D, Dense, Flatten, MultiHeadAttention, Reshape
 from skbp.losses import Huber, LogLoss
 from skbp.optimizers import AdamW, Lion
 
@@ -72,7 +72,8 @@ SHARED = [
     {"solver": "adam", "layers": [Reshape((-1, 1)), LSTM(8)], "max_iter": 80},
     {
         "solver": "adam",
-        "layers": [Reshape((-1, 1)), Dense(4), MultiHeadAttention(2), SequencePool()],
+        "max_iter": 60,
+        "layers": [Reshape((-1, 1)), Dense(8), MultiHeadAttention(2), Flatten()],
     },
     {"solver": "lbfgs", "hidden_layer_sizes": (), "dtype": "float32"},
     {"solver": "lbfgs", "activation": "identity", "hidden_layer_sizes": 3, "early_stopping": True},

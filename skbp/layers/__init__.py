@@ -29,9 +29,9 @@ from skbp.layers.shape import Flatten, Reshape
 __all__ = [
     "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D", "BatchNorm",
     "ColumnBranch", "Conv1D", "Conv2D", "Dense", "Dropout", "Embedding", "EmbeddingBag", "Flatten",
-    "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Layer", "LayerNorm", "LoRA", "MaxPool1D",
-    "MaxPool2D", "MultiHeadAttention", "Norm", "Parallel", "PositionalEncoding", "Recurrent",
-    "Reshape", "Residual", "SequencePool", "Sequential", "TransformerEncoder",
+    "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Layer", "LayerNorm", "LoRA",
+    "MaxPool1D", "MaxPool2D", "MultiHeadAttention", "Norm", "Parallel", "PositionalEncoding",
+    "Recurrent", "Reshape", "Residual", "SequencePool", "Sequential", "TransformerEncoder",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
