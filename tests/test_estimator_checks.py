@@ -10,7 +10,16 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 from skbp import BackpropClassifier, BackpropRegressor
-from skbp.layers import LSTM, Conv2D, Dense, Flatten, MultiHeadAttention, Reshape
+from skbp.layers import (
+    LSTM,
+    Conv2D,
+    Dense,
+    Flatten,
+    MultiHeadAttention,
+    PositionalEncoding,
+    Reshape,
+    SequencePool,
+)
 from skbp.losses import Huber, LogLoss
 from skbp.optimizers import AdamW, Lion
 
@@ -73,7 +82,13 @@ SHARED = [
     {
         "solver": "adam",
         "max_iter": 60,
-        "layers": [Reshape((-1, 1)), Dense(8), MultiHeadAttention(2), Flatten()],
+        "layers": [
+            Reshape((-1, 1)),
+            Dense(8),
+            PositionalEncoding("learned"),
+            MultiHeadAttention(2),
+            SequencePool(),
+        ],
     },
     {"solver": "lbfgs", "hidden_layer_sizes": (), "dtype": "float32"},
     {"solver": "lbfgs", "activation": "identity", "hidden_layer_sizes": 3, "early_stopping": True},

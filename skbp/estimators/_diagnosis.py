@@ -40,7 +40,7 @@ def unscaled_feature(x):
 
 
 def _scale_it(seen, size):
-    if size < UNSCALED:
+    if not size >= UNSCALED:  # NaN, where steps are absent, is no size
         return None
     return f"{seen}: put a StandardScaler before the network, in a Pipeline"
 
