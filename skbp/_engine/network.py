@@ -138,12 +138,17 @@ class Network:
         all_of_them = depth is None or depth == len(self.layers)
         return self.output_shape if all_of_them else self.input_shapes[depth]
 
-    def bytes_per_row(self):
-        """Return how much workspace a row takes in inference, roughly, at least 1."""
+    @property
+    def takes_codes(self):
+        """Whether some layer looks up whole numbers: such inputs have no gradient."""
+        return any(layer.takes_codes for layer in self.layers)
+
+    def bytes_per_row(self, training=False):
+        """Return how much workspace a row takes, roughly, at least 1."""
         sizes = (
             prod(_size_and_dtype(spec, None)[0])
             for layer, shape in zip(self.layers, self.input_shapes, strict=True)
-            for spec in layer.work_shapes(shape, 32, False).values()
+            for spec in layer.work_shapes(shape, 32, training).values()
         )
         return max(1, sum(sizes) * self.params.itemsize // 32)
 
@@ -171,14 +176,30 @@ class Network:
             x = layer.forward(x, self.views[index], work[index], rng)
         return x
 
-    def backward(self, dy, workspace):
-        """Propagate the gradient of the raw outputs; fills ``workspace.grads``."""
+    def backward(self, dy, workspace, need_dx=False):
+        """Propagate the gradient of the raw outputs; fills ``workspace.grads``.
+
+        Parameters
+        ----------
+        dy : ndarray of shape (n, *output_shape)
+            Overwritten.
+        workspace : Workspace
+            Of the `forward` that came right before.
+        need_dx : bool, default=False
+            Whether the gradient with respect to the input is wanted.
+
+        Returns
+        -------
+        dx : ndarray of shape (n, *input_shape)
+            Lives in the workspace; without `need_dx` it means nothing.
+        """
         work = workspace.rows(len(dy))
         for index in range(len(self.layers) - 1, -1, -1):
             dy = self.layers[index].backward(
                 dy, workspace.inputs[index], self.views[index], workspace.views[index],
-                work[index], need_dx=index > 0,
+                work[index], need_dx=need_dx or index > 0,
             )  # fmt: skip
+        return dy
 
     def __getstate__(self):
         # Views do not survive pickling as views: they would come back as copies, and training

@@ -143,9 +143,7 @@ def predict_raw(network, x, depth=None):
     """
     x = network.rows_of(x)
     n, dtype = x.shape[0], network.params.dtype
-    chunk = PREDICT_ROWS
-    if n > 32:  # only then can it matter
-        chunk = min(chunk, max(32, PREDICT_BYTES // network.bytes_per_row()))
+    chunk = _chunk_rows(network, n)
     if n <= chunk:
         workspace = Workspace(network, n, training=False)
         return network.forward(_as_dtype(x, dtype), workspace, depth=depth)
@@ -157,10 +155,48 @@ def predict_raw(network, x, depth=None):
     return out
 
 
+def input_gradient(network, x, dy):
+    """Compute the gradient of outputs, in inference, with respect to the rows that went in.
+
+    Parameters
+    ----------
+    network : Network
+        None that `takes_codes`.
+    x : ndarray of shape (n, ...), float32 or float64
+        Chunks are converted to the network's dtype.
+    dy : ndarray of shape (n, *output_shape)
+        What the raw outputs are multiplied with and summed up, row by row.
+
+    Returns
+    -------
+    dx : ndarray of shape (n, *input_shape), dtype of the network
+        Gradient of ``sum(dy * raw)``.
+    """
+    x = network.rows_of(x)
+    n, dtype = len(x), network.params.dtype
+    chunk = _chunk_rows(network, n, training=True)
+    # `backward` reads buffers of training; that `forward` has no rng makes it inference all the
+    # same: dropout lets everything pass, and statistics of normalisation are constants.
+    workspace = Workspace(network, min(n, chunk), training=True)
+    dx = np.empty((n, *network.input_shape), dtype)
+    for start in range(0, n, chunk):
+        rows = slice(start, start + chunk)
+        network.forward(x[rows].astype(dtype, copy=False), workspace)
+        dx[rows] = network.backward(dy[rows].astype(dtype), workspace, need_dx=True)
+    return dx
+
+
+def _chunk_rows(network, n, training=False):
+    """Return how many rows to work on at a time."""
+    if n <= 32:  # too few to matter
+        return PREDICT_ROWS
+    return min(PREDICT_ROWS, max(32, PREDICT_BYTES // network.bytes_per_row(training)))
+
+
 def _as_dtype(x, dtype):
     if isinstance(x, np.ndarray):
         return x.astype(dtype, copy=False)
     return x if x.data.dtype == dtype else x.astype(dtype)
 
 
-__all__ = ["Batch", "Objective", "predict_raw"]
+__all__ = ["Batch", "Objective", "input_gradient", "predict_raw"]

@@ -43,6 +43,12 @@ def axes(ax, caller):
     ImportError
         If matplotlib is not installed.
     """
+    plt = pyplot(caller)
+    return plt.subplots()[1] if ax is None else ax
+
+
+def pyplot(caller):
+    """Return matplotlib's pyplot, or raise an ImportError that says how to install it."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -50,4 +56,4 @@ def axes(ax, caller):
             f"{caller} needs matplotlib, which is not installed. Install it, or skbp with it: "
             'pip install "skbp[plot]"'
         ) from error
-    return plt.subplots()[1] if ax is None else ax
+    return plt

@@ -29,6 +29,8 @@ class Layer(Component):
         Names of the parameters that weight penalties (alpha) apply to.
     missing : bool
         Whether the layer takes steps of a sequence that are all NaN as absent.
+    takes_codes : bool
+        Whether the layer, or one in it, looks up whole numbers, along which there is no gradient.
     stochastic : bool
         Whether training differs from inference: `forward` is then given an `rng` in training.
     """
@@ -36,6 +38,7 @@ class Layer(Component):
     penalized: tuple[str, ...] = ()
     stochastic = False
     missing = False
+    takes_codes = False
 
     def output_shape(self, input_shape):
         """Shape of one output row, given that of one input row (without the batch axis)."""

@@ -58,6 +58,11 @@ class _Composite(Layer):
         """Whether a child takes steps of a sequence that are all NaN as absent."""
         return any(child.missing for child in self._children().values())
 
+    @property
+    def takes_codes(self):  # type: ignore[override]
+        """Whether a child looks up whole numbers, along which there is no gradient."""
+        return any(child.takes_codes for child in self._children().values())
+
     def check(self):
         """Check the hyperparameters, those of the children too; see `Component.check`."""
         super().check()

@@ -39,6 +39,7 @@ class _Lookup(Layer):
     """
 
     penalized = ("weight",)
+    takes_codes = True
     allowed = {"n_codes": _Sizes(), "dim": Whole(1), "padding_index": Maybe(Whole())}
 
     def _sizes(self, n_columns):

@@ -1,0 +1,204 @@
+"""Attributions as pictures."""
+
+from math import ceil
+
+import numpy as np
+
+from skbp._component import OneOf
+from skbp.inspection._attribution import METHODS, Rows
+from skbp.inspection._common import pyplot
+
+#: The most rows, and features of a row, that are drawn.
+MAX_ROWS, MAX_FEATURES = 20, 15
+#: Panels side by side.
+COLUMNS = 5
+
+
+class AttributionDisplay:
+    """Attributions of some rows, each in a panel: red speaks for the output, blue against it.
+
+    Tables are drawn as bars, of the features with the largest mean absolute value; sequences as
+    maps of features over time; images, with channels summed up, over the image itself. All panels
+    have one scale.
+
+    Parameters
+    ----------
+    attributions : array-like of shape (n, n_features), (n, time, k) or (n, channels, height, width)
+        At most 20 rows.
+    images : array-like of the same shape, default=None
+        Drawn in grey below the attributions of images, as the mean over channels.
+    feature_names : sequence of str, default=None
+        Names of a table's or of a step's features; None means their numbers.
+    titles : sequence of str, default=None
+        What stands above each panel.
+
+    Attributes
+    ----------
+    axes_ : list of matplotlib Axes
+        One for each row.
+    figure_ : matplotlib Figure
+        Contains the axes.
+
+    See Also
+    --------
+    integrated_gradients : Where attributions come from.
+
+    Examples
+    --------
+    >>> from skbp.inspection import AttributionDisplay
+    >>> display = AttributionDisplay([[0.2, -0.5]], feature_names=["age", "height"])
+    >>> display.plot().axes_[0].get_xlabel()  # doctest: +SKIP
+    'Attribution'
+    """
+
+    def __init__(self, attributions, *, images=None, feature_names=None, titles=None):
+        self.attributions = attributions
+        self.images = images
+        self.feature_names = feature_names
+        self.titles = titles
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, *, target=None, method="integrated_gradients", feature_names=None,
+        ax=None, **params,
+    ):  # fmt: skip
+        """Compute attributions of rows, and draw them.
+
+        Parameters
+        ----------
+        estimator, X, target
+            As in `input_gradients`; at most 20 rows.
+        method : str, default="integrated_gradients"
+            Or "input_gradients", "gradient_x_input".
+        feature_names : sequence of str, default=None
+            Names of the features; None means those that the estimator has seen in `fit`.
+        ax : matplotlib Axes, or array-like of one for each row, default=None
+            Where to draw; None means a new figure.
+        **params
+            Further parameters of `integrated_gradients`.
+
+        Returns
+        -------
+        display : AttributionDisplay
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As the method; ValueError also for an unknown method or too many rows.
+        ImportError
+            If matplotlib is not installed.
+        """
+        if method not in OneOf(tuple(METHODS)):
+            raise ValueError(f"method must be one of {', '.join(METHODS)}. Got {method!r} instead.")
+        rows = Rows(estimator, X, target)
+        _check_number(len(rows.x))
+        values = METHODS[method](estimator, X, target, **params)
+        shape = (len(values), *rows.network.input_shape)  # flat rows may be images, too
+        titles = None
+        if rows.classes is not None:
+            titles = [f"class {label}" for label in rows.classes[rows.columns]]
+        names = rows.feature_names if feature_names is None else feature_names
+        display = cls(
+            values.reshape(shape), images=rows.x.reshape(shape), feature_names=names, titles=titles
+        )
+        return display.plot(ax)
+
+    def plot(self, ax=None):
+        """Draw the panels.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, or array-like of one for each row, default=None
+            Where to draw; None means a new figure.
+
+        Returns
+        -------
+        self : AttributionDisplay
+
+        Raises
+        ------
+        ValueError
+            If there are too many rows, not as many axes as rows, or `attributions` has a shape
+            that cannot be drawn.
+        ImportError
+            If matplotlib is not installed.
+        """
+        values = np.asarray(self.attributions, dtype=float)
+        if not 2 <= values.ndim <= 4:
+            raise ValueError(
+                "attributions must have shape (n, n_features), (n, time, k) or (n, channels, "
+                f"height, width). Got {values.shape} instead."
+            )
+        _check_number(len(values))
+        self.axes_ = self._panels(ax, len(values), wide=values.ndim < 4)
+        self.figure_ = self.axes_[0].figure
+        {2: self._bars, 3: self._maps, 4: self._images}[values.ndim](values)
+        for panel, title in zip(self.axes_, self.titles or [], strict=False):
+            panel.set_title(title)
+        return self
+
+    @staticmethod
+    def _panels(ax, n, wide):
+        plt = pyplot("AttributionDisplay")
+        if ax is not None:
+            given = list(np.ravel(np.asarray(ax, dtype=object)))
+            if len(given) != n:
+                raise ValueError(f"ax has {len(given)} axes for {n} rows; give one for each row.")
+            return given
+        columns = min(n, 2 if wide else COLUMNS)
+        lines = ceil(n / columns)
+        size = (5 * columns, 3.5 * lines) if wide else (2.2 * columns + 0.8, 2.4 * lines)
+        _, panels = plt.subplots(lines, columns, figsize=size, squeeze=False, layout="constrained")
+        for spare in panels.flat[n:]:
+            spare.remove()
+        return list(panels.flat[:n])
+
+    def _names(self, k):
+        if self.feature_names is None:
+            return [str(i) for i in range(k)]
+        return [str(name) for name in self.feature_names]
+
+    def _bars(self, values):
+        names = self._names(values.shape[1])
+        # Largest last: bars are drawn from below.
+        shown = np.abs(values).mean(axis=0).argsort(kind="stable")[-MAX_FEATURES:]
+        largest = 1.05 * np.abs(values).max() or 1
+        for panel, row in zip(self.axes_, values[:, shown], strict=True):
+            colors = np.where(row > 0, "tab:red", "tab:blue")
+            panel.barh([names[i] for i in shown], row, color=colors)
+            panel.axvline(0, color="black", lw=0.8)
+            panel.set(xlabel="Attribution", xlim=(-largest, largest))
+
+    def _maps(self, values):
+        names = self._names(values.shape[2])
+        for panel, row in zip(self.axes_, values, strict=True):
+            drawn = panel.imshow(row.T, aspect="auto", **_colors(values))
+            panel.set(xlabel="Step", ylabel="Feature")
+            if len(names) <= MAX_FEATURES:
+                panel.set_yticks(range(len(names)), names)
+        self.figure_.colorbar(drawn, ax=self.axes_, label="Attribution")
+
+    def _images(self, values):
+        values = values.sum(axis=1)
+        images = None if self.images is None else np.asarray(self.images, float).mean(axis=1)
+        style, largest = _colors(values), np.abs(values).max() or 1
+        for index, (panel, row) in enumerate(zip(self.axes_, values, strict=True)):
+            drawn = panel.imshow(row, **style)  # opaque, for the colour bar
+            if images is not None:
+                image = images[index]
+                darkest = 2 * image.max() - image.min() or 1  # never reached: colours stay bright
+                panel.imshow(image, cmap="gray_r", vmin=image.min(), vmax=darkest)
+                panel.imshow(row, alpha=np.sqrt(np.abs(row) / largest), **style)
+            panel.set(xticks=[], yticks=[])
+        self.figure_.colorbar(drawn, ax=self.axes_, label="Attribution")
+
+
+def _colors(values):
+    """Return keywords of ``imshow``: diverging colours around zero."""
+    largest = np.abs(values).max() or 1
+    return {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
+
+
+def _check_number(n):
+    if not 1 <= n <= MAX_ROWS:
+        raise ValueError(f"there are panels for 1 to {MAX_ROWS} rows. Got {n}: give some of them.")
