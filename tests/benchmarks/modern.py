@@ -26,8 +26,19 @@ GRIDS = {
 }
 #: What differs between the data sets in the modern setting.
 MODERN = {
-    "Fashion-MNIST": {"hidden_layer_sizes": (512, 256), "batch_size": 128, "dropout": 0.2},
-    "20newsgroups": {"hidden_layer_sizes": (256,), "batch_size": 32, "dropout": 0.5},
+    "Fashion-MNIST": {
+        "hidden_layer_sizes": (512, 256),
+        "batch_size": 256,
+        "dropout": 0.1,
+        "normalization": "batch",
+        "learning_rate_init": 1e-2,
+    },
+    "20newsgroups": {
+        "hidden_layer_sizes": (256,),
+        "batch_size": 32,
+        "dropout": 0.5,
+        "learning_rate_init": 3e-3,
+    },
 }
 SEEDS = 3
 
@@ -78,8 +89,8 @@ def modern(name, epochs, seed):
     """Return the modern setting for one data set."""
     return BackpropClassifier(
         loss=LogLoss(label_smoothing=0.1), solver=AdamW(weight_decay=0.01), alpha=0.0,
-        learning_rate=OneCycle(), learning_rate_init=3e-3, max_iter=epochs,
-        n_iter_no_change=np.inf, random_state=seed, **MODERN[name],
+        learning_rate=OneCycle(), max_iter=epochs, n_iter_no_change=np.inf, random_state=seed,
+        **MODERN[name],
     )  # fmt: skip
 
 
