@@ -35,7 +35,6 @@ from skbp.layers import (
     Residual,
 )
 
-RNG = np.random.default_rng(0)
 LABELS = np.array(["a", "b", "c"])
 METHODS = [input_gradients, gradient_x_input, integrated_gradients]
 
@@ -73,7 +72,7 @@ def fit(estimator, X, y):
 
 
 def rows_for(shape, n=40):
-    return 0.5 + RNG.normal(size=(n, *shape))
+    return 0.5 + np.random.default_rng(len(shape)).normal(size=(n, *shape))
 
 
 def fitted(name, n_classes=3, **params):
@@ -309,7 +308,7 @@ def test_a_pipeline_is_refused_with_what_to_do():
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("function", METHODS)
 def test_codes_have_no_gradient(function, nested):
-    X = RNG.integers(0, 3, size=(40, 2)).astype(float)
+    X = np.random.default_rng(0).integers(0, 3, size=(40, 2)).astype(float)
     layer = EmbeddingBag(3, 4)
     layers = [ColumnBranch([([0], Dense(2)), ([0, 1], [layer, Dense(2)])]) if nested else layer]
     net = fit(BackpropClassifier(layers=layers, max_iter=2), X, X[:, 0])
