@@ -11,7 +11,7 @@ low-rank changes kept as it was (LoRA). ::
 The data are the four gzipped files of Fashion-MNIST in one folder. On Debian and Ubuntu
 ``apt-get install dataset-fashion-mnist`` puts them where ``--data`` looks by default.
 
-What came out: from scratch .879, fine-tuned .886, LoRA .871 with 7,301 trained parameters of 107,973
+What came out: from scratch .879, fine-tuned .886, LoRA .871 with 7,301 of 107,973 parameters
 (means of 5 seeds). A hundred images are enough for these five kinds; there is little left to carry
 over.
 """
