@@ -79,8 +79,8 @@ def gradient_rows_of(dy, w, *outputs):
 
     There the outputs of `forward` become zeros too, since NaN times zero is NaN.
     """
-    if dy.ndim == 2:
-        return dy
+    if dy.ndim == 2:  # of another memory order it could not be changed in place
+        return dy if dy.flags.c_contiguous else np.ascontiguousarray(dy)
     if not dy.flags.c_contiguous:
         copy = scratch(w, "dy", dy)
         np.copyto(copy, dy)

@@ -119,7 +119,7 @@ class _Convolution(Layer):
 
     def _axes(self, input_shape):
         """Return the number of channels, and the vertical and the horizontal axis."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _axes(input_shape)")
 
     def _geometry(self, input_shape):
         channels, vertical, horizontal = self._axes(input_shape)

@@ -31,15 +31,15 @@ class _Pool(Layer):
 
     def _axes(self, input_shape):
         """Return the vertical and the horizontal axis."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _axes(input_shape)")
 
     def _reduce(self, x, axes, y):
         """Compute the bands y from the bands x."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _reduce(...)")
 
     def _reduce_backward(self, dy, x, y, axes, dx):
         """Compute the gradient of the bands x; dy may be used up."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _reduce_backward(...)")
 
     def output_shape(self, input_shape):
         vertical, horizontal = self._axes(input_shape)
