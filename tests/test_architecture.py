@@ -15,7 +15,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 # From bottom to top; a module imports from its own floor and those below. A folder stands for all
 # that is in it, unless its files are listed.
 FLOORS = [
-    ["_engine.kernels", "_component", "_compat", "_warnings", "_engine"],
+    ["_engine.kernels", "_engine.threads", "_component", "_compat", "_warnings", "_engine"],
     ["activations", "initializers", "losses", "optimizers", "schedules"],
     ["layers"],
     [

@@ -532,7 +532,7 @@ def test_backward_overwrites_the_gradient_of_the_last_batch(stack):
     batch = draw_batch("squared_error", 6, 3)
     first = gradient(objective, batch)
     gradient(objective, draw_batch("squared_error", 3, 3, seed=4))
-    objective.workspace.grads.fill(np.nan)
+    objective.grads.fill(np.nan)
     np.testing.assert_array_equal(gradient(objective, batch), first)
 
 

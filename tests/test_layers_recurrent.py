@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from skbp._engine import kernels
 from skbp._engine.network import Network, Workspace
 from skbp._engine.objective import predict_raw
 from skbp.activations import ACTIVATIONS, Activation
@@ -143,14 +144,17 @@ def test_it_is_torch(kind, levels, directions, lengths, sequences, dtype):
     [(32, 64, 256, True), (32, 128, 512, False), (64, 128, 512, False), (64, 512, 128, True),
      (33, 130, 520, False), (33, 131, 393, True), (512, 128, 512, True)],
 )  # fmt: skip
-def test_the_product_of_a_step(n, units, width, whole, monkeypatch):
-    rng, calls = np.random.default_rng(0), []
-    monkeypatch.setattr(_cell.kernels, "matmul", lambda *args: calls.append(np.matmul(*args)))
+def test_the_product_of_a_step(n, units, width, whole):
+    rng = np.random.default_rng(0)
     h, weight = rng.normal(size=(n, units)), rng.normal(size=(units, width))
-    out = np.full((n, width), np.nan)
-    _cell.product(h, weight, out)
-    np.testing.assert_allclose(out, h @ weight, atol=1e-11)
-    assert bool(calls) == whole
+    for form in (weight, np.asfortranarray(weight)):
+        pieces = _cell.pieces_of(form, n, np.full(weight.shape, np.nan))
+        out = np.full((n, width), np.nan)
+        kernels.product(h, pieces, out)
+        np.testing.assert_allclose(out, h @ weight, atol=1e-11)
+        assert (len(pieces) == 1) == whole
+        assert pieces.flags.c_contiguous
+    assert np.shares_memory(_cell.pieces_of(weight, 1, np.empty_like(weight)), weight)
 
 
 # ------------------------------------------------------------ absent steps

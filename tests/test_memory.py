@@ -64,7 +64,7 @@ def test_every_buffer_is_float32(activation, loss, norm):
         assert {batch.x.dtype, batch.weight.dtype} == {np.dtype(np.float32)}
     network = objective.network
     buffers = [objective.grads, network.params, network.state, *state.values()]
-    for layer in objective.workspace.rows(1024):
+    for layer in objective._workspaces[0].rows(1024):
         buffers += [array for array in layer.values() if array.dtype.kind == "f"]
     assert {array.dtype for array in buffers} == {np.dtype(np.float32)}
 

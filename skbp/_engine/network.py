@@ -133,6 +133,12 @@ class Network:
         """Whether training draws random numbers in forward passes."""
         return any(layer.stochastic for layer in self.layers)
 
+    @property
+    def threads_may_share(self):
+        """Whether threads may share a batch, and had better do so: see `Layer.row_by_row`."""
+        coupled = any(layer.couples_rows for layer in self.layers)
+        return not coupled and any(layer.row_by_row for layer in self.layers)
+
     def shape_after(self, depth):
         """Return the shape of a row after so many layers; None means all."""
         all_of_them = depth is None or depth == len(self.layers)

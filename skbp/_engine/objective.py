@@ -2,13 +2,25 @@
 
 import numpy as np
 
-from skbp._engine import kernels
+from skbp._engine import kernels, threads
 from skbp._engine.batches import Batch, rows_between
 from skbp._engine.network import Workspace
 from skbp._engine.regularization import Penalty, add_l1
 
 #: Rows that a full-batch pass works on at a time.
 CHUNK = 4096
+#: A second thread pays from so many bytes on of what training keeps of a batch, a measure of the
+#: work there is; and from so many rows on.
+SHARED_BYTES, SHARED_ROWS = 2**21, 8
+
+
+def _n_threads(network, n):
+    """Return how many threads are to share n rows."""
+    if n < SHARED_ROWS or not (kernels.CONCURRENT and network.threads_may_share):
+        return 1
+    if n * network.bytes_per_row(training=True) < SHARED_BYTES:
+        return 1
+    return threads.count()
 
 
 class Objective:
@@ -35,13 +47,14 @@ class Objective:
         self.network = network
         self.loss = loss
         self.penalty = Penalty(float(alpha), float(l1_ratio))
-        self.workspace = Workspace(network, max_rows)
+        parts = len(threads.even_shares(max_rows, _n_threads(network, max_rows)))
+        self._workspaces = [Workspace(network, -(-max_rows // parts)) for _ in range(parts)]
         self._dy = np.empty((max_rows, *network.output_shape), network.params.dtype)
 
     @property
     def grads(self):
         """Gradient of the last `value_and_grad`, shape (n_params,)."""
-        return self.workspace.grads
+        return self._workspaces[0].grads
 
     def data_value_and_grad(self, batch, rng=None):
         """Compute the loss of a batch, without the penalty; leaves its gradient in `grads`.
@@ -105,10 +118,32 @@ class Objective:
         return self.loss.reported(data, self.network.output_shape[0]) + penalty
 
     def _data_term(self, x, y, weight, rng=None):
-        raw = self.network.forward(x, self.workspace, rng)
-        dy = self._dy[: len(raw)]
+        n = x.shape[0]
+        shares = threads.even_shares(n, len(self._workspaces))
+        if len(shares) == 1:
+            return self._share(x, y, weight, self._dy[:n], self._workspaces[0], rng)
+        # A generator cannot be used by two threads; one made anew for each batch leaves no state
+        # that a resumed training would need.
+        seeds = [] if rng is None else rng.integers(2**63, size=len(shares) - 1)
+        rngs = [rng, *map(np.random.default_rng, seeds)] if rng else [None] * len(shares)
+        values = [0.0] * len(shares)
+
+        def task(i):
+            rows = shares[i]
+            values[i] = self._share(
+                x[rows], y[rows], weight[rows], self._dy[rows], self._workspaces[i], rngs[i]
+            )
+
+        threads.run(task, range(len(shares)))
+        grads = self.grads
+        for workspace in self._workspaces[1 : len(shares)]:
+            grads += workspace.grads
+        return sum(values)
+
+    def _share(self, x, y, weight, dy, workspace, rng):
+        raw = self.network.forward(x, workspace, rng)
         value = self.loss.value_and_grad(raw, y, weight, dy)
-        self.network.backward(dy, self.workspace)
+        self.network.backward(dy, workspace)
         return value
 
     def _penalty(self, total):
@@ -144,14 +179,21 @@ def predict_raw(network, x, depth=None):
     x = network.rows_of(x)
     n, dtype = x.shape[0], network.params.dtype
     chunk = _chunk_rows(network, n)
-    if n <= chunk:
+    dense = isinstance(x, np.ndarray)
+    shares = threads.even_shares(n, _n_threads(network, n) if dense else 1)
+    if n <= chunk and len(shares) == 1:
         workspace = Workspace(network, n, training=False)
         return network.forward(_as_dtype(x, dtype), workspace, depth=depth)
     out = np.empty((n, *network.shape_after(depth)), dtype)
-    workspace = Workspace(network, chunk, training=False)
-    for start in range(0, n, chunk):
-        part = _as_dtype(rows_between(x, start, min(start + chunk, n)), dtype)
-        out[start : start + chunk] = network.forward(part, workspace, depth=depth)
+
+    def task(rows):
+        workspace = Workspace(network, min(chunk, rows.stop - rows.start), training=False)
+        for start in range(rows.start, rows.stop, chunk):
+            stop = min(start + chunk, rows.stop)
+            part = _as_dtype(rows_between(x, start, stop), dtype)
+            out[start:stop] = network.forward(part, workspace, depth=depth)
+
+    threads.run(task, shares)
     return out
 
 

@@ -72,6 +72,7 @@ class MultiHeadAttention(Layer):
     """
 
     missing = True
+    row_by_row = True
 
     penalized = ("weight_qkv", "weight_out")
     allowed = {"n_heads": Whole(1), "causal": Flag(), "dropout": Range(0, 1, high_open=True)}
@@ -388,6 +389,7 @@ class TransformerEncoder(Layer):
     """
 
     missing = True
+    row_by_row = True
 
     allowed = {
         "n_heads": Whole(1), "n_hidden": Whole(1), "dropout": Range(0, 1, high_open=True),

@@ -33,12 +33,20 @@ class Layer(Component):
         Whether the layer, or one in it, looks up whole numbers, along which there is no gradient.
     stochastic : bool
         Whether training differs from inference: `forward` is then given an `rng` in training.
+    couples_rows : bool
+        Whether a row's output in training depends on the other rows of the batch. Else threads may
+        share a batch, each with a part of the rows.
+    row_by_row : bool
+        Whether much of the work is in products too small for the threads of BLAS, so that threads
+        had better share the batch.
     """
 
     penalized: tuple[str, ...] = ()
     stochastic = False
     missing = False
     takes_codes = False
+    couples_rows = False
+    row_by_row = False
 
     def output_shape(self, input_shape):
         """Shape of one output row, given that of one input row (without the batch axis)."""

@@ -63,6 +63,16 @@ class _Composite(Layer):
         """Whether a child looks up whole numbers, along which there is no gradient."""
         return any(child.takes_codes for child in self._children().values())
 
+    @property
+    def couples_rows(self):  # type: ignore[override]
+        """Whether a child's output for a row depends on the other rows of the batch."""
+        return any(child.couples_rows for child in self._children().values())
+
+    @property
+    def row_by_row(self):  # type: ignore[override]
+        """Whether threads had better share the batch, for a child's sake."""
+        return any(child.row_by_row for child in self._children().values())
+
     def check(self):
         """Check the hyperparameters, those of the children too; see `Component.check`."""
         super().check()

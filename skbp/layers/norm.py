@@ -138,6 +138,7 @@ class BatchNorm(Norm):
     """
 
     stochastic = True
+    couples_rows = True
     allowed = {"momentum": Range(0, 1, low_open=True), "epsilon": Range(0, low_open=True)}
 
     def __init__(self, activation="identity", momentum=0.1, epsilon=1e-5):

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 
 #: The kernels by name; each is an attribute of this module.
 NAMES = (
+    "CONCURRENT",
     "UPDATE_BLOCK",
     "adam_rows",
     "adam_step",
@@ -56,8 +57,13 @@ NAMES = (
 RECURRENT = (
     "gru_backward",
     "gru_forward",
+    "gru_run",
+    "gru_run_backward",
     "lstm_backward",
     "lstm_forward",
+    "lstm_run",
+    "lstm_run_backward",
+    "product",
     "put_steps",
     "take_steps",
 )

@@ -17,6 +17,8 @@ from skbp._engine.kernels.numpy_kernels import gather as gather
 
 #: One pass over the whole vector needs no blocks.
 UPDATE_BLOCK = 2**62
+#: Whether several threads can be in kernels at the same time.
+CONCURRENT = True
 
 # ---------------------------------------------------------------- products with CSR
 

@@ -12,6 +12,7 @@ import numpy as np
 from numba.extending import overload
 
 from skbp._engine.kernels.numba_kernels import IN_ORDER, compiled
+from skbp._engine.kernels.numpy_recurrent import product as product
 
 in_order = partial(compiled, fastmath=IN_ORDER)
 
@@ -189,3 +190,92 @@ def gru_backward(gates, product, h_before, dh):
             z_r[j], z_u[j], z_n[j] = dr, du, dn
             s_r[j], s_u[j], s_n[j] = dr, du, dn * r
             dh[row, j] = d * u
+
+
+# ---------------------------------------------------------------- runs through all steps
+# Compiled as a whole, so that all the steps are done without the interpreter, and without its lock.
+
+
+@compiled
+def _product(a, pieces, scratch, out):
+    """``out = a @ weight``, piece by piece."""
+    p, _, width = pieces.shape
+    if p == 1:
+        np.dot(a, pieces[0], out)
+        return
+    piece = scratch.reshape(-1)[: len(a) * width].reshape((len(a), width))
+    for i in range(p):
+        np.dot(a, pieces[i], piece)
+        out[:, i * width : (i + 1) * width] = piece
+
+
+@in_order
+def lstm_run(bounds, reverse, keep, x, weight_input, gates, pieces, scratch, bias, hidden, h, c,
+             h_before, c_before, tanh_c, y, column):  # fmt: skip
+    """All steps of an LSTM."""
+    n_steps, k = len(bounds) - 1, h.shape[1]
+    for s in range(n_steps):
+        t = n_steps - 1 - s if reverse else s
+        start, n = bounds[t], bounds[t + 1] - bounds[t]
+        at = start if keep else 0
+        kept = gates[at : at + n]
+        if keep:
+            h_before[at : at + n] = h[:n]
+        else:
+            np.dot(x[start : start + n], weight_input, kept)
+        _product(h[:n], pieces, scratch, hidden[:n])
+        lstm_forward(kept, hidden[:n], bias, c[:n], c_before[at : at + n], tanh_c[at : at + n],
+                     h[:n])  # fmt: skip
+        if len(y):
+            y[start : start + n, column : column + k] = h[:n]
+
+
+@in_order
+def lstm_run_backward(bounds, reverse, gates, pieces, scratch, c_before, tanh_c, dh, dc, dy,
+                      column):  # fmt: skip
+    """Gradients of `lstm_run`."""
+    n_steps, k = len(bounds) - 1, dh.shape[1]
+    for s in range(n_steps):
+        t = s if reverse else n_steps - 1 - s
+        start, stop = bounds[t], bounds[t + 1]
+        n = stop - start
+        if len(dy):
+            dh[:n] += dy[start:stop, column : column + k]
+        lstm_backward(gates[start:stop], c_before[start:stop], tanh_c[start:stop], dh[:n], dc[:n])
+        _product(gates[start:stop], pieces, scratch, dh[:n])
+
+
+@in_order
+def gru_run(bounds, reverse, keep, x, weight_input, gates, pieces, scratch, bias, bias_hidden,
+            hidden, h, h_before, y, column):  # fmt: skip
+    """All steps of a GRU."""
+    n_steps, k = len(bounds) - 1, h.shape[1]
+    for s in range(n_steps):
+        t = n_steps - 1 - s if reverse else s
+        start, n = bounds[t], bounds[t + 1] - bounds[t]
+        at = start if keep else 0
+        kept, hidden_kept = gates[at : at + n], hidden[at : at + n]
+        if keep:
+            h_before[at : at + n] = h[:n]
+        else:
+            np.dot(x[start : start + n], weight_input, kept)
+        _product(h[:n], pieces, scratch, hidden_kept)
+        gru_forward(kept, hidden_kept, bias, bias_hidden, h[:n])
+        if len(y):
+            y[start : start + n, column : column + k] = h[:n]
+
+
+@in_order
+def gru_run_backward(bounds, reverse, gates, hidden, pieces, scratch, h_before, dh, through_hidden,
+                     dy, column):  # fmt: skip
+    """Gradients of `gru_run`."""
+    n_steps, k = len(bounds) - 1, dh.shape[1]
+    for s in range(n_steps):
+        t = s if reverse else n_steps - 1 - s
+        start, stop = bounds[t], bounds[t + 1]
+        n = stop - start
+        if len(dy):
+            dh[:n] += dy[start:stop, column : column + k]
+        gru_backward(gates[start:stop], hidden[start:stop], h_before[start:stop], dh[:n])
+        _product(hidden[start:stop], pieces, scratch, through_hidden[:n])
+        dh[:n] += through_hidden[:n]

@@ -397,6 +397,7 @@ def sigmoid_cross_entropy(raw, target, weight, grad):
 # such arrays fit a core's L2 cache, so that all passes over a block but the first find it there.
 
 UPDATE_BLOCK = 262_144
+CONCURRENT = False  # most of the time is the interpreter's
 
 
 def l2(params, grads, strength):

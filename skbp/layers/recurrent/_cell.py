@@ -9,19 +9,31 @@ from skbp._engine import kernels
 SMALL = 1_000_000
 
 
-def product(h, weight, out):
-    """``out = h @ weight``, all C-contiguous, by blocks of columns that are `SMALL` if need be."""
-    units, width = weight.shape
-    pieces = 1
-    while h.size * width > SMALL * pieces:
-        pieces *= 2
-    if pieces == 1 or width % pieces or width < 32 * pieces:  # narrower ones do not pay
-        kernels.matmul(h, weight, out)
-    else:
-        np.matmul(
-            h, weight.reshape(units, pieces, -1).transpose(1, 0, 2),
-            out=out.reshape(len(h), pieces, -1).transpose(1, 0, 2),
-        )  # fmt: skip
+def pieces_of(weight, n, buffer):
+    """Cut a matrix into blocks of columns, whose products with n rows are `SMALL` if need be.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (rows, width)
+    n : int
+    buffer : ndarray of the size of the weight
+        Where they are copied to, unless the weight is one piece and contiguous.
+
+    Returns
+    -------
+    pieces : ndarray of shape (p, rows, width / p), C-contiguous
+    """
+    rows, width = weight.shape
+    p = 1
+    while n * rows * width > SMALL * p:
+        p *= 2
+    if width % p or width < 32 * p:  # narrower ones do not pay
+        p = 1
+    if p == 1 and weight.flags.c_contiguous:
+        return weight[None]
+    pieces = buffer.reshape(p, rows, width // p)
+    np.copyto(pieces, weight.reshape(rows, p, -1).transpose(1, 0, 2))
+    return pieces
 
 
 class Cell:
@@ -29,7 +41,8 @@ class Cell:
 
     A cell is handed the parts of its layer's dicts p, g and w that are its own. It multiplies the
     inputs of all steps with their weight at once; what is left for the single step is the product
-    of the state with its weight, and the gates. So a subclass says, in `step` and `step_backward`.
+    of the state with its weight, and the gates. So a subclass says, in `step` and `step_backward`;
+    or, where a kernel goes through all steps, in `run` and `run_backward`.
 
     Parameters
     ----------
@@ -67,10 +80,10 @@ class Cell:
         the last one wrote.
         """
         width = self.gates * self.units
-        shapes = {"h": (n, self.units), "gates": (steps, width), "product": (n, width)}
+        shapes = {"h": (n, self.units), "gates": (steps, width), "product": (n, width),
+                  "pieces": (width, self.units), "scratch": (n, width)}  # fmt: skip
         if training:
-            shapes |= {"h_before": (steps, self.units), "dh": (n, self.units),
-                       "weight_hidden_t": (width, self.units)}  # fmt: skip
+            shapes |= {"h_before": (steps, self.units), "dh": (n, self.units)}
         return shapes
 
     def init(self, p, initializer, recurrent_initializer, rng):
@@ -87,7 +100,7 @@ class Cell:
                 else:
                     gate[...] = initializer.bias(gate.shape, fan_in, self.units, rng)
 
-    def step(self, n, place, p, w):
+    def step(self, n, place, pieces, p, w):
         """Go one time step on.
 
         Parameters
@@ -97,62 +110,79 @@ class Cell:
         place : slice
             The step's rows in buffers of `steps` rows. ``w["gates"][place]`` is the product of the
             input with its weight.
+        pieces : ndarray
+            Those of the state's weight, for `kernels.product`.
         """
         raise NotImplementedError(f"{type(self).__name__} must define step(...)")
 
-    def step_backward(self, n, place, p, w):
+    def step_backward(self, n, place, pieces, p, w):
         """Go one time step back.
 
         Turns the first n rows of ``w["dh"]`` from the gradient of the new state into that of the
-        old one, and ``w["gates"][place]`` into that of the product of the input with its weight.
+        old one, and ``w["gates"][place]`` into that of the product of the input with its weight;
+        `pieces` are those of the transposed weight of the state.
         """
         raise NotImplementedError(f"{type(self).__name__} must define step_backward(...)")
 
-    def forward(self, steps, x, y, p, w, reverse):
+    def run(self, steps, pieces, x, y, column, p, w, reverse):
+        """Go through all steps; what `forward` hands over is ready for the first."""
+        h, before = w["h"], w.get("h_before")
+        for block in reversed(steps.blocks) if reverse else steps.blocks:
+            n = block.stop - block.start
+            place = slice(n) if before is None else block
+            if before is None:
+                kernels.matmul(x[block], p["weight_input"], w["gates"][:n])
+            else:
+                before[block] = h[:n]
+            self.step(n, place, pieces, p, w)
+            if len(y):
+                y[block, column : column + self.units] = h[:n]
+
+    def run_backward(self, steps, pieces, dy, column, p, w, reverse):
+        """Go back through all steps."""
+        dh = w["dh"]
+        for block in steps.blocks if reverse else reversed(steps.blocks):
+            n = block.stop - block.start
+            if len(dy):
+                dh[:n] += dy[block, column : column + self.units]
+            self.step_backward(n, block, pieces, p, w)
+
+    def forward(self, steps, x, y, column, p, w, reverse):
         """Go through all steps.
 
         Parameters
         ----------
         steps : Steps
         x : ndarray of shape (n_steps, n_features)
-        y : ndarray of shape (n_steps, units) or None
-            Filled with the state after each step. The last state is left in ``w["h"]``.
+        y : ndarray of shape (n_steps, width) or None
+            Its columns from `column` on are filled with the state after each step. The last state
+            is left in ``w["h"]``.
+        column : int
         p, w : dict of str to ndarray
         reverse : bool
             Whether to begin with the last step.
         """
-        h, gates, before = w["h"], w["gates"], w.get("h_before")
         for name in self.state:
             w[name].fill(0)
-        if before is not None:
-            kernels.matmul(x, p["weight_input"], gates[: len(x)])
-        for block in reversed(steps.blocks) if reverse else steps.blocks:
-            n = block.stop - block.start
-            place = slice(n) if before is None else block
-            if before is None:
-                kernels.matmul(x[block], p["weight_input"], gates[:n])
-            else:
-                before[block] = h[:n]
-            self.step(n, place, p, w)
-            if y is not None:
-                y[block] = h[:n]
+        if "h_before" in w:
+            kernels.matmul(x, p["weight_input"], w["gates"][: len(x)])
+        pieces = pieces_of(p["weight_hidden"], len(w["h"]), w["pieces"])
+        y = w["h"][:0] if y is None else y
+        self.run(steps, pieces, x, y, column, p, w, reverse)
 
-    def backward(self, steps, dy, x, p, g, w, reverse):
+    def backward(self, steps, dy, column, x, p, g, w, reverse):
         """Go back through all steps; fills g.
 
         ``w["dh"]`` must hold the gradient of the last state, and `dy` that of y. Afterwards the
         gradient of x is ``w["gates"][:n_steps] @ p["weight_input"].T``.
         """
-        dh, gates = w["dh"], w["gates"][: len(x)]
+        gates = w["gates"][: len(x)]
         for name in self.dstate:
             w[name].fill(0)
         # OpenBLAS multiplies small matrices several times faster if neither is transposed.
-        np.copyto(w["weight_hidden_t"], p["weight_hidden"].T)
-        for block in steps.blocks if reverse else reversed(steps.blocks):
-            n = block.stop - block.start
-            if dy is not None:
-                dh[:n] += dy[block]
-            self.step_backward(n, block, p, w)
+        pieces = pieces_of(p["weight_hidden"].T, len(w["h"]), w["pieces"])
+        dy = w["dh"][:0] if dy is None else dy
+        self.run_backward(steps, pieces, dy, column, p, w, reverse)
         kernels.matmul_transposed(x, gates, g["weight_input"])
         kernels.matmul_transposed(
             w["h_before"][: len(x)], w[self.hidden][: len(x)], g["weight_hidden"]

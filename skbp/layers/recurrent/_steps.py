@@ -1,5 +1,6 @@
 """The steps of a batch of sequences, without those that are absent."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ class Steps(NamedTuple):
     ----------
     blocks : list of slice
         The rows of each step.
+    bounds : ndarray of shape (n_steps + 1,), intp
+        Where they begin and end.
     rows, times : ndarray of shape (n_steps,), intp
         Where each row of the matrix comes from.
     order : ndarray of shape (n,), intp
@@ -28,6 +31,7 @@ class Steps(NamedTuple):
     """
 
     blocks: list
+    bounds: np.ndarray
     rows: np.ndarray
     times: np.ndarray
     order: np.ndarray
@@ -69,12 +73,14 @@ class Steps(NamedTuple):
     @classmethod
     def of(cls, w):
         """Return what `find` found last."""
-        blocks, stop = [], 0
-        for count in w["counts"].tolist():
-            if count:
-                blocks.append(slice(stop, stop + count))
-                stop += count
-        return cls(blocks, w["rows"][:stop], w["times"][:stop], w["order"], stop == len(w["rows"]))
+        counts = w["counts"]
+        n_steps = int(np.count_nonzero(counts))
+        bounds = np.zeros(n_steps + 1, np.intp)
+        np.cumsum(counts[:n_steps], out=bounds[1:])
+        ends = bounds.tolist()
+        blocks = [slice(*pair) for pair in pairwise(ends)]
+        rows, times = w["rows"][: ends[-1]], w["times"][: ends[-1]]
+        return cls(blocks, bounds, rows, times, w["order"], ends[-1] == len(w["rows"]))
 
     def take(self, x, out):
         """Line up the steps of x, shape (n, time, k): in `out`, or as a view where they are so."""

@@ -46,6 +46,7 @@ class Recurrent(Layer):
     """
 
     missing = True
+    row_by_row = True
     #: Class of the cell.
     cell: type[Cell] = Cell
     allowed = {
@@ -89,7 +90,7 @@ class Recurrent(Layer):
 
     def _directions(self, level):
         """Return, for each cell of a level: prefix of its names, reverse or not, its outputs."""
-        forward = (f"{level}.", False, slice(self.units))
+        forward = (f"{level}.", False, slice(0, self.units))
         backward = (f"{level}_reverse.", True, slice(self.units, 2 * self.units))
         return [forward, backward] if self.bidirectional else [forward]
 
@@ -179,8 +180,7 @@ class Recurrent(Layer):
             y = w[f"y.{level}"][: len(z)] if self._keeps(level) else None
             for prefix, reverse, part in self._directions(level):
                 own = _part(w, prefix)
-                own_y = None if y is None else y[:, part]
-                cell.forward(steps, z, own_y, _part(p, prefix), own, reverse)
+                cell.forward(steps, z, y, part.start, _part(p, prefix), own, reverse)
                 if y is None:
                     w["y"][steps.order, part] = own["h"]
             z = y
@@ -209,8 +209,7 @@ class Recurrent(Layer):
         for prefix, reverse, part in self._directions(level):
             own, own_p = _part(w, prefix), _part(p, prefix)
             own["dh"][...] = 0 if last is None else last[steps.order, part]
-            own_dy = None if dy is None else dy[:, part]
-            cell.backward(steps, own_dy, z, own_p, _part(g, prefix), own, reverse)
+            cell.backward(steps, dy, part.start, z, own_p, _part(g, prefix), own, reverse)
             if need_dx:
                 out = w[f"dx_reverse.{level}"][:n_steps] if reverse else dz
                 kernels.matmul_by_transposed(own["gates"][:n_steps], own_p["weight_input"], out)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbp._engine import kernels
-from skbp.layers.recurrent._cell import Cell, product
+from skbp.layers.recurrent._cell import Cell
 from skbp.layers.recurrent.base import Recurrent
 
 
@@ -21,19 +21,21 @@ class GRUCell(Cell):
         shapes["product"] = shapes["gates"]
         return shapes | ({"dh_product": (n, self.units)} if training else {})
 
-    def step(self, n, place, p, w):
-        hidden, h = w["product"][place], w["h"][:n]
-        product(h, p["weight_hidden"], hidden)
-        kernels.gru_forward(w["gates"][place], hidden, p["bias"], p["bias_hidden"], h)
+    def run(self, steps, pieces, x, y, column, p, w, reverse):
+        kernels.gru_run(
+            steps.bounds, reverse, "h_before" in w, x, p["weight_input"],
+            w["gates"], pieces, w["scratch"], p["bias"], p["bias_hidden"], w["product"], w["h"],
+            w.get("h_before", w["h"]), y, column,
+        )  # fmt: skip
 
-    def step_backward(self, n, place, p, w):
-        hidden, dh, rest = w["product"][place], w["dh"][:n], w["dh_product"][:n]
-        kernels.gru_backward(w["gates"][place], hidden, w["h_before"][place], dh)
-        product(hidden, w["weight_hidden_t"], rest)
-        dh += rest
+    def run_backward(self, steps, pieces, dy, column, p, w, reverse):
+        kernels.gru_run_backward(
+            steps.bounds, reverse, w["gates"], w["product"], pieces, w["scratch"],
+            w["h_before"], w["dh"], w["dh_product"], dy, column,
+        )  # fmt: skip
 
-    def backward(self, steps, dy, x, p, g, w, reverse):
-        super().backward(steps, dy, x, p, g, w, reverse)
+    def backward(self, steps, dy, column, x, p, g, w, reverse):
+        super().backward(steps, dy, column, x, p, g, w, reverse)
         np.sum(w["product"][: len(x), 2 * self.units :], axis=0, out=g["bias_hidden"])
 
 

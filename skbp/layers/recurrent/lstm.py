@@ -1,7 +1,7 @@
 """The LSTM."""
 
 from skbp._engine import kernels
-from skbp.layers.recurrent._cell import Cell, product
+from skbp.layers.recurrent._cell import Cell
 from skbp.layers.recurrent.base import Recurrent
 
 
@@ -22,18 +22,18 @@ class LSTMCell(Cell):
         super().init(p, initializer, recurrent_initializer, rng)
         p["bias"][self.units : 2 * self.units] += 1
 
-    def step(self, n, place, p, w):
-        hidden, h = w["product"][:n], w["h"][:n]
-        product(h, p["weight_hidden"], hidden)
-        kernels.lstm_forward(
-            w["gates"][place], hidden, p["bias"], w["c"][:n], w["c_before"][place],
-            w["tanh_c"][place], h,
+    def run(self, steps, pieces, x, y, column, p, w, reverse):
+        kernels.lstm_run(
+            steps.bounds, reverse, "h_before" in w, x, p["weight_input"],
+            w["gates"], pieces, w["scratch"], p["bias"], w["product"], w["h"], w["c"],
+            w.get("h_before", w["h"]), w["c_before"], w["tanh_c"], y, column,
         )  # fmt: skip
 
-    def step_backward(self, n, place, p, w):
-        gates, dh = w["gates"][place], w["dh"][:n]
-        kernels.lstm_backward(gates, w["c_before"][place], w["tanh_c"][place], dh, w["dc"][:n])
-        product(gates, w["weight_hidden_t"], dh)
+    def run_backward(self, steps, pieces, dy, column, p, w, reverse):
+        kernels.lstm_run_backward(
+            steps.bounds, reverse, w["gates"], pieces, w["scratch"], w["c_before"],
+            w["tanh_c"], w["dh"], w["dc"], dy, column,
+        )  # fmt: skip
 
 
 class LSTM(Recurrent):

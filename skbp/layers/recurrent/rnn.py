@@ -1,8 +1,9 @@
 """The plain recurrent layer."""
 
 from skbp._component import resolve
+from skbp._engine import kernels
 from skbp.activations import ACTIVATIONS
-from skbp.layers.recurrent._cell import Cell, product
+from skbp.layers.recurrent._cell import Cell
 from skbp.layers.recurrent.base import Recurrent
 
 
@@ -23,20 +24,20 @@ class RNNCell(Cell):
         z = w["gates"][place]
         return z, (w["activated"][place] if "activated" in w else z)
 
-    def step(self, n, place, p, w):
+    def step(self, n, place, pieces, p, w):
         hidden, h = w["product"][:n], w["h"][:n]
-        product(h, p["weight_hidden"], hidden)
+        kernels.product(h, pieces, hidden)
         z, y = self._z_and_y(place, w)
         z += hidden
         self.activation.forward(z, p["bias"], y)
         h[...] = y
 
-    def step_backward(self, n, place, p, w):
+    def step_backward(self, n, place, pieces, p, w):
         dh = w["dh"][:n]
         z, y = self._z_and_y(place, w)
         self.activation.backward(dh, y, z, w["dbias"])
         z[...] = dh
-        product(z, w["weight_hidden_t"], dh)
+        kernels.product(z, pieces, dh)
 
 
 class RNN(Recurrent):
