@@ -22,8 +22,9 @@ from skbp.layers._windows import (
 )
 from skbp.layers.base import Layer
 
-#: Elements that are worked on at a time: such a block stays in a core's L2 cache.
-BLOCK = 131_072
+#: Elements that are worked on at a time: few enough that most of a block stays in cache, and enough
+#: that threads seldom wait for each other between calls.
+BLOCK = 524_288
 
 
 class _Geometry(NamedTuple):
