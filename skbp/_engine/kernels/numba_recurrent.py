@@ -196,6 +196,25 @@ def gru_backward(gates, product, h_before, dh):
 # Compiled as a whole, so that all the steps are done without the interpreter, and without its lock.
 
 
+# Loops are written out: assignments to slices take seconds to compile.
+
+
+@compiled
+def _copy(source, out, column):
+    """Copy a matrix to where `out` has its columns from that one on."""
+    for i in range(source.shape[0]):
+        for j in range(source.shape[1]):
+            out[i, column + j] = source[i, j]
+
+
+@compiled
+def _add(source, column, out):
+    """Add the columns of a matrix from that one on."""
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] += source[i, column + j]
+
+
 @compiled
 def _product(a, pieces, scratch, out):
     """``out = a @ weight``, piece by piece."""
@@ -203,44 +222,44 @@ def _product(a, pieces, scratch, out):
     if p == 1:
         np.dot(a, pieces[0], out)
         return
-    piece = scratch.reshape(-1)[: len(a) * width].reshape((len(a), width))
+    piece = scratch[: len(a) * width].reshape((len(a), width))
     for i in range(p):
         np.dot(a, pieces[i], piece)
-        out[:, i * width : (i + 1) * width] = piece
+        _copy(piece, out, i * width)
 
 
 @in_order
 def lstm_run(bounds, reverse, keep, x, weight_input, gates, pieces, scratch, bias, hidden, h, c,
              h_before, c_before, tanh_c, y, column):  # fmt: skip
     """All steps of an LSTM."""
-    n_steps, k = len(bounds) - 1, h.shape[1]
+    n_steps = len(bounds) - 1
     for s in range(n_steps):
         t = n_steps - 1 - s if reverse else s
         start, n = bounds[t], bounds[t + 1] - bounds[t]
         at = start if keep else 0
         kept = gates[at : at + n]
         if keep:
-            h_before[at : at + n] = h[:n]
+            _copy(h[:n], h_before[at : at + n], 0)
         else:
             np.dot(x[start : start + n], weight_input, kept)
         _product(h[:n], pieces, scratch, hidden[:n])
         lstm_forward(kept, hidden[:n], bias, c[:n], c_before[at : at + n], tanh_c[at : at + n],
                      h[:n])  # fmt: skip
         if len(y):
-            y[start : start + n, column : column + k] = h[:n]
+            _copy(h[:n], y[start : start + n], column)
 
 
 @in_order
 def lstm_run_backward(bounds, reverse, gates, pieces, scratch, c_before, tanh_c, dh, dc, dy,
                       column):  # fmt: skip
     """Gradients of `lstm_run`."""
-    n_steps, k = len(bounds) - 1, dh.shape[1]
+    n_steps = len(bounds) - 1
     for s in range(n_steps):
         t = s if reverse else n_steps - 1 - s
         start, stop = bounds[t], bounds[t + 1]
         n = stop - start
         if len(dy):
-            dh[:n] += dy[start:stop, column : column + k]
+            _add(dy[start:stop], column, dh[:n])
         lstm_backward(gates[start:stop], c_before[start:stop], tanh_c[start:stop], dh[:n], dc[:n])
         _product(gates[start:stop], pieces, scratch, dh[:n])
 
@@ -249,33 +268,33 @@ def lstm_run_backward(bounds, reverse, gates, pieces, scratch, c_before, tanh_c,
 def gru_run(bounds, reverse, keep, x, weight_input, gates, pieces, scratch, bias, bias_hidden,
             hidden, h, h_before, y, column):  # fmt: skip
     """All steps of a GRU."""
-    n_steps, k = len(bounds) - 1, h.shape[1]
+    n_steps = len(bounds) - 1
     for s in range(n_steps):
         t = n_steps - 1 - s if reverse else s
         start, n = bounds[t], bounds[t + 1] - bounds[t]
         at = start if keep else 0
         kept, hidden_kept = gates[at : at + n], hidden[at : at + n]
         if keep:
-            h_before[at : at + n] = h[:n]
+            _copy(h[:n], h_before[at : at + n], 0)
         else:
             np.dot(x[start : start + n], weight_input, kept)
         _product(h[:n], pieces, scratch, hidden_kept)
         gru_forward(kept, hidden_kept, bias, bias_hidden, h[:n])
         if len(y):
-            y[start : start + n, column : column + k] = h[:n]
+            _copy(h[:n], y[start : start + n], column)
 
 
 @in_order
 def gru_run_backward(bounds, reverse, gates, hidden, pieces, scratch, h_before, dh, through_hidden,
                      dy, column):  # fmt: skip
     """Gradients of `gru_run`."""
-    n_steps, k = len(bounds) - 1, dh.shape[1]
+    n_steps = len(bounds) - 1
     for s in range(n_steps):
         t = s if reverse else n_steps - 1 - s
         start, stop = bounds[t], bounds[t + 1]
         n = stop - start
         if len(dy):
-            dh[:n] += dy[start:stop, column : column + k]
+            _add(dy[start:stop], column, dh[:n])
         gru_backward(gates[start:stop], hidden[start:stop], h_before[start:stop], dh[:n])
         _product(hidden[start:stop], pieces, scratch, through_hidden[:n])
-        dh[:n] += through_hidden[:n]
+        _add(through_hidden[:n], 0, dh[:n])

@@ -169,7 +169,7 @@ def lstm_run(bounds, reverse, keep, x, weight_input, gates, pieces, scratch, bia
         have n rows, of `h_before` none are written, and that product is made here.
     pieces : ndarray of shape (p, k, 4 k / p)
         Blocks of columns of the state's weight.
-    scratch : ndarray of shape (n, at least 4 k / p)
+    scratch : ndarray of shape (at least n * 4 k / p,)
     hidden : ndarray of shape (n, 4 k)
         For the product of the state with its weight.
     h, c : ndarray of shape (n, k)

@@ -81,7 +81,7 @@ class Cell:
         """
         width = self.gates * self.units
         shapes = {"h": (n, self.units), "gates": (steps, width), "product": (n, width),
-                  "pieces": (width, self.units), "scratch": (n, width)}  # fmt: skip
+                  "pieces": (width, self.units), "scratch": (n * width,)}  # fmt: skip
         if training:
             shapes |= {"h_before": (steps, self.units), "dh": (n, self.units)}
         return shapes
