@@ -1,5 +1,6 @@
 """Attributions: against finite differences, and that integrated gradients are complete."""
 
+import copy
 import sys
 import warnings
 
@@ -27,11 +28,14 @@ from skbp.layers import (
     Conv2D,
     Dense,
     Dropout,
+    Embedding,
     EmbeddingBag,
     Flatten,
     GaussianNoise,
     LayerNorm,
     MaxPool2D,
+    PositionalEncoding,
+    Reshape,
     Residual,
 )
 
@@ -266,6 +270,96 @@ def test_too_few_steps():
     integrated_gradients(net, 5 * X, n_steps=300)
 
 
+# ------------------------------------------------------------ codes
+
+TEXT = [Embedding(9, 6, padding_index=0), PositionalEncoding(), LSTM(5)]
+CODES = {
+    "text": (TEXT, [0, 1, 2, 3, 4, 5]),
+    "bag": ([EmbeddingBag(9, 4, "mean", padding_index=0), Dense(5, "tanh")], [0, 1, 2, 3, 4, 5]),
+    "tables": (
+        [Embedding([9, 10, 9, 9, 9, 9], 3), Flatten(), Dense(5, "tanh")],
+        [0, 1, 2, 3, 4, 5],
+    ),
+    "reshaped": ([Reshape((6,)), Residual([Dense(6, "tanh")])], []),
+    "after reshape": ([Reshape((6,)), EmbeddingBag(9, 4)], [0, 1, 2, 3, 4, 5]),
+    "mixed": (
+        [
+            ColumnBranch(
+                [
+                    ([5, 0], [EmbeddingBag(9, 3), Dense(3, "tanh")]),
+                    (slice(1, 3), Dense(4, "tanh")),
+                    ([3], [Embedding(9, 2), Flatten()]),
+                ]
+            ),
+            Dense(5, "tanh"),
+        ],
+        [0, 3, 5],
+    ),
+}
+
+
+def fitted_on_codes(name, padding=False):
+    layers, columns = CODES[name]
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 6))
+    X[:, columns] = rng.integers(1, 9, size=(40, len(columns)))
+    if padding:
+        X[:20, 4:] = 0
+    net = BackpropClassifier(layers=layers, dtype="float64", max_iter=5, random_state=0)
+    return fit(net, X, LABELS[np.arange(40) % 3]), X, columns
+
+
+def without_tables(net):
+    """Return a copy that looks up zeros only."""
+    other = copy.deepcopy(net)
+    for layer, views in zip(other._network.layers, other._network.views, strict=True):
+        for name in layer.tables:
+            views[name][...] = 0
+    return other
+
+
+@pytest.mark.parametrize("baseline", ["zeros", "mean"])
+@pytest.mark.parametrize("name", CODES)
+def test_codes_account_for_the_change_from_looking_up_zeros(name, baseline):
+    net, X, columns = fitted_on_codes(name, padding=name in ("text", "bag"))
+    parts = integrated_gradients(net, X, "b", None if baseline == "zeros" else "mean", n_steps=200)
+    low = np.zeros(X.shape) if baseline == "zeros" else np.tile(X.mean(axis=0), (len(X), 1))
+    low[:, columns] = X[:, columns]
+    change = net.decision_function(X) - without_tables(net).decision_function(low)
+    np.testing.assert_allclose(parts.sum(axis=1), change[:, 1], atol=1e-4)
+    assert parts.shape == X.shape
+    if name in ("text", "bag"):
+        assert not parts[:20, 4:].any()
+        assert parts[:20, :4].all()
+
+
+def test_gradient_x_input_of_codes_is_the_derivative_by_a_factor_of_their_rows():
+    net, X, columns = fitted_on_codes("mixed")
+    got = gradient_x_input(net, X, "b")
+    views = net._network.views[0]
+    expected = np.zeros(len(X))
+    for sign in (1, -1):
+        other = copy.deepcopy(net)
+        for name in other._network.layers[0].tables:
+            other._network.views[0][name][...] = views[name] * (1 + sign * 1e-6)
+        expected += sign * other.decision_function(X)[:, 1] / 2e-6
+    np.testing.assert_allclose(got[:, columns].sum(axis=1), expected, atol=1e-6)
+    step = np.zeros(6)
+    step[1] = 1e-6
+    slope = net.decision_function(X + step)[:, 1] - net.decision_function(X - step)[:, 1]
+    np.testing.assert_allclose(got[:, 1], X[:, 1] * slope / 2e-6, atol=1e-6)
+
+
+def test_of_a_linear_model_of_codes_it_is_row_times_weight():
+    X = np.random.default_rng(0).integers(0, 5, size=(40, 3)).astype(float)
+    net = BackpropRegressor(layers=[EmbeddingBag(5, 2, "sum")], max_iter=5, dtype="float64")
+    fit(net, X, X[:, 0] - X[:, 1])
+    table, weight = net._network.views[0]["weight"], net._network.views[1]["weight"]
+    expected = (table @ weight)[X.astype(int)][..., 0]
+    np.testing.assert_allclose(integrated_gradients(net, X, n_steps=1), expected, atol=1e-12)
+    np.testing.assert_allclose(gradient_x_input(net, X), expected, atol=1e-12)
+
+
 # ------------------------------------------------------------ refusals
 
 
@@ -306,14 +400,13 @@ def test_a_pipeline_is_refused_with_what_to_do():
 
 
 @pytest.mark.parametrize("nested", [False, True])
-@pytest.mark.parametrize("function", METHODS)
-def test_codes_have_no_gradient(function, nested):
+def test_codes_have_no_gradient(nested):
     X = np.random.default_rng(0).integers(0, 3, size=(40, 2)).astype(float)
     layer = EmbeddingBag(3, 4)
     layers = [ColumnBranch([([0], Dense(2)), ([0, 1], [layer, Dense(2)])]) if nested else layer]
     net = fit(BackpropClassifier(layers=layers, max_iter=2), X, X[:, 0])
-    with pytest.raises(ValueError, match="embedding"):
-        function(net, X)
+    with pytest.raises(ValueError, match=r"embedding.* gradient_x_input and integrated_gradients"):
+        input_gradients(net, X)
 
 
 @pytest.mark.parametrize("baseline", [[1.0, 2.0], "zeros", 0.0, [np.nan] * 4, [None, "a", 1, 2]])
@@ -386,6 +479,25 @@ def test_sequences(plt):
     expected = integrated_gradients(net, X[:2], "a")
     np.testing.assert_allclose(display.axes_[1].images[0].get_array(), expected[1].T)
     assert display.axes_[0].get_title() == "class a"
+
+
+def test_texts(plt):
+    net, X, _ = fitted_on_codes("text", padding=True)
+    vocabulary = ["", *["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dogs"]]
+    for known in (vocabulary, dict(enumerate(vocabulary))):
+        display = AttributionDisplay.from_estimator(net, X[:3], target="a", vocabulary=known)
+        assert len(display.axes_) == 3
+        for panel, row in zip(display.axes_, X, strict=False):
+            shown = [text.get_text() for text in panel.texts]
+            assert shown == [vocabulary[int(code)] for code in row if code]
+        display.figure_.canvas.draw()
+    values = integrated_gradients(net, X[:3], "a")
+    scale = display.figure_.axes[-1].get_ylim()
+    np.testing.assert_allclose(scale, [-abs(values).max(), abs(values).max()])
+    long = AttributionDisplay([[0.1] * 30], tokens=[["word"] * 30]).plot()
+    assert len({text.get_position()[1] for text in long.axes_[0].texts}) == 3  # lines
+    with pytest.raises(ValueError, match=r"tokens have shape \(1, 2\) and attributions \(1, 3\)"):
+        AttributionDisplay([[1, 2, 3]], tokens=[["a", "b"]]).plot()
 
 
 def test_zeros_are_drawn(plt):

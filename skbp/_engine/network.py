@@ -1,5 +1,6 @@
 """The network: layers over one flat vector of parameters, and the workspace of a batch."""
 
+from copy import deepcopy
 from math import prod
 
 import numpy as np
@@ -148,6 +149,14 @@ class Network:
     def takes_codes(self):
         """Whether some layer looks up whole numbers: such inputs have no gradient."""
         return any(layer.takes_codes for layer in self.layers)
+
+    def with_tables_times(self, factor):
+        """Return a copy in which all rows that are looked up are multiplied by a factor."""
+        copy = deepcopy(self)
+        for layer, p in zip(copy.layers, copy.views, strict=True):
+            for name in layer.tables:
+                p[name] *= factor
+        return copy
 
     def bytes_per_row(self, training=False):
         """Return how much workspace a row takes, roughly, at least 1."""

@@ -200,10 +200,11 @@ def predict_raw(network, x, depth=None):
 def input_gradient(network, x, dy):
     """Compute the gradient of outputs, in inference, with respect to the rows that went in.
 
+    Where these hold codes, it is with respect to a factor of what is looked up.
+
     Parameters
     ----------
     network : Network
-        None that `takes_codes`.
     x : ndarray of shape (n, ...), float32 or float64
         Chunks are converted to the network's dtype.
     dy : ndarray of shape (n, *output_shape)

@@ -8,6 +8,7 @@ from skbp._component import Whole
 from skbp._engine.objective import input_gradient, predict_raw
 from skbp._warnings import warn
 from skbp.inspection._common import fitted_network
+from skbp.layers.compose import codes_of_chain
 
 #: Share of the outputs' change that integrated gradients may miss without a warning.
 TOLERANCE = 0.05
@@ -43,8 +44,8 @@ def input_gradients(estimator, X, target=None):
     TypeError
         If it is none of skbp, or a pipeline: transform X by its first steps, and give the last one.
     ValueError
-        If the network has an embedding, along whose codes there is no gradient; if X is sparse, or
-        `target` is no class or output.
+        If the network has an embedding, along whose codes there is no gradient (`gradient_x_input`
+        has attributions of codes); if X is sparse, or `target` is no class or output.
 
     See Also
     --------
@@ -66,13 +67,20 @@ def input_gradients(estimator, X, target=None):
     >>> input_gradients(net, X[:1]).round(3)
     array([[ 3., -1.]])
     """
-    return Rows(estimator, X, target).gradients()
+    rows = Rows(estimator, X, target)
+    if rows.codes.any():
+        raise ValueError(
+            "the network has an embedding: codes are looked up, and outputs have no gradient along "
+            "them. gradient_x_input and integrated_gradients say what each code accounts for."
+        )
+    return rows.shaped(input_gradient(rows.network, rows.x, rows.dy))
 
 
 def gradient_x_input(estimator, X, target=None):
     """Compute gradient times input: ``x_i * dF(x) / dx_i``.
 
     The part of each input in the output, if the network were as linear everywhere as it is at x.
+    For a code it is that of the row e that an embedding has for it, ``sum over d of e_d dF/de_d``.
 
     Parameters
     ----------
@@ -86,7 +94,7 @@ def gradient_x_input(estimator, X, target=None):
     Raises
     ------
     NotFittedError, TypeError, ValueError
-        As `input_gradients`.
+        As `input_gradients`, which takes no codes.
 
     See Also
     --------
@@ -108,7 +116,8 @@ def gradient_x_input(estimator, X, target=None):
     array([[ 6., -2.]])
     """
     rows = Rows(estimator, X, target)
-    return rows.gradients() * rows.shaped(np.nan_to_num(rows.x))
+    gradient = input_gradient(rows.network, rows.x, rows.dy).reshape(rows.x.shape)
+    return rows.shaped(gradient * np.where(rows.codes, 1, np.nan_to_num(rows.x)))
 
 
 def integrated_gradients(estimator, X, target=None, baseline=None, n_steps=50):
@@ -116,7 +125,9 @@ def integrated_gradients(estimator, X, target=None, baseline=None, n_steps=50):
 
     ``(x_i - b_i) * integral over a in [0, 1] of dF(b + a (x - b)) / dx_i``, with a baseline b that
     stands for no input. A row's attributions sum up to ``F(x) - F(b)``. The integral is by the
-    Gauss-Legendre rule, in `n_steps` gradients a row.
+    Gauss-Legendre rule, in `n_steps` gradients a row. Codes stand for the rows that an embedding
+    has for them: these go all the way from zeros, whatever the baseline, and the attribution of a
+    code is the sum of its row's.
 
     Parameters
     ----------
@@ -167,15 +178,16 @@ def integrated_gradients(estimator, X, target=None, baseline=None, n_steps=50):
     if n_steps not in Whole(1):
         raise ValueError(f"n_steps must be a whole number of at least 1. Got {n_steps!r} instead.")
     rows = Rows(estimator, X, target)
-    x, dy, network = rows.x, rows.dy, rows.network
-    start = np.where(np.isnan(x), x, _baseline(baseline, x))
+    x, dy, codes = rows.x, rows.dy, rows.codes
+    start = np.where(np.isnan(x) | codes, x, _baseline(baseline, x))
     way = x - start
     mean_gradient = np.zeros(x.shape)
     for node, weight in zip(*np.polynomial.legendre.leggauss(int(n_steps)), strict=True):
-        point = start + (0.5 * (node + 1)) * way  # the rule is for [-1, 1], where weights sum to 2
-        mean_gradient += 0.5 * weight * input_gradient(network, point, dy).reshape(x.shape)
-    attribution = mean_gradient * np.nan_to_num(way)
-    change = (dy * (rows.raw - predict_raw(network, start))).sum(axis=1)
+        a = 0.5 * (node + 1)  # the rule is for [-1, 1], where weights sum to 2
+        gradient = input_gradient(rows.network_at(a), start + a * way, dy).reshape(x.shape)
+        mean_gradient += 0.5 * weight * np.where(codes, gradient / a, gradient)
+    attribution = mean_gradient * np.where(codes, 1, np.nan_to_num(way))
+    change = (dy * (rows.raw - predict_raw(rows.network_at(0), start))).sum(axis=1)
     _check_completeness(attribution.sum(axis=1), change, n_steps)
     return rows.shaped(attribution)
 
@@ -196,6 +208,8 @@ class Rows:
         As the estimator has seen them.
     columns : ndarray of shape (n,), int
         Number of each row's class, or of its output in a regression.
+    codes : ndarray of shape (n_features,), bool
+        Which features are codes that an embedding looks up.
     dy : ndarray of shape (n, n_outputs)
         ``(dy * raw).sum(axis=1)`` is the output in question.
     """
@@ -209,6 +223,7 @@ class Rows:
         x = np.asarray(X, dtype=self.raw.dtype)
         self._shape = x.shape
         self.x = x.reshape(len(x), -1)
+        self.codes = codes_of_chain(self.network.layers, self.network.input_shape).reshape(-1)
         self.classes = getattr(estimator, "classes_", None)
         self.feature_names = getattr(estimator, "feature_names_in_", None)
         self.columns = _columns(self.classes, self.raw, target)
@@ -218,9 +233,9 @@ class Rows:
         elif len(self.classes) == 2:  # with one class alone the score is always 0
             self.dy[:, 0] = 2 * self.columns - 1
 
-    def gradients(self):
-        """Return the gradient of the outputs in question, in the shape of X."""
-        return self.shaped(input_gradient(self.network, self.x, self.dy))
+    def network_at(self, a):
+        """Return the network with rows of embeddings that have gone a share `a` of their way."""
+        return self.network.with_tables_times(a) if self.codes.any() else self.network
 
     def shaped(self, values):
         """Return values in shape and dtype of X."""
@@ -234,14 +249,7 @@ def _bare_network(estimator):
             "attributions are about the network's own input, and a pipeline changes X first. "
             "Give model[-1] and model[:-1].transform(X) (of a search: its best_estimator_)."
         )
-    estimator = fitted_network(estimator)
-    if estimator._network.takes_codes:
-        raise ValueError(
-            "the network has an embedding: codes are looked up, and outputs have no gradient along "
-            "them. Attributions need a network on numbers; "
-            "sklearn.inspection.permutation_importance takes codes too."
-        )
-    return estimator
+    return fitted_network(estimator)
 
 
 def _columns(classes, raw, target):

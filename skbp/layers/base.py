@@ -31,6 +31,8 @@ class Layer(Component):
         Whether the layer takes steps of a sequence that are all NaN as absent.
     takes_codes : bool
         Whether the layer, or one in it, looks up whole numbers, along which there is no gradient.
+    tables : tuple of str
+        Names of the parameters whose rows are looked up.
     stochastic : bool
         Whether training differs from inference: `forward` is then given an `rng` in training.
     couples_rows : bool
@@ -45,6 +47,7 @@ class Layer(Component):
     stochastic = False
     missing = False
     takes_codes = False
+    tables: tuple[str, ...] = ()
     couples_rows = False
     row_by_row = False
 
@@ -70,6 +73,10 @@ class Layer(Component):
         rows are views into those for the most.
         """
         return {}
+
+    def code_inputs(self, input_shape):
+        """Where a row holds codes to look up: ndarray of shape input_shape, bool."""
+        return np.zeros(input_shape, bool)
 
     def init(self, p, input_shape, rng):
         """Fill parameters and state with their first values."""

@@ -49,6 +49,11 @@ class _Composite(Layer):
         return tuple(f"{n}.{key}" for n, c in self._children().items() for key in c.penalized)
 
     @property
+    def tables(self):  # type: ignore[override]
+        """Names of the parameters whose rows are looked up."""
+        return tuple(f"{n}.{key}" for n, c in self._children().items() for key in c.tables)
+
+    @property
     def stochastic(self):  # type: ignore[override]
         """Whether a child's training differs from its inference."""
         return any(child.stochastic for child in self._children().values())
@@ -114,6 +119,22 @@ class _Composite(Layer):
         parts = _parts(p, children)
         for name, child in children.items():
             child.init(parts[name], shapes[name], rng)
+
+
+def codes_of_chain(layers, input_shape):
+    """Return where the rows of a chain hold codes: ndarray of shape input_shape, bool.
+
+    Layers without parameters may come before those that look them up, such as a Reshape.
+    """
+    shape = input_shape
+    for layer in layers:
+        codes = layer.code_inputs(shape)
+        if codes.any():
+            return codes.reshape(input_shape)
+        if layer.param_shapes(shape) or np.prod(layer.output_shape(shape)) != np.prod(shape):
+            break
+        shape = layer.output_shape(shape)
+    return np.zeros(input_shape, bool)
 
 
 def _as_layer(item, owner):
@@ -196,6 +217,9 @@ class Sequential(_Composite):
         for child in self._children().values():
             input_shape = child.output_shape(input_shape)
         return input_shape
+
+    def code_inputs(self, input_shape):
+        return codes_of_chain(self._children().values(), input_shape)
 
     def forward(self, x, p, w, rng=None):
         children = self._children()
@@ -295,6 +319,12 @@ class _Branches(_Composite):
             for i, shape in enumerate(self._output_shapes(input_shape)):
                 shapes[f"dy_{i}"] = (n, *shape)
         return shapes
+
+    def code_inputs(self, input_shape):
+        shapes, codes = self._child_shapes(input_shape), np.zeros(input_shape, bool)
+        for name, child in self._children().items():
+            self._add_to(codes[None], child.code_inputs(shapes[name])[None], name)
+        return codes
 
     def _child_input(self, x, name, w):
         """Return what a child gets of x."""

@@ -35,11 +35,13 @@ class _Lookup(Layer):
     """Base class of layers whose input are codes: whole numbers from 0, stored as floats.
 
     The parameter "weight" has a row for each code; what is drawn for it has fan_in 1, since each
-    output reads one number of it.
+    output reads one number of it. As a function of codes the output has no slope; dx is the
+    derivative by a factor of the row that was looked up.
     """
 
     penalized = ("weight",)
     takes_codes = True
+    tables = ("weight",)
     allowed = {"n_codes": _Sizes(), "dim": Whole(1), "padding_index": Maybe(Whole())}
 
     def _sizes(self, n_columns):
@@ -62,6 +64,9 @@ class _Lookup(Layer):
                 f"{type(self).__name__} got rows of {input_shape[0]} columns, and n_codes has "
                 f"{len(self.n_codes)} numbers; give one for each column, or one int for all."
             )
+
+    def code_inputs(self, input_shape):
+        return np.ones(input_shape, bool)
 
     def param_shapes(self, input_shape):
         return {"weight": (self._n_rows(), self.dim)}
@@ -145,7 +150,7 @@ class Embedding(_Lookup):
     -----
     Codes arrive as floats, as part of X; float32 holds whole numbers to 2**24. They are checked in
     each batch: a code that is not in the table raises ValueError. As a function of codes the output
-    has no slope: dx is zero.
+    has no slope; dx is the derivative by a factor of the row, ``sum of y[c] * dy[c]``.
 
     References
     ----------
@@ -187,8 +192,12 @@ class Embedding(_Lookup):
         w["data"].fill(1)
         rows = np.ascontiguousarray(dy).reshape(-1, self.dim)
         kernels.matmul_transposed(self._matrix(w, 1), rows, g["weight"])
-        w["dx"].fill(0)
-        return w["dx"]
+        if not need_dx:
+            return None
+        dx = np.vecdot(dy, w["y"], out=w["dx"])
+        if w["padding"] is not None:
+            dx[w["padding"]] = 0
+        return dx
 
 
 class EmbeddingBag(_Lookup):
@@ -254,5 +263,8 @@ class EmbeddingBag(_Lookup):
     def backward(self, dy, x, p, g, w, need_dx=True):
         rows = np.ascontiguousarray(dy)
         kernels.matmul_transposed(self._matrix(w, x.shape[1]), rows, g["weight"])
-        w["dx"].fill(0)
+        if not need_dx:
+            return None
+        np.vecdot(p["weight"][w["codes"]], dy[:, None], out=w["dx"])
+        w["dx"] *= w["data"]
         return w["dx"]
