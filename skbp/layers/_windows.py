@@ -123,12 +123,14 @@ def check_fits(layer, input_shape, *axes):
     ValueError
         If not; names the layer, what it got and what it needs.
     """
+    names = "(channels, height, width)" if len(input_shape) == 3 else "(time, features)"
     for one in axes:
         if one.n_out < 1:
             raise ValueError(
-                f"{type(layer).__name__} got rows of shape {tuple(input_shape)}: a window of "
-                f"{one.span} does not fit into {one.n_in} with a padding of {one.before}. Give a "
-                "smaller window, less dilation, more padding, or larger input."
+                f"{type(layer).__name__} got rows of shape {tuple(input_shape)}, as {names}: a "
+                f"window of {one.span} does not fit into {one.n_in} with a padding of "
+                f"{one.before}. Give a smaller window, less dilation, more padding, or larger "
+                "input."
             )
 
 
