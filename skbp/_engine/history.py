@@ -43,8 +43,10 @@ class History:
     The first fields have the meaning of scikit-learn's fitted attributes of the same names;
     `samples` is its ``t_``, `no_improvement` counts epochs without progress. `optimizer_state` is
     that of the optimizer named `optimizer_name` after `steps` updates; another one starts afresh.
-    `epochs` and `updates` count since the last call of fit, `records` has a dict for each epoch
-    ever. Where weights are averaged, `average` is the average and `raw` what training goes on from.
+    `missed` tells for each layer how many of these it was frozen for. `epochs` and `updates` count
+    since the last call of fit, and `frozen` has for each of these epochs the numbers of the layers
+    that a callback froze; `records` has a dict for each epoch ever. Where weights are averaged,
+    `average` is the average and `raw` what training goes on from.
     """
 
     n_iter: int = 0
@@ -61,6 +63,8 @@ class History:
     optimizer_name: str = ""
     steps: int = 0
     optimizer_state: dict | None = None
+    missed: list[int] = field(default_factory=list)
+    frozen: list[list[int]] = field(default_factory=list)
     average: np.ndarray | None = None
     raw: np.ndarray | None = None
     records: list[dict] = field(default_factory=list)
@@ -72,6 +76,8 @@ class History:
             self,
             loss_curve=list(self.loss_curve),
             records=list(self.records),
+            missed=list(self.missed),
+            frozen=list(self.frozen),
             average=None if self.average is None else self.average.copy(),
             optimizer_state=None
             if state is None
@@ -82,6 +88,7 @@ class History:
         """Begin another call of fit: scores and losses go on, the optimizer starts afresh."""
         self.optimizer_state = self.average = self.best_epoch = None
         self.plateaus = self.epochs = self.updates = 0
+        self.frozen = []
 
     def curve(self, name):
         """Return one number of each epoch that has it, or None if none has."""

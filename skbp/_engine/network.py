@@ -47,6 +47,8 @@ class Network:
         ``params[:n_penalized]`` are the penalised ones.
     views : list of dict of str to ndarray
         For each layer its parameters and its state by name, as views into `params` and `state`.
+    frozen : frozenset of int
+        Numbers of the layers that training leaves as they are; see `freeze`.
     """
 
     def __init__(self, layers, input_shape, dtype):
@@ -55,6 +57,7 @@ class Network:
         n_params, n_state = self._lay_out()
         self.params, self.state = np.zeros(n_params, dtype), np.zeros(n_state, dtype)
         self._make_views()
+        self.freeze(())
 
     def _lay_out(self):
         """Find each layer's shapes and the place of each array; return the sizes of the vectors."""
@@ -130,6 +133,23 @@ class Network:
             layer.init(p, shape, rng)
 
     @property
+    def names(self):
+        """Names of the layers: ``conv2d_0``, ``flatten_1`` ... and ``output``."""
+        names = [f"{type(layer).__name__.lower()}_{i}" for i, layer in enumerate(self.layers)]
+        return [*names[:-1], "output"]
+
+    def freeze(self, numbers):
+        """Tell which layers, by number, training leaves as they are; all others it changes.
+
+        What they keep beside parameters, such as running means, stays too: they work as in
+        inference. `backward` ends at the first layer that is trained.
+        """
+        self.frozen = frozenset(numbers)
+        self._still = self.frozen & {place[0] for place in self._state_places}
+        trained = {place[0] for place in self._places} - self.frozen
+        self._first_trained = min(trained, default=len(self.layers))
+
+    @property
     def stochastic(self):
         """Whether training draws random numbers in forward passes."""
         return any(layer.stochastic for layer in self.layers)
@@ -188,11 +208,14 @@ class Network:
         work = workspace.rows(x.shape[0])
         for index, layer in enumerate(self.layers[:depth]):
             workspace.inputs[index] = x
-            x = layer.forward(x, self.views[index], work[index], rng)
+            noise = None if index in self._still else rng
+            x = layer.forward(x, self.views[index], work[index], noise)
         return x
 
     def backward(self, dy, workspace, need_dx=False):
         """Propagate the gradient of the raw outputs; fills ``workspace.grads``.
+
+        Where a frozen layer has its gradient, there may be anything.
 
         Parameters
         ----------
@@ -209,10 +232,11 @@ class Network:
             Lives in the workspace; without `need_dx` it means nothing.
         """
         work = workspace.rows(len(dy))
-        for index in range(len(self.layers) - 1, -1, -1):
+        first = 0 if need_dx else self._first_trained
+        for index in range(len(self.layers) - 1, first - 1, -1):
             dy = self.layers[index].backward(
                 dy, workspace.inputs[index], self.views[index], workspace.views[index],
-                work[index], need_dx=need_dx or index > 0,
+                work[index], need_dx=need_dx or index > first,
             )  # fmt: skip
         return dy
 

@@ -7,7 +7,7 @@ from skbp._engine.checkpoint import TrainingState
 #: Fields of a `History` that go into a checkpoint as they are.
 NUMBERS = (
     "n_iter", "loss", "loss_curve", "best_loss", "best_validation_score", "best_epoch",
-    "no_improvement", "plateaus", "epochs", "updates", "records",
+    "no_improvement", "plateaus", "epochs", "updates", "records", "missed", "frozen",
 )  # fmt: skip
 
 

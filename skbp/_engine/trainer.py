@@ -86,6 +86,8 @@ class Trainer:
         Factors of the learning rate, one per layer of the network; empty where all are one.
     schedule_epochs : int or None, default=None
         The epochs that the schedule plans for, by default `max_iter`.
+    frozen : sequence of list of int, default=()
+        For each epoch the numbers of layers to leave as they are; empty for what callbacks say.
     """
 
     optimizer: Optimizer
@@ -101,16 +103,18 @@ class Trainer:
     average: float | None = None
     multipliers: Sequence[float] = ()
     schedule_epochs: int | None = None
+    frozen: Sequence[list[int]] = ()
 
-    def again(self, rates):
+    def again(self, rates, frozen):
         """Return a trainer for as many epochs as there are rates, at just these rates.
 
-        A schedule that is asked before each update is asked again: it looks at nothing but the
-        share of updates that are done.
+        What callbacks froze is frozen again, epoch by epoch. A schedule that is asked before each
+        update is asked again: it looks at nothing but the share of updates that are done.
         """
         return replace(
             self, max_iter=len(rates), n_iter_no_change=math.inf, verbose=False,
             early_stopping=False, schedule_epochs=self.schedule_epochs or self.max_iter,
+            frozen=frozen,
             schedule=self.schedule if self.schedule.per_update else Replay(rates),
         )  # fmt: skip
 
@@ -232,6 +236,7 @@ class Run:
         if history.optimizer_state is None or history.optimizer_name != name:
             history.optimizer_name, history.steps = name, 0
             history.optimizer_state = trainer.optimizer.init_state(network.params)
+            history.missed = [0] * len(network.layers)
         self._average = None
         if trainer.average is not None:
             self._average = Average(network.params, trainer.average, history.average)
@@ -244,18 +249,50 @@ class Run:
             self.watch: Any = ScoreWatch(history, network, best)
         else:
             self.watch = LossWatch(history)
-        self._updater = Updater(
-            trainer.optimizer, network, objective.grads, history.optimizer_state, batches.lazy,
-            Changes(trainer.clip, trainer.multipliers, tuple(self._after_update())),
-        )  # fmt: skip
+        self._frozen: list[int] = []
+        self._updater = self._make_updater()
         self._epochs = trainer.schedule_epochs or trainer.max_iter
         self._total_updates = self._epochs * batches.per_epoch
         self.last_rate = self.rate()
 
-    def _after_update(self) -> list[Callable[[], None]]:
+    @property
+    def trainable(self):
+        """Numbers of the layers that have parameters, and that no parameter of fit freezes."""
+        factors = self._trainer.multipliers or [1.0] * len(self.network.layers)
+        with_parameters = {index for index, *_ in self.network.ranges()}
+        return [index for index in sorted(with_parameters) if factors[index]]
+
+    def freeze(self, numbers):
+        """Leave some layers as they are, from now on, beside those that parameters of fit freeze.
+
+        Parameters
+        ----------
+        numbers : iterable of int
+            Of layers of `network`, from 0; all others are trained, those frozen before too.
+        """
+        frozen = sorted(set(numbers))
+        if frozen != self._frozen:
+            self._frozen = frozen
+            self._updater = self._make_updater()
+
+    def _make_updater(self):
+        trainer, history = self._trainer, self.history
+        factors = tuple(trainer.multipliers)
+        if self._frozen or any(history.missed):
+            factors = factors or (1.0,) * len(self.network.layers)
+            factors = tuple(0.0 if i in self._frozen else f for i, f in enumerate(factors))
+        self._idle = [index for index, factor in enumerate(factors) if factor == 0]
+        self.network.freeze(self._idle)
+        return Updater(
+            trainer.optimizer, self.network, self._objective.grads, history.optimizer_state,
+            self._batches.lazy,
+            Changes(trainer.clip, factors, tuple(history.missed), tuple(self._after(factors))),
+        )  # fmt: skip
+
+    def _after(self, factors) -> list[Callable[[], None]]:
         after: list[Callable[[], None]] = []
         if self._trainer.max_norm is not None:
-            after.append(MaxNorm(self.network, self._trainer.max_norm, self._trainer.multipliers))
+            after.append(MaxNorm(self.network, self._trainer.max_norm, factors))
         if self._average is not None:
             average = self._average
             after.append(lambda: average.update(self.history.updates))
@@ -273,6 +310,8 @@ class Run:
     def one_epoch(self, interrupt):
         """Go once over the rows and note it in the history; False if it was interrupted."""
         start = perf_counter()
+        if self._trainer.frozen:
+            self.freeze(self._trainer.frozen[self.history.epochs])
         history, objective, updater = self.history, self._objective, self._updater
         per_update = self._trainer.schedule.per_update
         rate, total = self.rate(), 0.0
@@ -288,6 +327,8 @@ class Run:
             history.updates += 1
             l2, l1 = objective.penalty.strengths(batch.total)
             penalty = updater.step(rate, history.steps, l2, l1, batch.x)
+            for index in self._idle:
+                history.missed[index] += 1
             total += objective.reported(data, penalty) * len(batch.y)
             if interrupt.requested:
                 return False
@@ -297,6 +338,7 @@ class Run:
         history.samples += self._batches.n_rows
         history.loss = float(total / self._batches.n_rows)
         history.loss_curve.append(history.loss)
+        history.frozen.append(self._frozen)
         record = {"epoch": len(history.records) + 1, "loss": history.loss, "learning_rate": rate}
         record["seconds"] = perf_counter() - start
         history.records.append(record)
@@ -348,6 +390,7 @@ class Run:
     def finish(self):
         """Let the right weights stand; returns whether they are those of an earlier epoch."""
         restored = self.watch.restore(self.network)
+        self.network.freeze(())
         if restored:
             self.history.average = None  # that of later epochs
         elif self._average is not None:

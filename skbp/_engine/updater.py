@@ -17,12 +17,15 @@ FEW_PARAMETERS = 8192
 class Changes:
     """What an update does besides the optimizer's step.
 
-    clip : Clip or None, applied to the gradient of the loss; multipliers : for each layer a factor
-    of the learning rate, empty where all are one; after : functions called after the step.
+    clip : Clip or None, applied to the gradient of the loss, which for a layer that is not trained
+    counts as zero; multipliers : for each layer a factor of the learning rate, empty where all are
+    one; missed : for each layer the number of steps it was left out of, so that the optimizer
+    counts its own; after : functions called after the step.
     """
 
     clip: Clip | None = None
     multipliers: Sequence[float] = ()
+    missed: Sequence[int] = ()
     after: Sequence[Callable[[], None]] = ()
 
 
@@ -56,6 +59,7 @@ class Updater:
         self._grads = grads
         self._lazy = LazyRows(optimizer, network, grads, state) if lazy else None
         self._lazy_factor = changes.multipliers[0] if changes.multipliers else 1.0
+        self._lazy_missed = changes.missed[0] if changes.missed else 0
         start = network.first_weight_size() if lazy else 0
         segments = self._segments(network, start)
         few = network.params.size - start <= FEW_PARAMETERS and not changes.multipliers
@@ -64,32 +68,35 @@ class Updater:
         if few and not optimizer.weight_decay:
             penalized = slice(start, network.n_penalized)
             self._penalized_first = network.params[penalized], grads[penalized]
-            segments = [(False, start, network.params.size, 1.0)]
+            segments = [(False, start, network.params.size, 1.0, 0)]
+        self._frozen = [grads[begin:end] for _, begin, end, factor, _ in segments if factor == 0]
         size = kernels.UPDATE_BLOCK if optimizer.fused else CACHE_BLOCK
         size = min(size, kernels.UPDATE_BLOCK) // network.params.itemsize
         self._blocks = [
             (
                 penalized,
                 factor,
+                missed,
                 network.params[part],
                 grads[part],
                 {name: array[part] for name, array in state.items()},
             )
-            for penalized, begin, end, factor in segments
+            for penalized, begin, end, factor, missed in segments
             for part in (slice(at, min(at + size, end)) for at in range(begin, end, size))
         ]
 
     def _segments(self, network, start):
-        """Return (penalised?, begin, end, factor of the rate) of ranges of the vector."""
+        """Return (penalised?, begin, end, factor of the rate, steps missed) of ranges."""
         if self._changes.multipliers:
             factors = self._changes.multipliers
+            missed = self._changes.missed or [0] * len(factors)
             return [
-                (end <= network.n_penalized, begin, end, factors[index])
+                (end <= network.n_penalized, begin, end, factors[index], missed[index])
                 for index, begin, end in network.ranges()
                 if begin >= start
             ]
         middle, end = network.n_penalized, network.params.size
-        return [(True, start, middle, 1.0), (False, middle, end, 1.0)]
+        return [(True, start, middle, 1.0, 0), (False, middle, end, 1.0, 0)]
 
     def begin_epoch(self):
         """Forget what came of earlier epochs but weights and state: a resumed fit has no more."""
@@ -116,21 +123,28 @@ class Updater:
             The penalty before the step.
         """
         if self._changes.clip:
+            for part in self._frozen:
+                part.fill(0)
             self._changes.clip(self._grads)
         penalty = add_l1(*self._penalized, l1) if l1 else 0.0
         squares = 0.0
-        if self._lazy:
-            squares += self._lazy.step(lr * self._lazy_factor, t, l2, x.columns)
+        if self._lazy and self._lazy_factor:
+            rate, own_t = lr * self._lazy_factor, t - self._lazy_missed
+            squares += self._lazy.step(rate, own_t, l2, x.columns)
+        elif self._lazy:
+            squares += self._lazy.squares
         if self._penalized_first and l2:
             squares += kernels.l2(*self._penalized_first, l2)
-        for penalized, factor, params, grads, state in self._blocks:
+        for penalized, factor, missed, params, grads, state in self._blocks:
             if factor == 0:  # frozen
                 squares += float(np.dot(params, params)) if penalized and l2 else 0.0
             elif penalized:
                 rate = lr * factor
-                squares += self._optimizer.penalized_step(params, grads, state, rate, t, l2)
+                squares += self._optimizer.penalized_step(
+                    params, grads, state, rate, t - missed, l2
+                )
             else:
-                self._optimizer.step(params, grads, state, lr * factor, t)
+                self._optimizer.step(params, grads, state, lr * factor, t - missed)
         for change in self._changes.after:
             change()
         return penalty + 0.5 * l2 * squares
@@ -152,12 +166,12 @@ class LazyRows:
 
     def sum_squares(self):
         """Sum the squares anew, which also rids the sum of rounding errors."""
-        self._squares = float(np.einsum("ij,ij->i", self._params, self._params).sum())
+        self.squares = float(np.einsum("ij,ij->i", self._params, self._params).sum())
 
     def step(self, lr, t, strength, columns):
         """Step the given rows; returns the sum of the squares of all rows before the step."""
-        before = self._squares
-        self._squares += self._optimizer.row_step(
+        before = self.squares
+        self.squares += self._optimizer.row_step(
             self._params, self._grads, self._state, columns, lr, t, strength
         )
         return before

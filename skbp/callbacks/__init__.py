@@ -9,12 +9,14 @@ from skbp.callbacks.base import Callback
 from skbp.callbacks.checkpoint import Checkpoint
 from skbp.callbacks.loggers import Call, MLflowLogger, TensorBoard, WandbLogger
 from skbp.callbacks.stopping import EarlyStopping, TargetScore, TimeLimit
+from skbp.callbacks.unfreezing import GradualUnfreezing
 
 __all__ = [
     "Call",
     "Callback",
     "Checkpoint",
     "EarlyStopping",
+    "GradualUnfreezing",
     "MLflowLogger",
     "TargetScore",
     "TensorBoard",

@@ -69,6 +69,17 @@ class Callback(Component):
         """Return what to remember of a fit that begins: any object, for this fit alone."""
         return None
 
+    def on_epoch_begin(self, memory, context):
+        """Get ready for an epoch that is about to begin.
+
+        Parameters
+        ----------
+        memory : object
+            What `start` returned for this fit.
+        context : sklearn.callback.CallbackContext
+            Of the epoch; ``context.training.freeze(numbers)`` says which layers it leaves alone.
+        """
+
     def on_epoch_end(self, epoch, memory, context):
         """Look at an epoch that has ended.
 
@@ -102,23 +113,28 @@ class Callback(Component):
         self._memories[id(estimator)] = self.start(estimator, context)
 
     def on_fit_task_begin(self, estimator, context):
-        """Nothing; scikit-learn calls this before each task of a fit."""
+        """Call `on_epoch_begin` if it is an epoch; scikit-learn calls this before each task."""
+        if hasattr(context, "training"):
+            self.on_epoch_begin(self._memory_of(estimator, context), context)
 
     def on_fit_task_end(self, estimator, context):
         """Call `on_epoch_end` if the task is an epoch; scikit-learn calls this after each task."""
         epoch = self.epoch_of(context)
         if epoch is None:
             return False
-        memories, key = self._memories, id(estimator)
-        if key not in memories:
-            memories[key] = self.start(estimator, context)
-        return bool(self.on_epoch_end(epoch, memories[key], context))
+        return bool(self.on_epoch_end(epoch, self._memory_of(estimator, context), context))
 
     def teardown(self, estimator, context):
         """End a fit; scikit-learn calls this, whether the fit succeeded or not."""
         key = id(estimator)
         if key in self._memories:
             self.finish(self._memories.pop(key))
+
+    def _memory_of(self, estimator, context):
+        memories, key = self._memories, id(estimator)
+        if key not in memories:
+            memories[key] = self.start(estimator, context)
+        return memories[key]
 
     @staticmethod
     def epoch_of(context):

@@ -392,10 +392,12 @@ class Fit:
         self.network.restore(first)
         again = History(samples=samples)
         objective, batches = self._objective_and_batches()
-        trainer = trainer.again([epoch["learning_rate"] for epoch in epochs])
+        rates = [epoch["learning_rate"] for epoch in epochs]
+        trainer = trainer.again(rates, history.frozen[: len(rates)])
         outcome = trainer.train(objective, batches, again, rng=self._noise())
         history.loss, history.n_iter, history.samples = again.loss, again.n_iter, again.samples
         history.optimizer_state, history.steps = again.optimizer_state, again.steps
+        history.missed = again.missed
         history.average, history.raw = again.average, again.raw
         return outcome if outcome is Outcome.INTERRUPTED else None
 

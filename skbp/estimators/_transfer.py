@@ -12,12 +12,6 @@ from skbp._engine.network import Network
 from skbp.layers import LoRA
 
 
-def layer_names(network):
-    """Return the names of a network's layers: ``conv2d_0``, ``flatten_1`` ... and ``output``."""
-    names = [f"{type(layer).__name__.lower()}_{i}" for i, layer in enumerate(network.layers)]
-    return [*names[:-1], "output"]
-
-
 def source_of(init_from):
     """Return the fitted estimator that `init_from` stands for.
 
@@ -65,7 +59,7 @@ def copy_weights(source, network, same_outputs):
         For each layer with parameters, by name, whether its weights were copied.
     """
     copied = {}
-    for index, (name, p) in enumerate(zip(layer_names(network), network.views, strict=True)):
+    for index, (name, p) in enumerate(zip(network.names, network.views, strict=True)):
         if not p:
             continue
         is_output = index == len(network.layers) - 1
@@ -88,14 +82,14 @@ def frozen_layers(network, freeze):
     ----------
     network : Network
     freeze : str or list of str
-        Names, or patterns of names such as "conv2d_*"; see `layer_names`.
+        Names, or patterns of names such as "conv2d_*"; see `Network.names`.
 
     Raises
     ------
     InvalidParameterError
         If a pattern names no layer.
     """
-    names, patterns = layer_names(network), [freeze] if isinstance(freeze, str) else list(freeze)
+    names, patterns = network.names, [freeze] if isinstance(freeze, str) else list(freeze)
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise InvalidParameterError(

@@ -6,8 +6,6 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skbp.estimators._transfer import layer_names
-
 
 class HiddenFeatures(TransformerMixin, BaseEstimator):
     """What a hidden layer of a network makes of each row, for any other estimator.
@@ -73,7 +71,7 @@ class HiddenFeatures(TransformerMixin, BaseEstimator):
             fitted = clone(self.estimator).fit(X, X if y is None else y, **params)
         self.estimator_ = fitted
         network = (fitted[-1] if isinstance(fitted, Pipeline) else fitted)._network
-        self.layer_names_ = layer_names(network)
+        self.layer_names_ = network.names
         self._index = self._find(self.layer_names_)
         self.n_features_in_ = fitted.n_features_in_
         return self

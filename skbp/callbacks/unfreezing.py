@@ -1,0 +1,111 @@
+"""A callback that lets layers join the training one after another."""
+
+from fnmatch import fnmatchcase
+
+from skbp._component import Maybe
+from skbp.callbacks.base import Callback, Whole
+from skbp.layers import Norm
+
+
+class _Plan:
+    """Names or patterns of layers, and for each the epoch with which they join."""
+
+    def __contains__(self, value):
+        return isinstance(value, dict) and all(
+            isinstance(name, str) and epoch in Whole(1) for name, epoch in value.items()
+        )
+
+    def __str__(self):
+        return "a dict from layers' names, or patterns, to whole numbers from 1 on"
+
+
+class GradualUnfreezing(Callback):
+    """Trains the output layer first; the other layers join one by one, from the top.
+
+    For a network that starts from another's weights (`init_from`): what it learned is not torn
+    down while its new output layer is still random. Layers that wait are left as they are, as by
+    the estimator's `freeze`. With `freeze`, the layers it names never join; with
+    `learning_rate_multipliers`, a layer that has joined is trained at its own rate.
+
+    Parameters
+    ----------
+    every : int, default=1
+        The epochs from one layer's joining to the next one's, at least 1. Only layers with
+        parameters count, and a normalisation joins with the layer before it.
+    schedule : dict of str to int, or None, default=None
+        In place of `every`: names of layers, or patterns of names as in `freeze`, and the number,
+        from 1, of the epoch with which they join; what it does not name is trained from the start.
+
+    Raises
+    ------
+    ValueError
+        In fit, if a parameter is not allowed, or a pattern names no layer.
+
+    Notes
+    -----
+    Epochs count from the beginning of the fit. A plateau may end it before the last layer has
+    joined: ``n_iter_no_change=numpy.inf`` prevents that. In `partial_fit` callbacks take no part.
+
+    References
+    ----------
+    J. Howard, S. Ruder (2018), "Universal language model fine-tuning for text classification",
+    section 3.3: one more layer every epoch.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from skbp._engine.network import Network
+    >>> from skbp.layers import BatchNorm, Dense
+    >>> training = SimpleNamespace(
+    ...     network=Network([Dense(8), BatchNorm(), Dense(4), Dense(2)], (3,), float),
+    ...     trainable=[0, 1, 2, 3])
+    >>> unfreezing = GradualUnfreezing(every=2)
+    >>> [unfreezing.waiting(training, epoch) for epoch in (1, 2, 3, 5)]
+    [[0, 1, 2], [0, 1, 2], [0, 1], []]
+    >>> GradualUnfreezing(schedule={"dense_0": 3, "batch*": 4}).waiting(training, 3)
+    [1]
+    """
+
+    allowed = {"every": Whole(1), "schedule": Maybe(_Plan())}
+
+    def __init__(self, every=1, schedule=None):
+        self.every = every
+        self.schedule = schedule
+
+    def on_epoch_begin(self, memory, context):
+        training = context.training
+        training.freeze(self.waiting(training, training.history.epochs + 1))
+
+    def waiting(self, training, epoch):
+        """Return the numbers of the layers that have not joined yet.
+
+        Parameters
+        ----------
+        training : object
+            Has the `network`, and as `trainable` the numbers of the layers that can join.
+        epoch : int
+            Number of the epoch that begins, from 1.
+        """
+        joins = self._joins_by_name(training) if self.schedule else self._joins_in_turn(training)
+        return [number for number, first in joins.items() if epoch < first]
+
+    def _joins_in_turn(self, training):
+        """Return for each layer the epoch with which it joins."""
+        joins, first = {}, 1
+        for number in reversed(training.trainable):
+            joins[number] = first
+            if not isinstance(training.network.layers[number], Norm):
+                first += self.every
+        return dict(sorted(joins.items()))
+
+    def _joins_by_name(self, training):
+        names = training.network.names
+        joins: dict[int, int] = {}
+        for pattern, first in self.schedule.items():
+            numbers = [i for i, name in enumerate(names) if fnmatchcase(name, pattern)]
+            if not numbers:
+                raise ValueError(
+                    f"GradualUnfreezing: no layer is named {pattern!r}. The layers are {names}."
+                )
+            joins |= {i: max(first, joins.get(i, 1)) for i in numbers}
+        return joins
