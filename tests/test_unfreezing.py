@@ -1,6 +1,7 @@
 """Frozen layers, and layers that join the training one after another."""
 
 import pickle
+from itertools import chain, pairwise
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def changes(unfreezing, **params):
     epochs = [arrays_of(start(net).views), *seen]
     return [
         [i for i, (a, b) in enumerate(zip(*pair, strict=True)) if not np.array_equal(a, b)]
-        for pair in zip(epochs, epochs[1:], strict=False)
+        for pair in pairwise(epochs)
     ]
 
 
@@ -74,7 +75,7 @@ def start(net, X=X):
 
 
 def expected(every, n_epochs=6):
-    return [sorted(sum(TURNS[: 1 + epoch // every], [])) for epoch in range(n_epochs)]
+    return [sorted(chain(*TURNS[: 1 + epoch // every])) for epoch in range(n_epochs)]
 
 
 # ------------------------------------------------------------ who joins when

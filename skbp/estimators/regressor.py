@@ -164,8 +164,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         `FrozenEstimator`, or a file to which joblib saved one: training starts from its weights,
         layer by layer where the shapes fit; the output layer gets new ones if the classes differ.
     freeze : str, list of str or None, default=None
-        Names of layers, or patterns, whose weights are kept as they are: "dense_0", "conv2d_*"; the
-        name is the layer's class and number, that of the last layer is "output".
+        Names of layers, or patterns, whose weights and running statistics are kept as they are:
+        "dense_0", "conv2d_*"; the name is the layer's class and number, the last one's "output".
 
     Attributes
     ----------
