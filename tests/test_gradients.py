@@ -30,6 +30,7 @@ from skbp.layers import (
     Flatten,
     Layer,
     LayerNorm,
+    LoRA,
     Recurrent,
     Reshape,
     Sequential,
@@ -178,8 +179,13 @@ def shaped(name, layer):
     return layer
 
 
+# All layers; and `LoRA` around some, which has them itself around Dense.
+NAMES = [*LAYERS, "lora:multi_head_attention", "lora:transformer_encoder", "lora:conv_2d"]
+
+
 def make_layer(name, activation):
     """Build a layer of the registry from what its signature asks for."""
+    adapted, _, name = name.rpartition(":")
     given = {
         "units": 5, "activation": activation, "rate": 0.4, "std": 0.3, "filters": 2,
         "kernel_size": 2, "size": 2, "padding": 1, "shape": (-1,), "n_heads": 2, "n_hidden": 3,
@@ -200,6 +206,8 @@ def make_layer(name, activation):
     if missing:
         pytest.fail(f"the layer {name!r} is new: tell make_layer in this file about {missing}")
     layer = LAYERS[name](**{key: value for key, value in given.items() if key in signature})
+    if adapted:
+        layer = LoRA(layer, 2, targets=list(layer.matrices))
     return shaped(name, layer)
 
 
@@ -219,8 +227,8 @@ RESHAPED = {
 
 def make_layers(name, activation):
     """Build a layer of the registry, with what makes it take and return flat rows."""
-    layer = make_layer(name, activation)
-    return [Reshape(RESHAPED[name]), layer, Flatten()] if name in RESHAPED else [layer]
+    layer, shape = make_layer(name, activation), RESHAPED.get(name.rpartition(":")[2])
+    return [Reshape(shape), layer, Flatten()] if shape else [layer]
 
 
 def make_stack(stack, activation, k):
@@ -237,7 +245,7 @@ def make_stack(stack, activation, k):
     return [Dense(6, activation), *middle[0], Dense(5, activation), *middle[1], out]
 
 
-STACKS = ["linear", "plain", *(f"{kind}:{name}" for name in LAYERS for kind in ("first", "middle"))]
+STACKS = ["linear", "plain", *(f"{kind}:{name}" for name in NAMES for kind in ("first", "middle"))]
 
 
 def is_tried(loss, activation, stack):
@@ -360,7 +368,7 @@ def test_directional_derivatives(loss, activation, stack, case):
     [
         (loss, activation, layer)
         for loss, activation in PAIRS
-        for layer in LAYERS
+        for layer in NAMES
         if layer == "dense" or activation in ("tanh", "gelu")
         if layer == "dense" or loss in ("log_loss", "squared_error")
     ],

@@ -99,8 +99,9 @@ class MaxNorm:
     """
 
     def __init__(self, network, limit, multipliers=()):
-        factors = multipliers or [1.0] * len(network.views)
-        hidden = [pair for pair in zip(network.views, factors, strict=True) if "weight" in pair[0]]
+        views = network.views_of(network.params)  # without what no optimizer changes
+        factors = multipliers or [1.0] * len(views)
+        hidden = [pair for pair in zip(views, factors, strict=True) if "weight" in pair[0]]
         self._weights = [p["weight"] for p, factor in hidden[:-1] if factor]
         self._limit = limit
 

@@ -226,7 +226,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         return raw.astype(X.dtype, copy=False)
 
     def merge_lora(self):
-        """Return a copy whose `LoRA` layers have become the Dense layers that compute the same.
+        """Return a copy whose `LoRA` layers have become the plain layers that compute the same.
 
         Returns
         -------

@@ -75,6 +75,10 @@ class MultiHeadAttention(Layer):
     row_by_row = True
 
     penalized = ("weight_qkv", "weight_out")
+    matrices = {
+        "q": ("weight_qkv", 0, 3), "k": ("weight_qkv", 1, 3), "v": ("weight_qkv", 2, 3),
+        "out": ("weight_out", 0, 1),
+    }  # fmt: skip
     allowed = {"n_heads": Whole(1), "causal": Flag(), "dropout": Range(0, 1, high_open=True)}
 
     def __init__(self, n_heads, causal=False, dropout=0.0, initializer="glorot_uniform"):
@@ -424,6 +428,11 @@ class TransformerEncoder(Layer):
     def penalized(self):  # type: ignore[override]
         """Names of the parameters that weight penalties (alpha) apply to."""
         return self._chain().penalized
+
+    @property
+    def matrices(self):  # type: ignore[override]
+        """Matrices of the attention and of the network behind it; see `Layer.matrices`."""
+        return self._chain().matrices
 
     @property
     def stochastic(self):  # type: ignore[override]

@@ -27,6 +27,9 @@ class Layer(Component):
     ----------
     penalized : tuple of str
         Names of the parameters that weight penalties (alpha) apply to.
+    matrices : dict of str to (str, int, int)
+        Matrices by which the layer multiplies, for `LoRA`: name of the parameter, whose last axis
+        is the matrix's columns, which part of these it is, and of how many parts.
     missing : bool
         Whether the layer takes steps of a sequence that are all NaN as absent.
     takes_codes : bool
@@ -44,6 +47,7 @@ class Layer(Component):
     """
 
     penalized: tuple[str, ...] = ()
+    matrices: dict[str, tuple[str, int, int]] = {}
     stochastic = False
     missing = False
     takes_codes = False

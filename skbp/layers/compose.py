@@ -54,6 +54,15 @@ class _Composite(Layer):
         return tuple(f"{n}.{key}" for n, c in self._children().items() for key in c.tables)
 
     @property
+    def matrices(self):  # type: ignore[override]
+        """The children's matrices; see `Layer.matrices`."""
+        return {
+            f"{name}.{key}": (f"{name}.{parameter}", *part)
+            for name, child in self._children().items()
+            for key, (parameter, *part) in child.matrices.items()
+        }
+
+    @property
     def stochastic(self):  # type: ignore[override]
         """Whether a child's training differs from its inference."""
         return any(child.stochastic for child in self._children().values())

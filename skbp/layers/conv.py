@@ -107,6 +107,7 @@ class _Convolution(Layer):
 
     penalized = ("weight",)
     row_by_row = True
+    matrices = {"weight": ("weight", 0, 1)}
 
     def __init__(self, filters, kernel_size, stride=1, padding=0, dilation=1, groups=1,
                  activation="relu", initializer="glorot_uniform"):  # fmt: skip

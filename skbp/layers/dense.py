@@ -36,6 +36,7 @@ class Dense(Layer):
     """
 
     penalized = ("weight",)
+    matrices = {"weight": ("weight", 0, 1)}
 
     def __init__(self, units, activation="relu", initializer="glorot_uniform"):
         self.units = units

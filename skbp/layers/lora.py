@@ -1,117 +1,196 @@
-"""Low-rank adaptation of a fully connected layer."""
+"""Low-rank adaptation: of a layer's matrices only a change of low rank is trained."""
 
-from skbp._component import Whole, resolve
-from skbp._engine import kernels
-from skbp.activations import ACTIVATIONS
+import numpy as np
+
+from skbp._component import Maybe, Whole, resolve
 from skbp.initializers import INITIALIZERS
 from skbp.layers.base import Layer
-from skbp.layers.dense import Dense
+from skbp.layers.compose import _work_parts
+
+#: The workspace: the layer's own, its parameters with the change added, and their gradients.
+PARTS = ("layer", "changed", "grads")
+
+
+class _Names:
+    """A sequence of names."""
+
+    def __contains__(self, value):
+        return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+
+    def __str__(self):
+        return "a list of names"
 
 
 class LoRA(Layer):
-    """A fully connected layer of which only a change of low rank is trained.
+    """A layer of whose matrices only a change of low rank is trained.
 
-    ``y = f(x (W + A B) + b)``: W and b stay as they are, A of shape (n_inputs, rank) and B of shape
-    (rank, units) are trained. B begins at zero, so that training starts from the layer as it is.
+    It computes what `layer` does with ``W + A B`` in place of W: W of shape (n_in, n_out) stays as
+    it is, as do all other parameters of the layer; A of shape (n_in, rank) and B of shape (rank,
+    n_out) are trained. B begins at zero, so that training starts from the layer as it is.
 
-    With ``dz = dy * f'(z)``: ``dB = (x A)' dz``, ``dA = x' (dz B')``, ``dx = dz W' + dz B' A'``.
+    With dW the gradient of ``W + A B``: ``dA = dW B'``, ``dB = A' dW``.
 
     Parameters
     ----------
-    layer : Dense
-        Says units and activation, and draws W and b where nothing else does; meant to get them by
-        an estimator's `init_from`.
+    layer : Layer
+        One with `matrices`, such as Dense, MultiHeadAttention or TransformerEncoder, or a
+        Sequential of those. It draws the parameters where nothing else does; they are meant to come
+        from an estimator's `init_from`.
     rank : int, default=4
-        Rank of the change, at least 1.
+        Rank of each change, at least 1.
     initializer : str or Initializer, default="he_uniform"
         Draws A.
+    targets : list of str or None, default=None
+        Which of the layer's matrices: of attention "q", "k", "v" and "out", of others "weight". In
+        a layer of layers a name means all matrices that bear it, or, with a prefix such as
+        "0.1.q", one. None: "q" and "v", as the paper has it, where there is attention, else all.
 
     See Also
     --------
-    skbp.BackpropClassifier.merge_lora : Adds the change to W for good.
+    skbp.BackpropClassifier.merge_lora : Adds the changes to the matrices for good.
+
+    Notes
+    -----
+    For `init_from` it has the place of the layer it wraps. The change is added to W once a batch,
+    and the gradient of W is computed on the way to those of A and B: training takes about as long
+    as that of the whole layer. What is small is what is trained, kept by the optimizer, and told
+    apart from one task to the next.
 
     References
     ----------
     E. J. Hu, Y. Shen, P. Wallis, Z. Allen-Zhu, Y. Li, S. Wang, L. Wang, W. Chen (2022), "LoRA:
-    low-rank adaptation of large language models", section 4.1; here with a scale of one.
+    low-rank adaptation of large language models", sections 4.1 and 4.2; here with a scale of one.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skbp._engine.network import Network
+    >>> from skbp.layers import Dense, MultiHeadAttention
     >>> network = Network([LoRA(Dense(10), rank=2)], (20,), np.float64)
     >>> network.params.size, network.state.size
     (60, 210)
+    >>> list(LoRA(MultiHeadAttention(2)).param_shapes((5, 8)))
+    ['q.a', 'q.b', 'v.a', 'v.b']
     """
 
-    penalized = ("a", "b")
-    allowed = {"rank": Whole(1)}
+    allowed = {"rank": Whole(1), "targets": Maybe(_Names())}
 
-    def __init__(self, layer, rank=4, initializer="he_uniform"):
+    def __init__(self, layer, rank=4, initializer="he_uniform", targets=None):
         self.layer = layer
         self.rank = rank
         self.initializer = initializer
+        self.targets = targets
 
     def check(self):
         """Check the hyperparameters, those of the layer too; see `Component.check`."""
         super().check()
-        if not isinstance(self.layer, Dense):
-            raise ValueError(f"LoRA is for Dense layers. Got {self.layer!r}.")
+        if not isinstance(self.layer, Layer) or not self.layer.matrices:
+            raise ValueError(
+                "LoRA is for layers with matrices, such as Dense, MultiHeadAttention and "
+                f"TransformerEncoder. Got {self.layer!r}."
+            )
         self.layer.check()
+        self._chosen()
+
+    def _chosen(self):
+        """Return those of the layer's matrices that are changed, by name."""
+        matrices, names = self.layer.matrices, self.targets
+        last = {name: name.rpartition(".")[2] for name in matrices}
+        if names is None:
+            names = [n for n in matrices if last[n] in ("q", "v")] or list(matrices)
+        for name in names:
+            if name not in (*matrices, *last.values()):
+                raise ValueError(
+                    f"LoRA: {name!r} in targets={self.targets!r} is none of the matrices of "
+                    f"{self.layer!r}; they are {list(matrices)}."
+                )
+        return {n: where for n, where in matrices.items() if n in names or last[n] in names}
+
+    # What training differs in, and what is taken in, is the layer's.
+
+    @property
+    def penalized(self):  # type: ignore[override]
+        """Names of the parameters that weight penalties (alpha) apply to: all."""
+        return tuple(f"{name}.{factor}" for name in self._chosen() for factor in "ab")
+
+    @property
+    def stochastic(self):  # type: ignore[override]
+        """Whether the layer's training differs from its inference."""
+        return self.layer.stochastic
+
+    @property
+    def missing(self):  # type: ignore[override]
+        """Whether the layer takes steps of a sequence that are all NaN as absent."""
+        return self.layer.missing
+
+    @property
+    def takes_codes(self):  # type: ignore[override]
+        """Whether the layer looks up whole numbers."""
+        return self.layer.takes_codes
 
     def output_shape(self, input_shape):
-        if len(input_shape) != 1:
-            raise ValueError(
-                f"LoRA takes flat rows, of shape (n,); got {input_shape}. Put Flatten() before it."
-            )
         return self.layer.output_shape(input_shape)
 
     def param_shapes(self, input_shape):
-        (n_inputs,) = input_shape
-        return {"a": (n_inputs, self.rank), "b": (self.rank, self.layer.units)}
+        shapes, of_layer = {}, self.layer.param_shapes(input_shape)
+        for name, (parameter, _, n_parts) in self._chosen().items():
+            *inputs, n_out = of_layer[parameter]
+            shapes[f"{name}.a"] = (int(np.prod(inputs)), self.rank)
+            shapes[f"{name}.b"] = (self.rank, n_out // n_parts)
+        return shapes
 
     def state_shapes(self, input_shape):
-        return self.layer.param_shapes(input_shape)
+        return self.layer.param_shapes(input_shape) | self.layer.state_shapes(input_shape)
 
     def work_shapes(self, input_shape, n, training=True):
-        shapes: dict[str, tuple] = {"xa": (n, self.rank), "change": (n, self.layer.units)}
+        params = self.layer.param_shapes(input_shape)
+        of_layer = self.layer.work_shapes(input_shape, n, training)
+        shapes = {f"layer.{name}": shape for name, shape in of_layer.items()}
+        for name in {parameter for parameter, *_ in self._chosen().values()}:
+            shapes[f"changed.{name}"] = params[name]
         if training:
-            shapes |= {"dxa": (n, self.rank), "dx_change": (n, *input_shape)}
-            shapes |= {"dbias": (self.layer.units,)}
-        return shapes | self.layer.work_shapes(input_shape, n, training)
+            shapes |= {f"grads.{name}": shape for name, shape in params.items()}
+        return shapes
 
     def init(self, p, input_shape, rng):
-        self.layer.init(p, input_shape, rng)
+        self.layer.init(self._of_layer(p), input_shape, rng)
         draw = resolve(self.initializer, INITIALIZERS, "initializer").weight
-        p["a"][...] = draw(p["a"].shape, input_shape[0], self.rank, rng)
-        p["b"][...] = 0
+        for name in self._chosen():
+            a, b = p[f"{name}.a"], p[f"{name}.b"]
+            a[...] = draw(a.shape, len(a), self.rank, rng)
+            b[...] = 0
+
+    def _of_layer(self, p):
+        own = self.penalized
+        return {name: array for name, array in p.items() if name not in own}
+
+    def _changed(self, p, out):
+        """Return the layer's parameters with the changes added, in the arrays of `out`."""
+        chosen = self._chosen()
+        for parameter in {where[0] for where in chosen.values()}:
+            np.copyto(out[parameter], p[parameter])
+        for name, where in chosen.items():
+            columns, weight = _columns(out, *where), _columns(p, *where)
+            np.matmul(p[f"{name}.a"], p[f"{name}.b"], out=columns)
+            columns += weight
+        return self._of_layer(p) | out
 
     def forward(self, x, p, w, rng=None):
-        y = w["y"]
-        z = w.get("z", y)
-        kernels.matmul(x, p["weight"], z)
-        kernels.matmul(x, p["a"], w["xa"])
-        kernels.matmul(w["xa"], p["b"], w["change"])
-        z += w["change"]
-        resolve(self.layer.activation, ACTIVATIONS, "activation").forward(z, p["bias"], y)
-        return y
+        work, changed, _ = _work_parts(w, PARTS).values()
+        w["p"] = self._changed(p, changed)
+        return self.layer.forward(x, w["p"], work, rng)
 
     def backward(self, dy, x, p, g, w, need_dx=True):
-        y = w["y"]
-        activation = resolve(self.layer.activation, ACTIVATIONS, "activation")
-        activation.backward(dy, y, w.get("z", y), w["dbias"])
-        kernels.matmul_transposed(w["xa"], dy, g["b"])
-        kernels.matmul_by_transposed(dy, p["b"], w["dxa"])
-        kernels.matmul_transposed(x, w["dxa"], g["a"])
-        if not need_dx:
-            return None
-        kernels.matmul_by_transposed(dy, p["weight"], w["dx"])
-        kernels.matmul_by_transposed(w["dxa"], p["a"], w["dx_change"])
-        w["dx"] += w["dx_change"]
-        return w["dx"]
+        work, _, grads = _work_parts(w, PARTS).values()
+        dx = self.layer.backward(dy, x, w["p"], grads, work, need_dx)
+        for name, where in self._chosen().items():
+            dweight = _columns(grads, *where)
+            np.matmul(dweight, p[f"{name}.b"].T, out=g[f"{name}.a"])
+            np.matmul(p[f"{name}.a"].T, dweight, out=g[f"{name}.b"])
+        return dx
 
     def merge(self, p):
-        """Return what the layer computes as a Dense layer, and its parameters by name.
+        """Return the layer that computes the same, and its parameters and state by name.
 
         Parameters
         ----------
@@ -119,7 +198,15 @@ class LoRA(Layer):
 
         Returns
         -------
-        layer : Dense
-        params : dict of str to ndarray
+        layer : Layer
+        arrays : dict of str to ndarray
         """
-        return self.layer, {"weight": p["weight"] + p["a"] @ p["b"], "bias": p["bias"]}
+        copies = {parameter: p[parameter].copy() for parameter, *_ in self._chosen().values()}
+        return self.layer, self._changed(p, copies)
+
+
+def _columns(arrays, parameter, part, n_parts):
+    """View a part of a parameter as a matrix: all axes but the last are rows."""
+    rows = arrays[parameter].reshape(-1, arrays[parameter].shape[-1])
+    width = rows.shape[1] // n_parts
+    return rows[:, part * width : (part + 1) * width]
