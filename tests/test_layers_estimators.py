@@ -16,13 +16,11 @@ from skbp.layers import (
     GRU,
     LSTM,
     BatchNorm,
-    Conv1D,
     Conv2D,
     Dense,
     Dropout,
     Embedding,
     Flatten,
-    GlobalAveragePool,
     MaxPool2D,
     MultiHeadAttention,
     PositionalEncoding,
@@ -128,7 +126,7 @@ def test_sequences_of_different_length(layers):
 def test_nan_only_where_a_layer_takes_it():
     x, y = sequences(40)
     with pytest.raises(ValueError, match="NaN"):
-        BackpropClassifier(layers=[Conv1D(4, 3), GlobalAveragePool()]).fit(x, y)
+        BackpropClassifier(layers=[PositionalEncoding(), Flatten()]).fit(x, y)
     x[0, 0, 0] = np.inf
     with pytest.raises(ValueError, match="infinity"):
         BackpropClassifier(layers=[LSTM(4)]).fit(x, y)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skbp.layers._steps import absent_steps
+
 
 class Sizes(NamedTuple):
     """A whole number of at least `low`, or a tuple of `n_axes` such; or one of the `words`."""
@@ -41,7 +43,7 @@ class Axis(NamedTuple):
     """Where windows lie along one axis.
 
     Window `o` covers the inputs ``o * stride + i * dilation - before`` for i < size; what is
-    outside of 0 ... n_in - 1 is padding.
+    outside of 0 ... n_in - 1 is padding, of which there is `before` in front and `after` behind.
     """
 
     n_in: int
@@ -50,6 +52,7 @@ class Axis(NamedTuple):
     stride: int = 1
     dilation: int = 1
     before: int = 0
+    after: int = 0
 
     @property
     def span(self):
@@ -78,6 +81,43 @@ class Axis(NamedTuple):
         first, last = low * self.stride + offset, (high - 1) * self.stride + offset
         return slice(low - begin, high - begin), slice(first, last + 1, self.stride)
 
+    def n_absent(self, absent):
+        """Count the absent steps under each window, and those that are there.
+
+        Parameters
+        ----------
+        absent : ndarray of shape (n, n_in), bool
+
+        Returns
+        -------
+        n_absent, n_there : ndarray of shape (n, n_out), int
+        """
+        first = np.arange(self.n_out) * self.stride - self.before
+        return self._counts(absent, first, first + self.span)
+
+    def gaps(self, absent):
+        """Find the windows that a sequence without its absent steps would not have.
+
+        A window may reach over the end of a sequence as far as there is padding; what lies between,
+        from ``o * stride`` on, must be there. If there is more padding than a window reaches over,
+        one step of what it passes is enough.
+
+        Returns
+        -------
+        gaps : ndarray of shape (n, n_out), bool
+        """
+        first, reach = np.arange(self.n_out) * self.stride, self.span - self.before - self.after
+        if reach > 0:
+            return self._counts(absent, first, first + reach)[0] > 0
+        return self._counts(absent, first + reach - 1, first + 1)[1] == 0
+
+    def _counts(self, absent, begin, end):
+        sums = np.zeros((len(absent), self.n_in + 1), int)
+        np.cumsum(absent, axis=1, out=sums[:, 1:])
+        begin, end = np.clip(begin, 0, self.n_in), np.clip(end, 0, self.n_in)
+        n_absent = sums[:, end] - sums[:, begin]
+        return n_absent, end - begin - n_absent
+
 
 def axis(n_in, size, stride, padding, dilation=1):
     """Place windows along an axis; `padding` is a number for both ends, or "same".
@@ -88,10 +128,10 @@ def axis(n_in, size, stride, padding, dilation=1):
     span = (size - 1) * dilation + 1
     if padding == "same":
         n_out = -(-n_in // stride)
-        return Axis(n_in, n_out, size, stride, dilation,
-                    max(0, (n_out - 1) * stride + span - n_in) // 2)  # fmt: skip
+        total = max(0, (n_out - 1) * stride + span - n_in)
+        return Axis(n_in, n_out, size, stride, dilation, total // 2, total - total // 2)
     n_out = (n_in + 2 * padding - span) // stride + 1
-    return Axis(n_in, n_out, size, stride, dilation, padding)
+    return Axis(n_in, n_out, size, stride, dilation, padding, padding)
 
 
 def pair(value):
@@ -158,3 +198,28 @@ def to_bands(x, buffer):
         return bands
     np.copyto(buffer, bands)
     return buffer
+
+
+def without_absent(x, value, buffer):
+    """Return a sequence's array with `value` in its absent steps, and where those are.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, T, F); an image, (n, C, H, W), has no steps
+    value : float
+    buffer : ndarray, of the bands of x
+        Where the result is if there are absent steps, as a view.
+
+    Returns
+    -------
+    x : ndarray
+    absent : ndarray of shape (n, T), bool, or None
+        None if there are none.
+    """
+    absent = absent_steps(x) if x.ndim == 3 else None
+    if absent is None:
+        return x, None
+    present = from_bands(buffer, 2)
+    np.copyto(present, x)
+    present[absent] = value
+    return present, absent

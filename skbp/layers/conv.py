@@ -19,6 +19,7 @@ from skbp.layers._windows import (
     from_bands,
     pair,
     to_bands,
+    without_absent,
 )
 from skbp.layers.base import Layer
 
@@ -194,6 +195,8 @@ class _Convolution(Layer):
     def forward(self, x, p, w, rng=None):
         geometry = self._geometry(x.shape[1:])
         activation = resolve(self.activation, ACTIVATIONS, "activation")
+        x, w["absent"] = without_absent(x, 0, w["x"])
+        w["present"] = x
         windows = self._windows(x, w, geometry, fill=True)
         filters = self._matrix(p["weight"], geometry).swapaxes(2, 3)
         y = w["y"].reshape(*w["y"].shape[:2], -1)
@@ -202,12 +205,18 @@ class _Convolution(Layer):
             block, out = z[begin:end], y[begin:end]
             np.matmul(filters, _columns_of(windows, begin, end), out=_by_group(block, geometry))
             activation.forward_channels(block, p["bias"], out if "z" in w else block)
-        return from_bands(w["y"], x.ndim - 1)
+        y = from_bands(w["y"], x.ndim - 1)
+        if w["absent"] is not None:
+            w["gaps"] = geometry.vertical.gaps(w["absent"])
+            y[w["gaps"]] = np.nan
+        return y
 
     def backward(self, dy, x, p, g, w, need_dx=True):
         geometry = self._geometry(x.shape[1:])
         activation = resolve(self.activation, ACTIVATIONS, "activation")
-        windows = self._windows(x, w, geometry, fill=False)
+        if w["absent"] is not None:
+            dy[w["gaps"]] = from_bands(w["y"], 2)[w["gaps"]] = 0
+        windows = self._windows(w["present"], w, geometry, fill=False)
         filters = self._matrix(p["weight"], geometry)
         dfilters = self._matrix(g["weight"], geometry)[:, 0]
         dz = to_bands(dy, w["dy"])
@@ -232,7 +241,12 @@ class _Convolution(Layer):
                 _multiply(filters, grouped, dcolumns)
                 dcolumns = dcolumns.reshape(len(part), end - begin, -1, *windowed)
                 kernels.add_columns(dcolumns, *geometry[:2], begin, end, w["dx"])
-        return from_bands(w["dx"], x.ndim - 1) if need_dx else None
+        if not need_dx:
+            return None
+        dx = from_bands(w["dx"], x.ndim - 1)
+        if w["absent"] is not None:
+            dx[w["absent"]] = 0
+        return dx
 
 
 def _columns_of(windows, begin, end):
@@ -362,6 +376,14 @@ class Conv1D(_Convolution):
     --------
     Conv2D : The same for images, with references.
 
+    Notes
+    -----
+    Steps whose features are all NaN are absent: to the windows they are zeros, like padding. A step
+    of the output is absent, too, where the sequence without them would have none: a window may
+    reach over the end as far as `padding` says. So each sequence, filled up at its end, has the
+    output that it has alone; with "same" and a stride of 1 the steps that are absent are those of
+    the input. Without padding a sequence shorter than a window has no output at all.
+
     Examples
     --------
     >>> import numpy as np
@@ -373,6 +395,7 @@ class Conv1D(_Convolution):
             [4.]]])
     """
 
+    missing = True
     allowed = {
         "filters": Sizes(1), "kernel_size": Sizes(1), "stride": Sizes(1),
         "padding": Sizes(0, words=("same",)), "dilation": Sizes(1), "groups": Sizes(1),

@@ -15,6 +15,7 @@ from skbp.layers._windows import (
     from_bands,
     pair,
     to_bands,
+    without_absent,
 )
 from skbp.layers.base import Layer
 
@@ -26,8 +27,11 @@ class _Pool(Layer):
     """What pooling layers share: input and output as bands.
 
     A subclass says where the windows lie, in `_axes`, and what becomes of them, in `_reduce` and
-    `_reduce_backward`.
+    `_reduce_backward`. Steps of a sequence that are absent, all NaN, are left out: they get the
+    value `_empty`, and what was made of fewer steps is multiplied by `_scale`.
     """
+
+    _empty = 0.0
 
     def _axes(self, input_shape):
         """Return the vertical and the horizontal axis."""
@@ -41,6 +45,10 @@ class _Pool(Layer):
         """Compute the gradient of the bands x; dy may be used up."""
         raise NotImplementedError(f"{type(self).__name__} must define _reduce_backward(...)")
 
+    def _scale(self, size, n_absent):
+        """Return what turns the mean of windows with so many zeros into that of the others."""
+        return size / np.maximum(size - n_absent, 1)
+
     def output_shape(self, input_shape):
         vertical, horizontal = self._axes(input_shape)
         if len(input_shape) == 2:
@@ -51,16 +59,37 @@ class _Pool(Layer):
         x, y = band_shape(input_shape, n), band_shape(self.output_shape(input_shape), n)
         return {"x": x, "y": y} | ({"dx": x, "dy": y} if training else {})
 
+    def _pool(self, x, w, bands):
+        """Pool x into bands; the absent steps and what is needed of them are kept in w."""
+        axes = self._axes(x.shape[1:])
+        x, w["absent"] = without_absent(x, self._empty, w["x"])
+        w["present"] = x
+        self._reduce(to_bands(x, w["x"]), axes, bands)
+        if w["absent"] is not None:
+            n_absent, n_there = axes[0].n_absent(w["absent"])
+            w["scale"] = self._scale(axes[0].size, n_absent).astype(x.dtype)[..., None]
+            w["gaps"] = n_there == 0
+            y = from_bands(bands, 2)
+            y *= w["scale"]
+            y[w["gaps"]] = np.nan
+
+    def _pool_backward(self, dy, x, w, bands):
+        if w["absent"] is not None:
+            dy *= w["scale"]
+            dy[w["gaps"]] = 0
+        present, axes = to_bands(w["present"], w["x"]), self._axes(x.shape[1:])
+        self._reduce_backward(to_bands(dy, w["dy"]), present, bands, axes, w["dx"])
+        dx = from_bands(w["dx"], x.ndim - 1)
+        if w["absent"] is not None:
+            dx[w["absent"]] = 0
+        return dx
+
     def forward(self, x, p, w, rng=None):
-        self._reduce(to_bands(x, w["x"]), self._axes(x.shape[1:]), w["y"])
+        self._pool(x, w, w["y"])
         return from_bands(w["y"], x.ndim - 1)
 
     def backward(self, dy, x, p, g, w, need_dx=True):
-        if not need_dx:
-            return None
-        axes = self._axes(x.shape[1:])
-        self._reduce_backward(to_bands(dy, w["dy"]), to_bands(x, w["x"]), w["y"], axes, w["dx"])
-        return from_bands(w["dx"], x.ndim - 1)
+        return self._pool_backward(dy, x, w, w["y"]) if need_dx else None
 
 
 class _WindowPool(_Pool):
@@ -83,6 +112,7 @@ class _WindowPool(_Pool):
 
 
 class _Pool1D(_WindowPool):
+    missing = True
     allowed = {"size": Sizes(1), "stride": Sizes(1, words=(None,)), "padding": Sizes(0)}
 
     def _axes(self, input_shape):
@@ -105,6 +135,11 @@ class _Pool2D(_WindowPool):
 
 class _Max:
     """The largest value. Its gradient goes to the first place that holds it."""
+
+    _empty = -np.inf
+
+    def _scale(self, size, n_absent):
+        return np.ones(n_absent.shape)
 
     def _reduce(self, x, axes, y):
         kernels.max_pool(x, *axes, y)
@@ -193,6 +228,11 @@ class MaxPool1D(_Max, _Pool1D):
     See Also
     --------
     MaxPool2D : The same for images.
+
+    Notes
+    -----
+    Steps whose features are all NaN are absent and left out; a window that has no others gives an
+    absent step.
     """
 
 
@@ -251,6 +291,11 @@ class AvgPool1D(_Average, _Pool1D):
     See Also
     --------
     AvgPool2D : The same for images.
+
+    Notes
+    -----
+    Steps whose features are all NaN are absent and left out of the mean; a window that has no
+    others gives an absent step.
     """
 
 
@@ -272,24 +317,25 @@ class _GlobalPool(_Pool):
         return shapes | ({"dx": x, "dy": (1, channels, 1, n)} if training else {})
 
     def forward(self, x, p, w, rng=None):
-        self._reduce(to_bands(x, w["x"]), self._axes(x.shape[1:]), w["bands"])
+        self._pool(x, w, w["bands"])
         np.copyto(w["y"], w["bands"][0, :, 0].T)  # in the order that all layers know
+        if w["absent"] is not None:
+            w["y"][w["gaps"][:, 0]] = 0
         return w["y"]
 
     def backward(self, dy, x, p, g, w, need_dx=True):
         if not need_dx:
             return None
         np.copyto(w["dy"][0, :, 0], dy.T)
-        bands, axes = to_bands(x, w["x"]), self._axes(x.shape[1:])
-        self._reduce_backward(w["dy"], bands, w["bands"], axes, w["dx"])
-        return from_bands(w["dx"], x.ndim - 1)
+        return self._pool_backward(from_bands(w["dy"], x.ndim - 1), x, w, w["bands"])
 
 
 class GlobalMaxPool(_Max, _GlobalPool):
     """The largest value of each channel of an image, or of each feature of a sequence.
 
     Input of shape (channels, height, width) or (time, features), output of shape (channels,) or
-    (features,). The gradient goes to the place of the maximum, the first of several.
+    (features,). The gradient goes to the place of the maximum, the first of several. Of a sequence
+    steps that are absent, all NaN, are left out; one that has no others gives zeros.
 
     See Also
     --------
@@ -309,7 +355,8 @@ class GlobalAveragePool(_GlobalPool):
     """The mean of each channel of an image, or of each feature of a sequence.
 
     Input of shape (channels, height, width) or (time, features), output of shape (channels,) or
-    (features,).
+    (features,). Of a sequence steps that are absent, all NaN, are left out; one that has no others
+    gives zeros.
 
     See Also
     --------
