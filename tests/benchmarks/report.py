@@ -26,7 +26,7 @@ def write(folder, part, results, quick):
     """
     path = folder / "performance.json"
     everything = json.loads(path.read_text()) if path.exists() else {}
-    if part == "epochs":  # one of many workloads and numbers of threads may have been run
+    if part in ("epochs", "nets"):  # one of many workloads and numbers of threads may have been run
         done = {_workload(job) for job in results}
         earlier = everything.get(part, {"jobs": []})["jobs"]
         results = [job for job in earlier if _workload(job) not in done] + results

@@ -14,7 +14,7 @@ from time import perf_counter
 
 import common
 
-PARTS = ("epochs", "predict", "memory", "search", "accuracy", "modern", "scaling")
+PARTS = ("epochs", "nets", "predict", "memory", "search", "accuracy", "modern", "scaling")
 
 
 def run_job(job, to):
@@ -31,7 +31,7 @@ def parse(arguments=None):
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--workloads", nargs="+", default=["W1", "W2", "W3", "W4", "W5"],
                         help="for epochs (default: all)")  # fmt: skip
-    parser.add_argument("--threads", nargs="+", type=int, help="for epochs (default: 1 2)")
+    parser.add_argument("--threads", nargs="+", type=int, help="for epochs and nets (default: 1 2)")
     parser.add_argument(
         "--rounds", type=int, help="how often the contenders take turns (default: 2)"
     )
