@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy.sparse import random_array
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 from skbp import BackpropClassifier, BackpropRegressor
@@ -14,7 +15,7 @@ from skbp._engine.objective import Objective
 from skbp._engine.regularization import Average, Clip, MaxNorm, Penalty, add_l1
 from skbp.activations import Activation, ReLU, Tanh
 from skbp.callbacks import Callback
-from skbp.layers import Dense
+from skbp.layers import GRU, Conv2D, Dense, Embedding, Flatten, Residual
 from skbp.losses import SquaredError
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -225,6 +226,31 @@ def test_max_norm_scales_only_columns_that_are_too_long():
     MaxNorm(network, 1.0)()
     np.testing.assert_allclose(network.views[0]["weight"], [[0.6, 0.1], [0.8, 0.2]])
     assert (network.views[1]["weight"] == 9).all()
+
+
+LAYERS = {
+    "images": ([Conv2D(4, 3), Flatten(), Dense(6)], (1, 8, 8)),
+    "sequences": ([GRU(5, bidirectional=True), Dense(4)], (8, 8)),
+    "nested": ([Flatten(), Residual([Dense(9), Dense(64)])], (8, 8)),
+    "codes": ([Embedding(17, 3), Flatten(), Dense(6)], (64,)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_max_norm_holds_for_the_units_of_every_layer_but_the_last(name):
+    layers, shape = LAYERS[name]
+    X, y = load_digits(return_X_y=True)  # whole numbers, codes as well
+    net = BackpropClassifier(layers=layers, input_shape=shape, max_norm=0.2, max_iter=2)
+    net.fit(X[:200], y[:200])
+    found = []
+    for layer, p in zip(net._network.layers, net._network.views, strict=True):
+        for parameter in layer.penalized:
+            weight = p[parameter].reshape(-1, p[parameter].shape[-1])
+            found.append((parameter in layer.tables, np.linalg.norm(weight, axis=0).max()))
+    *hidden, (_, output) = found
+    assert output > 0.2
+    assert all(norm > 0.2 if is_table else norm < 0.2 * (1 + 1e-5) for is_table, norm in hidden)
+    assert max(norm for is_table, norm in hidden if not is_table) > 0.199
 
 
 # ------------------------------------------------------------ averages

@@ -85,6 +85,8 @@ class Clip:
 class MaxNorm:
     """Keeps the norm of each hidden unit's incoming weights at most `limit`.
 
+    Those of each matrix for itself; a filter's weights are one unit's. Embeddings are left out.
+
     Parameters
     ----------
     network : Network
@@ -101,8 +103,12 @@ class MaxNorm:
     def __init__(self, network, limit, multipliers=()):
         views = network.views_of(network.params)  # without what no optimizer changes
         factors = multipliers or [1.0] * len(views)
-        hidden = [pair for pair in zip(views, factors, strict=True) if "weight" in pair[0]]
-        self._weights = [p["weight"] for p, factor in hidden[:-1] if factor]
+        hidden = list(zip(network.layers, views, factors, strict=True))[:-1]
+        self._weights = [
+            p[name].reshape(-1, p[name].shape[-1])
+            for layer, p, factor in hidden if factor
+            for name in layer.penalized if name not in layer.tables
+        ]  # fmt: skip
         self._limit = limit
 
     def __call__(self):

@@ -128,6 +128,24 @@ class LoRA(Layer):
         """Whether the layer looks up whole numbers."""
         return self.layer.takes_codes
 
+    @property
+    def tables(self):  # type: ignore[override]
+        """Names of the parameters whose rows are looked up."""
+        return self.layer.tables
+
+    @property
+    def couples_rows(self):  # type: ignore[override]
+        """Whether a row's output in training depends on the other rows of the batch."""
+        return self.layer.couples_rows
+
+    @property
+    def row_by_row(self):  # type: ignore[override]
+        """Whether threads had better share the batch."""
+        return self.layer.row_by_row
+
+    def code_inputs(self, input_shape):
+        return self.layer.code_inputs(input_shape)
+
     def output_shape(self, input_shape):
         return self.layer.output_shape(input_shape)
 
