@@ -399,6 +399,23 @@ def test_factors_as_an_array():
 # ------------------------------------------------------------ an activation for each layer
 
 
+def test_rates_by_the_names_of_layers():
+    net = make(learning_rate_multipliers=[0.1, 0.1, 2]).fit(X, Y)
+    named = {"*": 5, "dense_*": 0.1, "output": 2}
+    assert_same_weights(net, make(learning_rate_multipliers=named).fit(X, Y))
+    layers = [Dense(8), Residual([Dense(8)])]
+    frozen = make(layers=layers, learning_rate_multipliers={"residual_1": 0}, max_iter=1)
+    start = frozen.fit(X, Y)._network.views[1]["0.weight"].copy()
+    np.testing.assert_array_equal(
+        frozen.set_params(max_iter=3).fit(X, Y)._network.views[1]["0.weight"], start
+    )
+    with pytest.raises(ValueError, match=r"learning_rate_multipliers: no layer is named 'conv'"):
+        make(learning_rate_multipliers={"conv": 1}).fit(X, Y)
+    for bad in ({"output": -1}, {1: 1.0}, {"output": "a"}):
+        with pytest.raises(ValueError, match="must map names of layers"):
+            make(learning_rate_multipliers=bad).fit(X, Y)
+
+
 @pytest.mark.parametrize("given", [["relu", "tanh"], ("relu", Tanh()), [ReLU(), "tanh"]], ids=str)
 def test_activations_by_layer(given):
     net = make(activation=given).fit(X, Y)

@@ -1,6 +1,7 @@
 """The network: layers over one flat vector of parameters, and the workspace of a batch."""
 
 from copy import deepcopy
+from fnmatch import fnmatchcase
 from math import prod
 
 import numpy as np
@@ -137,6 +138,19 @@ class Network:
         """Names of the layers: ``conv2d_0``, ``flatten_1`` ... and ``output``."""
         names = [f"{type(layer).__name__.lower()}_{i}" for i, layer in enumerate(self.layers)]
         return [*names[:-1], "output"]
+
+    def named(self, pattern):
+        """Return the numbers of the layers whose name is `pattern`, or fits it as "conv2d_*" does.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        numbers = [i for i, name in enumerate(self.names) if fnmatchcase(name, pattern)]
+        if not numbers:
+            raise ValueError(f"no layer is named {pattern!r}. The layers are {self.names}.")
+        return numbers
 
     def freeze(self, numbers):
         """Tell which layers, by number, training leaves as they are; all others it changes.

@@ -1,7 +1,5 @@
 """A callback that lets layers join the training one after another."""
 
-from fnmatch import fnmatchcase
-
 from skbp._component import Maybe
 from skbp.callbacks.base import Callback, Whole
 from skbp.layers import Norm
@@ -99,13 +97,11 @@ class GradualUnfreezing(Callback):
         return dict(sorted(joins.items()))
 
     def _joins_by_name(self, training):
-        names = training.network.names
         joins: dict[int, int] = {}
         for pattern, first in self.schedule.items():
-            numbers = [i for i, name in enumerate(names) if fnmatchcase(name, pattern)]
-            if not numbers:
-                raise ValueError(
-                    f"GradualUnfreezing: no layer is named {pattern!r}. The layers are {names}."
-                )
+            try:
+                numbers = training.network.named(pattern)
+            except ValueError as error:
+                raise ValueError(f"GradualUnfreezing: {error}") from None
             joins |= {i: max(first, joins.get(i, 1)) for i in numbers}
         return joins

@@ -54,7 +54,7 @@ CONSTRAINTS: dict = {
     "max_grad_value": [None, Number(0, closed="neither")],
     "max_norm": [None, Number(0, closed="neither")],
     "ema_decay": [None, Number(0, 1)],
-    "learning_rate_multipliers": [None, "array-like"],
+    "learning_rate_multipliers": [None, "array-like", dict],
     "scoring": [None, str, callable],
     "refit": ["boolean"],
     "resume_from": [None, str, PathLike],
@@ -205,7 +205,7 @@ def own_layers(estimator):
 
 
 def multipliers(estimator):
-    """Return the factor of the learning rate for each layer, or None where all are one.
+    """Return the factors of the learning rate: for each layer, by name, or None where all are one.
 
     Raises
     ------
@@ -215,6 +215,13 @@ def multipliers(estimator):
     given = estimator.learning_rate_multipliers
     if given is None:
         return None
+    if isinstance(given, dict):
+        if any(not isinstance(k, str) or factor not in Range(0) for k, factor in given.items()):
+            raise InvalidParameterError(
+                "learning_rate_multipliers must map names of layers, or patterns of names, to "
+                f"finite numbers >= 0. Got {given!r} instead."
+            )
+        return dict(given)
     factors = list(given)
     n_layers = len(factors)  # of layers=[...] it is not yet known which have parameters
     if estimator.layers is None:
@@ -225,6 +232,20 @@ def multipliers(estimator):
             f"hidden layer and one for the output layer. Got {given!r} instead."
         )
     return [float(factor) for factor in factors]
+
+
+def layers_named(network, pattern, parameter):
+    """Return the numbers of a network's layers of that name, or pattern of names.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there are none; names the parameter.
+    """
+    try:
+        return network.named(pattern)
+    except ValueError as error:
+        raise InvalidParameterError(f"{parameter}: {error}") from None
 
 
 def hidden_layer_sizes(sizes):
@@ -258,7 +279,7 @@ class Components:
     initializer: Initializer
     optimizer: Optimizer | None
     schedule: Schedule
-    factors: list[float] | None
+    factors: list[float] | dict[str, float] | None
     normalizations: list[Norm] | None
     layers: list[Layer] | None
 
@@ -283,15 +304,20 @@ class Components:
     def multipliers(self, network):
         """Return the factor of each of a network's layers, or () where all are one.
 
-        A normalisation has that of the layer before it.
+        In a list a normalisation has that of the layer before it.
 
         Raises
         ------
         InvalidParameterError
-            If there are more or fewer than layers with parameters.
+            If there are more or fewer than layers with parameters, or a pattern names no layer.
         """
         if self.factors is None:
             return ()
+        if isinstance(self.factors, dict):
+            result = np.ones(len(network.layers))
+            for pattern, factor in self.factors.items():
+                result[layers_named(network, pattern, "learning_rate_multipliers")] = factor
+            return tuple(result.tolist())
         counts = [
             bool(layer.param_shapes(shape))
             and not (self.layers is None and isinstance(layer, Norm))

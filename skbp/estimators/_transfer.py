@@ -1,6 +1,5 @@
 """What was learned on one task, carried to the next."""
 
-from fnmatch import fnmatchcase
 from os import PathLike
 
 import joblib
@@ -9,6 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from skbp._compat import InvalidParameterError
 from skbp._engine.network import Network
+from skbp.estimators._parameters import layers_named
 from skbp.layers import LoRA
 
 
@@ -89,13 +89,11 @@ def frozen_layers(network, freeze):
     InvalidParameterError
         If a pattern names no layer.
     """
-    names, patterns = network.names, [freeze] if isinstance(freeze, str) else list(freeze)
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise InvalidParameterError(
-                f"freeze={freeze!r}: no layer is named {pattern!r}. The layers are {names}."
-            )
-    return [any(fnmatchcase(name, pattern) for pattern in patterns) for name in names]
+    frozen = [False] * len(network.layers)
+    for pattern in [freeze] if isinstance(freeze, str) else freeze:
+        for number in layers_named(network, pattern, "freeze"):
+            frozen[number] = True
+    return frozen
 
 
 def merged(network):

@@ -148,9 +148,10 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     ema_decay : float or None, default=None
         In [0, 1): the weights that stand, and are validated, are an exponential moving average over
         the updates, for example with 0.999.
-    learning_rate_multipliers : sequence of float or None, default=None
-        Factors of the learning rate, >= 0, one per hidden layer and one for the output layer; 0
-        keeps a layer as it is.
+    learning_rate_multipliers : sequence of float, dict of str to float or None, default=None
+        Factors of the learning rate, >= 0, one per hidden layer and one for the output layer; or by
+        layers' names or patterns of names, as in `freeze`, where the last that fits a layer counts.
+        0 keeps a layer as it is.
     scoring : str, callable or None, default=None
         What `early_stopping` looks at: a scorer of scikit-learn, or "loss" for the loss itself;
         None for R2. Scorers also report the score on training rows (at most 10,000).
