@@ -83,6 +83,27 @@ def test_from_a_file_and_from_a_pipeline(low, tmp_path):
         assert net.copied_layers_["conv2d_0"]
 
 
+def test_from_arrays(low, tmp_path):
+    weights = low.weights_
+    assert list(weights) == [
+        "conv2d_0.weight", "conv2d_0.bias", "dense_3.weight", "dense_3.bias", "output.weight",
+        "output.bias",
+    ]  # fmt: skip
+    weights["conv2d_0.weight"][...] = 7  # copies
+    assert not (low.weights_["conv2d_0.weight"] == 7).any()
+    np.savez(tmp_path / "low.npz", **low.weights_)
+    net = clone(make(init_from=dict(np.load(tmp_path / "low.npz")), freeze="*", max_iter=1))
+    np.testing.assert_array_equal(net.fit(X, Y % 5).predict_proba(X), low.predict_proba(X))
+    some = {"conv2d_0.weight": low.coefs_[0].tolist(), "dense_3.weight": np.zeros((2, 3))}
+    net = make(init_from=some, freeze="conv2d_0", max_iter=1).fit(X, Y)
+    assert net.copied_layers_ == {"conv2d_0": True, "dense_3": False, "output": False}
+    np.testing.assert_array_equal(net.coefs_[0], low.coefs_[0])
+    with pytest.raises(ValueError, match=r"no layer is named 'dense_1'. The layers are"):
+        make(init_from={"dense_1.weight": np.zeros(3)}).fit(X, Y)
+    with pytest.raises(AttributeError, match="not fitted"):
+        make().weights_
+
+
 def test_clone_and_search_keep_the_weights(low):
     net = make(init_from=FrozenEstimator(low), freeze="conv2d_0", max_iter=2)
     twin = clone(net).fit(X[HIGH], Y[HIGH])
@@ -105,8 +126,8 @@ def test_what_does_not_fit_is_new(low):
 @pytest.mark.parametrize(
     "params, message",
     [
-        ({"init_from": FrozenEstimator(LogisticRegression())}, "fitted BackpropClassifier"),
-        ({"init_from": FrozenEstimator(BackpropClassifier())}, "fitted BackpropClassifier"),
+        ({"init_from": FrozenEstimator(LogisticRegression())}, "fitted estimator of skbp"),
+        ({"init_from": FrozenEstimator(BackpropClassifier())}, "fitted estimator of skbp"),
         ({"init_from": BackpropClassifier()}, "init_from"),
         ({"freeze": "conv2d_7"}, r"no layer is named 'conv2d_7'.*dense_3"),
         ({"freeze": ["output", "lstm_*"]}, "lstm"),

@@ -139,6 +139,14 @@ class Network:
         names = [f"{type(layer).__name__.lower()}_{i}" for i, layer in enumerate(self.layers)]
         return [*names[:-1], "output"]
 
+    def by_name(self):
+        """Return all parameters and state by name, such as ``conv2d_0.weight``, as views."""
+        return {
+            f"{name}.{key}": array
+            for name, p in zip(self.names, self.views, strict=True)
+            for key, array in p.items()
+        }
+
     def named(self, pattern):
         """Return the numbers of the layers whose name is `pattern`, or fits it as "conv2d_*" does.
 

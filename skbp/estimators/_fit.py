@@ -30,7 +30,7 @@ from skbp.estimators._architecture import (
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
 from skbp.estimators._held_out import AllRows, Rows, Validation, some_rows, split
 from skbp.estimators._parameters import Components, check_parameters
-from skbp.estimators._transfer import copy_weights, frozen_layers, source_of
+from skbp.estimators._transfer import arrays_for, copy_weights, frozen_layers, source_of
 from skbp.estimators._validation import (
     all_finite,
     check_dtype,
@@ -241,10 +241,14 @@ class Fit:
     def _copy_weights(self, network):
         """Start from the weights of another estimator, as far as they fit."""
         source, estimator = source_of(self._estimator.init_from), self._estimator
-        same = len(getattr(source, "classes_", ())) == len(getattr(estimator, "classes_", ()))
-        if same and hasattr(source, "classes_"):
-            same = bool((source.classes_ == estimator.classes_).all())
-        estimator.copied_layers_ = copy_weights(source._network, network, same)
+        if isinstance(source, dict):
+            arrays = arrays_for(network, source)
+        else:
+            same = len(getattr(source, "classes_", ())) == len(getattr(estimator, "classes_", ()))
+            if same and hasattr(source, "classes_"):
+                same = bool((source.classes_ == estimator.classes_).all())
+            arrays = arrays_for(network, source._network, same)
+        estimator.copied_layers_ = copy_weights(network, arrays)
         if not any(estimator.copied_layers_.values()):
             warn("init_from: no layer of that network has the shapes of one here; nothing copied.")
         if estimator.verbose:

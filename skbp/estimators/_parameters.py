@@ -58,7 +58,7 @@ CONSTRAINTS: dict = {
     "scoring": [None, str, callable],
     "refit": ["boolean"],
     "resume_from": [None, str, PathLike],
-    "init_from": [None, str, PathLike, FrozenEstimator],
+    "init_from": [None, str, PathLike, dict, FrozenEstimator],
     "freeze": [None, str, list, tuple],
     "dtype": [StrOptions({"auto", "float32", "float64"}), Options(type, {np.float32, np.float64})],
 }

@@ -3,6 +3,7 @@
 from os import PathLike
 
 import joblib
+import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
@@ -13,13 +14,13 @@ from skbp.layers import LoRA
 
 
 def source_of(init_from):
-    """Return the fitted estimator that `init_from` stands for.
+    """Return the fitted estimator, or the arrays by name, that `init_from` stands for.
 
     Parameters
     ----------
-    init_from : FrozenEstimator or path
+    init_from : FrozenEstimator, path or dict of str to ndarray
         Around a fitted estimator of skbp or a Pipeline that ends with one; or of a file to which
-        joblib saved one of these.
+        joblib saved one of these; or arrays as of an estimator's `weights_`.
 
     Raises
     ------
@@ -27,31 +28,66 @@ def source_of(init_from):
         If it is something else, or not fitted.
     """
     found = joblib.load(init_from) if isinstance(init_from, str | PathLike) else init_from
+    if isinstance(found, dict):
+        return {name: np.asarray(array) for name, array in found.items()}
     if isinstance(found, FrozenEstimator):
         found = found.estimator
     elif found is init_from:  # a fit that clone and searches would silently drop
         raise InvalidParameterError(
-            f"init_from must be FrozenEstimator(a fitted estimator) or a file. Got {init_from!r}: "
-            "wrap it, from sklearn.frozen import FrozenEstimator."
+            "init_from must be FrozenEstimator(a fitted estimator), a file or a dict of arrays. "
+            f"Got {init_from!r}: wrap it, from sklearn.frozen import FrozenEstimator."
         )
     if isinstance(found, Pipeline):
         found = found[-1]
     if not hasattr(found, "_network"):
         raise InvalidParameterError(
-            f"init_from must hold a fitted BackpropClassifier or BackpropRegressor. Got {found!r}."
+            f"init_from must hold a fitted estimator of skbp. Got {found!r}."
         )
     return found
 
 
-def copy_weights(source, network, same_outputs):
+def arrays_for(network, source, same_outputs=True):
+    """Return, for each layer of a network, the arrays by name that a source has for it.
+
+    Parameters
+    ----------
+    network : Network
+        Which is to get them.
+    source : Network or dict of str to ndarray
+        Of a network the output layer is the last one, whatever stands before it.
+    same_outputs : bool, default=True
+        Whether both have the same outputs; else there are no arrays for the output layer.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a name in a dict belongs to no layer.
+    """
+    if isinstance(source, Network):
+        n = len(network.layers) - 1
+        hidden = [*source.views[:-1], *[{}] * n][:n]
+        return [*hidden, source.views[-1] if same_outputs else {}]
+    found: dict[str, dict] = {name: {} for name in network.names}
+    for name, array in source.items():
+        layer, _, key = name.partition(".")
+        if layer not in found:
+            raise InvalidParameterError(
+                f"init_from has {name!r}, and no layer is named {layer!r}. The layers are "
+                f"{network.names}."
+            )
+        found[layer][key] = array
+    return list(found.values())
+
+
+def copy_weights(network, arrays):
     """Copy, layer by layer, the weights that fit; the others stay as they are.
 
     Parameters
     ----------
-    source, network : Network
-        From which, and to which.
-    same_outputs : bool
-        Whether both have the same outputs: else the output layer is not copied.
+    network : Network
+        To which.
+    arrays : list of dict of str to ndarray
+        From which, layer by layer: see `arrays_for`.
 
     Returns
     -------
@@ -59,16 +95,12 @@ def copy_weights(source, network, same_outputs):
         For each layer with parameters, by name, whether its weights were copied.
     """
     copied = {}
-    for index, (name, p) in enumerate(zip(network.names, network.views, strict=True)):
+    for name, p, old in zip(network.names, network.views, arrays, strict=True):
         if not p:
             continue
-        is_output = index == len(network.layers) - 1
-        # The output layer is the last one of both, whatever stands before it.
-        place = len(source.layers) - 1 if is_output else index
-        old = source.views[place] if place < len(source.views) else {}
         # A layer may have more than the old one had, as LoRA has beside the weights of a Dense.
-        fits = old and all(key in p and p[key].shape == array.shape for key, array in old.items())
-        copied[name] = bool(fits) and (same_outputs or not is_output)
+        fits = all(key in p and p[key].shape == array.shape for key, array in old.items())
+        copied[name] = bool(old) and fits
         if copied[name]:
             for key, array in old.items():
                 p[key][...] = array

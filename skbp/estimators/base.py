@@ -268,6 +268,13 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     def intercepts_(self, biases):
         self.intercepts_[:] = biases
 
+    @property
+    def weights_(self):
+        """All that the network has learned, by name: see the class. The arrays are copies."""
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(f"this {type(self).__name__} is not fitted yet")
+        return {name: array.copy() for name, array in self._network.by_name().items()}
+
     def _check_solver(self):
         if isinstance(self.solver, str) and self.solver == "lbfgs":
             raise AttributeError(

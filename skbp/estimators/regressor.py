@@ -160,10 +160,10 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     resume_from : path or None, default=None
         A file or folder of `skbp.callbacks.Checkpoint`, from which `fit` goes on as if it had never
         been interrupted; a folder that is missing or empty means from the start.
-    init_from : FrozenEstimator, path or None, default=None
+    init_from : FrozenEstimator, path, dict of str to ndarray or None, default=None
         Another fitted estimator of skbp (or a Pipeline that ends with one) in scikit-learn's
-        `FrozenEstimator`, or a file to which joblib saved one: training starts from its weights,
-        layer by layer where the shapes fit; the output layer gets new ones if the classes differ.
+        `FrozenEstimator`, a file to which joblib saved one, or `weights_`: training starts from its
+        weights, layer by layer where shapes fit; the output layer gets new ones if classes differ.
     freeze : str, list of str or None, default=None
         Names of layers, or patterns, whose weights and running statistics are kept as they are:
         "dense_0", "conv2d_*"; the name is the layer's class and number, the last one's "output".
@@ -174,6 +174,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         Weights of each layer, in the dtype of the training input.
     intercepts_ : list of ndarray of shape (n_units,)
         Biases of each layer.
+    weights_ : dict of str to ndarray
+        Copies of all parameters and running statistics, by names such as "conv2d_0.weight".
     loss_ : float
         Loss of the last epoch: mean over rows, penalty included.
     loss_curve_ : list of float
