@@ -239,7 +239,7 @@ def check_start(net, start, X, y):
         value,
         sum(
             float((g**2).sum())
-            for views in objective.workspace.views
+            for views in start.views_of(objective.grads)
             for name, g in views.items()
             if "bias" not in name and "beta" not in name
         ),
