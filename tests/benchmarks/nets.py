@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from skbp.layers import (
 from skbp.losses import LogLoss
 
 BATCH, N_BATCHES, N_CLASSES, EPOCHS = 64, 20, 10, 3
+#: Seconds before each turn: until then the waiting threads of the last one have gone to sleep.
+PAUSE = 0.5
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,7 @@ def measure(name, rounds, quick):
     times = {contender: [] for contender in contenders}
     for _ in range(rounds):
         for contender, train in contenders.items():
+            sleep(PAUSE)
             times[contender].extend(train())
     return {
         contender: {"median": 1e3 * float(np.median(found)), "minimum": 1e3 * float(min(found))}
@@ -229,7 +233,7 @@ def check_start(net, start, X, y):
     loss.backward()
     weights = {id(parameter) for name, parameter in module.named_parameters() if "bias" not in name}
     theirs = (
-        float(loss),
+        float(loss.detach()),
         sum(float((p.grad**2).sum()) for p in module.parameters() if id(p) in weights),
     )  # of weights only: a bias of ours may be two of theirs
     objective = Objective(start, LogLoss().for_targets("multiclass"), 0.0, len(y))
