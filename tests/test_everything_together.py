@@ -2,17 +2,20 @@
 
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
 from skbp import BackpropClassifier, BackpropRegressor
 from skbp.callbacks import EarlyStopping
+from skbp.layers import BatchNorm, Conv2D, Dense, Flatten, LoRA, MaxPool2D, Sequential
 from skbp.losses import Huber, LogLoss
 from skbp.optimizers import AdamW
 from skbp.schedules import OneCycle
@@ -79,3 +82,78 @@ def test_the_search_runs_in_parallel_to_the_same_scores(cls):
         for n_jobs in (1, 2)
     ]
     np.testing.assert_array_equal(*scores)
+
+
+def image_model(layers, **params):
+    net = BackpropClassifier(**{
+        "layers": layers, "input_shape": (1, 8, 8), "batch_size": 32, "learning_rate_init": 0.01,
+        "max_iter": 4, "random_state": 0, **params,
+    })  # fmt: skip
+    return Pipeline([("scale", MaxAbsScaler()), ("net", net)])
+
+
+def image_layers(dense):
+    return [Conv2D(4, 3), BatchNorm(), MaxPool2D(2), Flatten(), dense]
+
+
+def saved_and_loaded(search, X, folder):
+    """Save and load the best model of a search; check that it predicts the same bits."""
+    joblib.dump(search.best_estimator_, folder / "best.joblib")
+    again = joblib.load(folder / "best.joblib")
+    np.testing.assert_array_equal(again.predict_proba(X), search.predict_proba(X))
+    return again
+
+
+def test_architectures_in_a_pipeline_and_a_search_saved_and_loaded(tmp_path):
+    X, y = DATA[BackpropClassifier]
+    grid = [
+        {"net__layers": [image_layers(Dense(16)), [Flatten(), Dense(8)]]},
+        {
+            "net__layers": [Sequential(image_layers(Dense(16)))],
+            "net__layers__0__filters": [2, 6],
+            "net__layers__4__activation": ["tanh"],
+        },
+    ]
+    search = GridSearchCV(image_model(None), grid, cv=2, error_score="raise", n_jobs=2).fit(X, y)
+    assert len(set(search.cv_results_["mean_test_score"])) > 2  # they have an effect
+    again = saved_and_loaded(search, X, tmp_path)
+    twin = clone(again).fit(X, y)
+    np.testing.assert_array_equal(twin.predict_proba(X), search.predict_proba(X))
+
+
+def test_fine_tuning_in_a_pipeline_and_a_search_saved_and_loaded(tmp_path):
+    X, y = DATA[BackpropClassifier]
+    first, chain = (
+        image_model(layers).fit(X[y < 5], y[y < 5])
+        for layers in (image_layers(Dense(16)), Sequential(image_layers(Dense(16))))
+    )
+    joblib.dump(first, tmp_path / "first.joblib")
+    low_rank = image_layers(LoRA(Dense(16), rank=2))
+    starts = [FrozenEstimator(first), str(tmp_path / "first.joblib")]
+    grid = [
+        {"net__layers": [image_layers(Dense(16))], "net__init_from": [None]},
+        {
+            "net__layers": [image_layers(Dense(16)), low_rank],
+            "net__init_from": starts,
+            "net__freeze": [None, ["conv2d_*", "batchnorm_*"]],
+        },
+        {
+            "net__layers": [Sequential(low_rank)],
+            "net__init_from": [FrozenEstimator(chain)],
+            "net__layers__4__rank": [1, 3],
+        },
+    ]
+    X, y = X[y >= 5], y[y >= 5]
+    search = GridSearchCV(image_model(None), grid, cv=2, error_score="raise", n_jobs=2).fit(X, y)
+    assert len(set(search.cv_results_["mean_test_score"])) > 3  # they have an effect
+    again = saved_and_loaded(search, X, tmp_path)
+    tuned = clone(again).set_params(
+        net__layers=low_rank, net__init_from=starts[0], net__freeze="conv2d_*"
+    )
+    tuned.fit(X, y)
+    np.testing.assert_array_equal(tuned[-1].coefs_[0], first[-1].coefs_[0])  # frozen
+    joblib.dump(tuned[-1].merge_lora(), tmp_path / "merged.joblib")
+    merged = joblib.load(tmp_path / "merged.joblib")
+    np.testing.assert_allclose(
+        merged.predict_proba(tuned[0].transform(X)), tuned.predict_proba(X), atol=1e-5
+    )
