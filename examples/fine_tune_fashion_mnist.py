@@ -2,18 +2,38 @@
 Fine-tuning on Fashion-MNIST
 ============================
 
-A convolutional network learns five kinds of clothes from 30,000 images. Then the other five are to
-be learned from 20 images of each: from scratch, from the first network's weights, and with all but
-low-rank changes kept as it was (LoRA). ::
+A convolutional network learns five kinds of clothes from 30,000 images: T-shirt, trouser, dress,
+shirt and bag. Then the other five (pullover, coat, sandal, sneaker, ankle boot) are to be learned
+from 20 images of each: from scratch, from the first network's weights, and with all but low-rank
+changes kept as it was (LoRA). ::
 
     python examples/fine_tune_fashion_mnist.py
+
+The first network sees each image in four orientations and learns to tell these apart too. Features
+that know up from down are of more use to other tasks than those that know five classes only.
 
 The data are the four gzipped files of Fashion-MNIST in one folder. On Debian and Ubuntu
 ``apt-get install dataset-fashion-mnist`` puts them where ``--data`` looks by default.
 
-What came out: from scratch .879, fine-tuned .886, LoRA .871 with 7,301 of 107,973 parameters
-(means of 5 seeds). A hundred images are enough for these five kinds; there is little left to carry
-over.
+What came out, for the five new kinds (means of 5 seeds):
+
+====================  ========  ==================
+way                   accuracy  trained parameters
+====================  ========  ==================
+from scratch          .814      441,205
+fine-tuned            .856      441,205
+LoRA, rate .01        .853      13,701 (3.1 %)
+====================  ========  ==================
+
+All settings were chosen on images of the training files, where the gain was smaller: .824 from
+scratch, .848 fine-tuned (3 seeds). There this division of the kinds, with related ones in both
+halves, gained most of those tried (0-4 and 5-9: about a point), and no other network from scratch
+was better by more than half a point.
+
+References
+----------
+S. Gidaris, P. Singh, N. Komodakis (2018), "Unsupervised representation learning by predicting image
+rotations".
 """
 
 import argparse
@@ -28,7 +48,9 @@ from sklearn.frozen import FrozenEstimator
 
 from skbp import BackpropClassifier
 from skbp.inspection import summary
-from skbp.layers import Conv2D, Dense, Flatten, LoRA, MaxPool2D
+from skbp.layers import BatchNorm, Conv2D, Dense, Flatten, LoRA, MaxPool2D
+
+FIRST, OTHERS = [0, 1, 3, 6, 8], [2, 4, 5, 7, 9]
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
 parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
@@ -47,7 +69,7 @@ def read(name, header):
 
 
 X, X_test = (
-    read(f"{part}-images-idx3-ubyte", 16).reshape(-1, 784).astype(np.float32) / 255
+    read(f"{part}-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28).astype(np.float32) / 255
     for part in ("train", "t10k")
 )
 y, y_test = (read(f"{part}-labels-idx1-ubyte", 8) for part in ("train", "t10k"))
@@ -55,26 +77,46 @@ y, y_test = (read(f"{part}-labels-idx1-ubyte", 8) for part in ("train", "t10k"))
 
 def make(hidden, **params):
     """Return a convolutional network whose hidden dense layer is given."""
-    layers = [Conv2D(16, 3), MaxPool2D(2), Conv2D(32, 3), MaxPool2D(2), Flatten(), hidden]
-    return BackpropClassifier(layers=layers, input_shape=(1, 28, 28), **params)
+    layers = [
+        Conv2D(24, 5, stride=2, padding="same", activation="identity"), BatchNorm("relu"),
+        Conv2D(48, 3, padding="same", activation="identity"), BatchNorm("relu"), MaxPool2D(2),
+        Conv2D(64, 3, padding="same", activation="identity"), BatchNorm("relu"), Flatten(), hidden,
+    ]  # fmt: skip
+    return BackpropClassifier(
+        layers=layers, solver="adamw", alpha=0, learning_rate="one_cycle",
+        n_iter_no_change=np.inf, **params,
+    )  # fmt: skip
 
 
-first = make(Dense(128), max_iter=3, batch_size=64, random_state=0).fit(X[y < 5], y[y < 5])
-print(f"first task: {first.score(X_test[y_test < 5], y_test[y_test < 5]):.3f}")
-start = {"init_from": FrozenEstimator(first)}
-tuned = {"max_iter": 60, "batch_size": 20, "n_iter_no_change": np.inf}
+def orientations(images, labels):
+    """Return the images turned by 0, 90, 180 and 270 degrees, with labels of their own."""
+    turned = [np.rot90(images, turns, axes=(2, 3)) for turns in range(4)]
+    return np.concatenate(turned), np.concatenate([4 * labels + turns for turns in range(4)])
+
+
+rows = np.isin(y, FIRST)
+first = make(Dense(128), learning_rate_init=0.004, max_iter=2, batch_size=64, random_state=0)
+first.fit(*orientations(X[rows], y[rows]))
+rows = np.isin(y_test, FIRST)
+print(f"first task: {first.score(*orientations(X_test[rows], y_test[rows])):.3f}")
+
+start = {"init_from": FrozenEstimator(first), "learning_rate_init": 0.003}
+frozen = {"freeze": ["conv2d_*", "batchnorm_*"]}
 ways = {
-    "from scratch": (Dense(128), {}),
+    "from scratch": (Dense(128), {"learning_rate_init": 0.003}),
     "fine-tuned": (Dense(128), start),
-    "LoRA": (LoRA(Dense(128), rank=2), {**start, "freeze": "conv2d_*", "learning_rate_init": 3e-3}),
+    "LoRA": (LoRA(Dense(128)), {**start, **frozen, "learning_rate_init": 0.01}),
 }
+test = np.isin(y_test, OTHERS)
 for name, (hidden, params) in ways.items():
     scores = []
     for seed in range(options.seeds):
         rng = np.random.default_rng(seed)
-        few = np.concatenate([rng.choice(np.flatnonzero(y == c), 20, False) for c in range(5, 10)])
-        net = make(hidden, random_state=seed, **{**tuned, **params}).fit(X[few], y[few])
-        scores.append(net.score(X_test[y_test >= 5], y_test[y_test >= 5]))
+        few = np.concatenate([rng.choice(np.flatnonzero(y == c), 20, False) for c in OTHERS])
+        net = make(hidden, max_iter=40, batch_size=20, random_state=seed, **params)
+        scores.append(net.fit(X[few], y[few]).score(X_test[test], y_test[test]))
+    trained = summary(net).rows[-2:] if net.freeze else summary(net).rows
     print(
-        f"{name}: {np.mean(scores):.3f} (mean of {len(scores)}), {summary(net).n_params} parameters"
+        f"{name}: {np.mean(scores):.3f} (mean of {len(scores)}, from {min(scores):.3f} to "
+        f"{max(scores):.3f}), {sum(row.n_params for row in trained):,} trained parameters"
     )
