@@ -27,8 +27,8 @@ LoRA, rate .01        .853      13,701 (3.1 %)
 
 All settings were chosen on images of the training files, where the gain was smaller: .824 from
 scratch, .848 fine-tuned (3 seeds). There this division of the kinds, with related ones in both
-halves, gained most of those tried (0-4 and 5-9: about a point), and no other network from scratch
-was better by more than half a point.
+halves, gained most of those tried with a smaller network (0-4 and 5-9: about a point), and no other
+network from scratch was better by more than half a point.
 
 References
 ----------
