@@ -54,14 +54,14 @@ class Updater:
 
     def __init__(self, optimizer, network, grads, state, lazy=False, changes=NO_CHANGES):
         self._optimizer = optimizer
-        self._changes = changes
+        self._clip, self._after = changes.clip, tuple(changes.after)
         self._penalized = network.params[: network.n_penalized], grads[: network.n_penalized]
         self._grads = grads
         self._lazy = LazyRows(optimizer, network, grads, state) if lazy else None
         self._lazy_factor = changes.multipliers[0] if changes.multipliers else 1.0
         self._lazy_missed = changes.missed[0] if changes.missed else 0
         start = network.first_weight_size() if lazy else 0
-        segments = self._segments(network, start)
+        segments = self._segments(network, start, changes)
         few = network.params.size - start <= FEW_PARAMETERS and not changes.multipliers
         self._penalized_first = None
         # Weight decay is for the weights alone: their blocks, not one step for all.
@@ -69,7 +69,11 @@ class Updater:
             penalized = slice(start, network.n_penalized)
             self._penalized_first = network.params[penalized], grads[penalized]
             segments = [(False, start, network.params.size, 1.0, 0)]
-        self._frozen = [grads[begin:end] for _, begin, end, factor, _ in segments if factor == 0]
+        frozen = [(begin, end) for _, begin, end, factor, _ in segments if factor == 0]
+        self._frozen_grads = [grads[begin:end] for begin, end in frozen]
+        self._frozen_weights = [
+            network.params[begin:end] for begin, end in frozen if end <= network.n_penalized
+        ]
         size = kernels.UPDATE_BLOCK if optimizer.fused else CACHE_BLOCK
         size = min(size, kernels.UPDATE_BLOCK) // network.params.itemsize
         self._blocks = [
@@ -82,14 +86,16 @@ class Updater:
                 {name: array[part] for name, array in state.items()},
             )
             for penalized, begin, end, factor, missed in segments
+            if factor != 0
             for part in (slice(at, min(at + size, end)) for at in range(begin, end, size))
         ]
 
-    def _segments(self, network, start):
+    @staticmethod
+    def _segments(network, start, changes):
         """Return (penalised?, begin, end, factor of the rate, steps missed) of ranges."""
-        if self._changes.multipliers:
-            factors = self._changes.multipliers
-            missed = self._changes.missed or [0] * len(factors)
+        if changes.multipliers:
+            factors = changes.multipliers
+            missed = changes.missed or [0] * len(factors)
             return [
                 (end <= network.n_penalized, begin, end, factors[index], missed[index])
                 for index, begin, end in network.ranges()
@@ -122,10 +128,10 @@ class Updater:
         penalty : float
             The penalty before the step.
         """
-        if self._changes.clip:
-            for part in self._frozen:
+        if self._clip:
+            for part in self._frozen_grads:
                 part.fill(0)
-            self._changes.clip(self._grads)
+            self._clip(self._grads)
         penalty = add_l1(*self._penalized, l1) if l1 else 0.0
         squares = 0.0
         if self._lazy and self._lazy_factor:
@@ -135,17 +141,15 @@ class Updater:
             squares += self._lazy.squares
         if self._penalized_first and l2:
             squares += kernels.l2(*self._penalized_first, l2)
+        for weights in self._frozen_weights if l2 else ():
+            squares += float(np.dot(weights, weights))
         for penalized, factor, missed, params, grads, state in self._blocks:
-            if factor == 0:  # frozen
-                squares += float(np.dot(params, params)) if penalized and l2 else 0.0
-            elif penalized:
-                rate = lr * factor
-                squares += self._optimizer.penalized_step(
-                    params, grads, state, rate, t - missed, l2
-                )
+            rate, own_t = lr * factor, t - missed
+            if penalized:
+                squares += self._optimizer.penalized_step(params, grads, state, rate, own_t, l2)
             else:
-                self._optimizer.step(params, grads, state, lr * factor, t - missed)
-        for change in self._changes.after:
+                self._optimizer.step(params, grads, state, rate, own_t)
+        for change in self._after:
             change()
         return penalty + 0.5 * l2 * squares
 

@@ -64,24 +64,23 @@ class Dense(Layer):
             p[name][...] = draw(p[name].shape, input_shape[-1], self.units, rng)
 
     def forward(self, x, p, w, rng=None):
-        y, z = self._y_and_z(w)
-        kernels.matmul(rows_of(x, w), p["weight"], z)
+        y, steps = w["y"], len(x.shape) > 2
+        z = w.get("z", y)
+        if steps:
+            x, y, z = rows_of(x, w), as_rows(y), as_rows(z)
+        kernels.matmul(x, p["weight"], z)
         resolve(self.activation, ACTIVATIONS, "activation").forward(z, p["bias"], y)
-        return mark_absent(w["y"], w)
+        return mark_absent(w["y"], w) if steps else y
 
     def backward(self, dy, x, p, g, w, need_dx=True):
-        rows = x if dy.ndim == 2 else w["rows"]
-        dy = gradient_rows_of(dy, w, w["y"], w.get("z", w["y"]))
-        y, z = self._y_and_z(w)
-        activation = resolve(self.activation, ACTIVATIONS, "activation")
-        activation.backward(dy, y, z, g["bias"])
-        kernels.matmul_transposed(rows, dy, g["weight"])
+        y, dx = w["y"], w["dx"]
+        z = w.get("z", y)
+        dy = gradient_rows_of(dy, w, y, z)
+        if y.ndim > 2:
+            x, y, z, dx = w["rows"], as_rows(y), as_rows(z), as_rows(dx)
+        resolve(self.activation, ACTIVATIONS, "activation").backward(dy, y, z, g["bias"])
+        kernels.matmul_transposed(x, dy, g["weight"])
         if not need_dx:
             return None
-        kernels.matmul_by_transposed(dy, p["weight"], as_rows(w["dx"]))
+        kernels.matmul_by_transposed(dy, p["weight"], dx)
         return w["dx"]
-
-    @staticmethod
-    def _y_and_z(w):
-        y = as_rows(w["y"])
-        return y, (as_rows(w["z"]) if "z" in w else y)
