@@ -1,7 +1,18 @@
 """skbp: neural networks trained by backpropagation, as scikit-learn estimators."""
 
-from skbp.estimators import BackpropClassifier, BackpropRegressor, HiddenFeatures
+from skbp.estimators import (
+    BackpropClassifier,
+    BackpropRegressor,
+    BackpropSequenceModel,
+    HiddenFeatures,
+)
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["BackpropClassifier", "BackpropRegressor", "HiddenFeatures", "__version__"]
+__all__ = [
+    "BackpropClassifier",
+    "BackpropRegressor",
+    "BackpropSequenceModel",
+    "HiddenFeatures",
+    "__version__",
+]

@@ -163,6 +163,7 @@ def test_the_public_names():
     assert skbp.__all__ == [
         "BackpropClassifier",
         "BackpropRegressor",
+        "BackpropSequenceModel",
         "HiddenFeatures",
         "__version__",
     ]

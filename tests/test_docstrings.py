@@ -163,7 +163,9 @@ def test_fitted_attributes(name):
     X = pandas.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), columns=list("abc"))
     y = (X["a"] > 0).astype(int)
     settings = {"early_stopping": True, "tol": 10.0, "random_state": 0}
-    if cls is skbp.HiddenFeatures:
+    if cls is skbp.BackpropSequenceModel:
+        net = cls(**settings).fit((X > 0) + 1)
+    elif cls is skbp.HiddenFeatures:
         net = cls(skbp.BackpropClassifier((4,), **settings)).fit(X, y)
     else:
         net = cls((4,), **settings).fit(X, y)

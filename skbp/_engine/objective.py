@@ -115,7 +115,7 @@ class Objective:
 
     def reported(self, data, penalty):
         """Return the number shown to people, from the two terms."""
-        return self.loss.reported(data, self.network.output_shape[0]) + penalty
+        return self.loss.reported(data, self.network.output_shape[-1]) + penalty
 
     def _data_term(self, x, y, weight, rng=None):
         n = x.shape[0]

@@ -3,5 +3,6 @@
 from skbp.estimators.classifier import BackpropClassifier
 from skbp.estimators.features import HiddenFeatures
 from skbp.estimators.regressor import BackpropRegressor
+from skbp.estimators.sequence_model import BackpropSequenceModel
 
-__all__ = ["BackpropClassifier", "BackpropRegressor", "HiddenFeatures"]
+__all__ = ["BackpropClassifier", "BackpropRegressor", "BackpropSequenceModel", "HiddenFeatures"]

@@ -35,9 +35,13 @@ def build_layers(estimator, components, row_shape, n_outputs):
     else:
         layers += components.layers
     shape = output_shape(layers, row_shape)
-    if len(shape) > 1:
-        layers.append(Flatten())
-    return [*layers, Dense(n_outputs, "identity", components.initializer)]
+    return [*layers, *estimator._output_layers(shape, n_outputs, components.initializer)]
+
+
+def flat_output(shape, n_outputs, initializer):
+    """Return the layers that make raw outputs of a whole row of some shape."""
+    flatten = [Flatten()] if len(shape) > 1 else []
+    return [*flatten, Dense(n_outputs, "identity", initializer)]
 
 
 def _hidden_layers(estimator, components):

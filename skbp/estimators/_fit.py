@@ -133,6 +133,16 @@ class Fit:
         self.history = History() if self._fresh else estimator._history.copy()
         self._held_out = self._given_validation()
 
+    @property
+    def rows(self):
+        """The training rows, those set aside included."""
+        return self._rows
+
+    @property
+    def adds(self):
+        """Whether it goes on from what the estimator has learned, with more rows."""
+        return self._incremental and not self._fresh
+
     # ------------------------------------------------------------ data
 
     def _check_rows(self):
@@ -225,6 +235,7 @@ class Fit:
             estimator.copied_layers_ = None
             if estimator.init_from is not None:
                 self._copy_weights(network)
+            estimator._check_network(network)
             return network
         if not network.same_shapes(estimator._network):
             raise ValueError(

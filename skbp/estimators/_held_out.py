@@ -9,12 +9,14 @@ from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 
-from skbp._engine.batches import CSR
+from skbp._engine.batches import CSR, rows_between
 from skbp._engine.objective import predict_raw
 from skbp.estimators._validation import validation_split
 
 #: The most training rows that are scored in each epoch.
 MOST_TRAINING_ROWS = 10_000
+#: Rows whose loss is computed at a time, where raw outputs are wanted for nothing else.
+LOSS_ROWS = 256
 
 
 class Rows(NamedTuple):
@@ -81,7 +83,10 @@ class Validation:
         n, dtype = len(rows.targets), network.params.dtype
         weight = np.ones(n) if rows.weight is None else rows.weight
         self._weight = (weight / weight.sum()).astype(dtype)
-        self._scratch = np.empty((n, *network.output_shape), dtype)
+        # Where only the loss is wanted, some rows at a time will do.
+        by_loss = self._scoring is not None or estimator._judged_by_loss
+        self._chunk = min(n, LOSS_ROWS) if by_loss else n
+        self._scratch = np.empty((self._chunk, *network.output_shape), dtype)
         if self._scoring is not None and self._scoring != "loss":
             self._scorer = check_scoring(estimator, self._scoring)
             self._training_rows = training_rows
@@ -95,17 +100,21 @@ class Validation:
 
     def __call__(self):
         """Return a dict of "validation_loss", "validation_score" and perhaps "train_score"."""
-        rows = self._rows
-        raw = predict_raw(self._network, rows.x)
-        if not np.isfinite(raw).all():
-            return self.unknown
-        value = self._loss.value_and_grad(raw, rows.targets, self._weight, self._scratch)
-        value = float(self._loss.reported(value, self._network.output_shape[0]))
+        rows, value = self._rows, 0.0
+        for start in range(0, len(self._weight), self._chunk):
+            part = slice(start, min(start + self._chunk, len(self._weight)))
+            raw = predict_raw(self._network, rows_between(rows.x, part.start, part.stop))
+            if not np.isfinite(raw).all():
+                return self.unknown
+            value += self._loss.value_and_grad(
+                raw, rows.targets[part], self._weight[part], self._scratch[: len(raw)]
+            )
+        value = float(self._loss.reported(value, self._network.output_shape[-1]))
         found = {"validation_loss": value, "validation_score": -value}
-        if self._scoring is None:
+        if self._scoring is None and not self._estimator._judged_by_loss:
             score = self._estimator._score_raw(rows.targets, raw, rows.weight)
             found["validation_score"] = float(score)
-        elif self._scoring != "loss":
+        elif self._scoring not in (None, "loss"):
             found["validation_score"] = self._score(rows)
             if self._training_rows is not None:
                 found["train_score"] = self._score(self._training_rows)

@@ -16,6 +16,7 @@ from skbp._engine.objective import predict_raw
 from skbp.estimators._architecture import (
     check_row_shape,
     finite_or_missing,
+    flat_output,
     flat_rows,
     takes_sparse,
 )
@@ -70,6 +71,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
 
     _parameter_constraints: dict = CONSTRAINTS
     _numeric_targets = False
+    _judged_by_loss = False  # whether the validation score, without `scoring`, is minus the loss
 
     # The parameters: what they are is said in the subclasses.
     hidden_layer_sizes: Any
@@ -114,6 +116,13 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     def _n_targets(self, y):
         """Return the number of columns, or of classes, that encoded targets stand for."""
         return y.shape[1]
+
+    def _output_layers(self, shape, n_outputs, initializer):
+        """Return the layers that make raw outputs of what the others give, of that shape."""
+        return flat_output(shape, n_outputs, initializer)
+
+    def _check_network(self, network):
+        """Raise a ValueError if a new network, with its first weights, cannot do what it should."""
 
     # ------------------------------------------------------------ training
 
@@ -181,7 +190,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
             "_loss": fit.loss,
             "_input_dtype": fit.input_dtype,
             "dtype_": network.params.dtype,
-            "n_outputs_": network.output_shape[0],
+            "n_outputs_": network.output_shape[-1],
             "n_layers_": 1 + sum("weight" in p for p in network.views),
             "out_activation_": fit.loss.output_activation,
             "loss_": history.loss,

@@ -1,0 +1,118 @@
+"""What training on next symbols asks of an estimator."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array
+
+from skbp.estimators._fit import FLOATS, Given
+from skbp.estimators._sequences import (
+    NextSymbolLoss,
+    StepOutput,
+    check_codes,
+    check_steps,
+    has_next,
+)
+from skbp.estimators._validation import check_dtype, check_weights
+from skbp.estimators.base import BaseBackprop
+from skbp.layers import GRU, Embedding
+
+
+class NextSymbolBase(BaseBackprop):
+    """Base class of an estimator whose targets are the next symbols of its rows.
+
+    Training gets the rows again as targets; `NextSymbolLoss` looks one column further. Each row
+    weighs as much as it has next symbols.
+    """
+
+    # Parameters of the subclass.
+    n_symbols: Any
+    padding_index: Any
+    loss: Any
+
+    n_symbols_: int
+    _start_counts: np.ndarray
+
+    _numeric_targets = True
+    _judged_by_loss = True
+
+    # What the other estimators have for tables, at what means nothing.
+    hidden_layer_sizes = ()
+    activation = "relu"
+    dropout = 0.0
+    normalization = None
+    input_noise = 0.0
+    initializer = "auto"
+    input_shape = None
+    learning_rate_multipliers = None
+
+    def _given(self, X, sample_weight, X_val, sample_weight_val, groups=None):
+        """Return what training takes: X again as targets, and rows weighted by next symbols."""
+        codes, weight = self._targets_and_weight(X, sample_weight)
+        if X_val is None:
+            return Given(X, codes, weight, None, None, sample_weight_val, groups)
+        try:
+            return Given(
+                X, codes, weight, X_val, *self._targets_and_weight(X_val, sample_weight_val), groups
+            )
+        except ValueError as error:
+            raise ValueError(f"X_val (the validation set): {error}") from error
+
+    def _targets_and_weight(self, X, sample_weight):
+        check_dtype(X, "X")
+        codes = check_array(X, dtype=FLOATS, input_name="X", estimator=self, ensure_min_features=2)
+        check_codes(codes, None, self.padding_index)
+        n_next = has_next(codes, self.padding_index).sum(axis=1).astype(np.float64)
+        if not n_next.any():
+            raise ValueError("X has no symbols, only padding. Give at least one row with symbols.")
+        weight = check_weights(sample_weight, codes)
+        return codes, n_next if weight is None else n_next * weight
+
+    def _encode_targets(self, y, fresh, incremental, classes):
+        if fresh:
+            self.n_symbols_ = self.n_symbols or max(2, int(y.max()) + 1)
+        return self._encode_more_targets(y)
+
+    def _encode_more_targets(self, y):
+        check_codes(y, self.n_symbols_, self.padding_index)
+        return y
+
+    def _target_kind(self):
+        return "multiclass"
+
+    def _n_targets(self, y):
+        return self.n_symbols_
+
+    def _resolve_loss(self):
+        loss = super()._resolve_loss()
+        if not loss.probabilistic:
+            raise ValueError(f"loss={self.loss!r} has no probabilities; use loss='log_loss'.")
+        return NextSymbolLoss(loss, self.padding_index)
+
+    def _score_raw(self, y, raw, weight):
+        """Not called: `_judged_by_loss`."""
+        raise NotImplementedError
+
+    def _output_layers(self, shape, n_outputs, initializer):
+        layers = []
+        if self.layers is None:
+            layers = [Embedding(n_outputs, 32), GRU(64, return_sequences=True)]
+        elif len(shape) != 2 or shape[0] != self.n_features_in_:
+            raise ValueError(
+                f"layers={self.layers!r} make features of shape {tuple(shape)} of a row; a sequence"
+                f" model needs those of each step, ({self.n_features_in_}, n_features). Leave out "
+                "what pools steps or flattens them, and use return_sequences=True."
+            )
+        return [*layers, StepOutput(n_outputs, "identity", initializer)]
+
+    def _check_network(self, network):
+        check_steps(network, self.padding_index)
+
+    def _fitted(self, fit, network, history):
+        codes, weight = fit.rows.targets, fit.rows.weight
+        weight = weight / has_next(codes, self.padding_index).sum(axis=1)
+        counts = np.bincount(codes[:, 0].astype(np.intp), weight, minlength=self.n_symbols_)
+        if fit.adds:
+            counts += self._start_counts
+        fitted = super()._fitted(fit, network, history)
+        return fitted | {"_start_counts": counts, "start_proba_": counts / counts.sum()}

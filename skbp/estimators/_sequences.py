@@ -1,0 +1,204 @@
+"""Next symbols as targets: the loss and the output layer of a sequence model, and its checks."""
+
+import numpy as np
+
+from skbp._compat import InvalidParameterError
+from skbp._component import Maybe, Range, Whole
+from skbp._engine.objective import predict_raw
+from skbp.layers import Dense
+from skbp.losses import Loss
+
+#: How much of the largest output a step may move, by rounding, when later codes change.
+ROUNDING = 1e-3
+
+
+class NextSymbolLoss(Loss):
+    """The mean, over the steps of a row, of a loss of its next symbols.
+
+    Where a row of the batch weighs as much as it has next symbols, the weighted mean over rows is
+    the mean over symbols.
+
+    Parameters
+    ----------
+    loss : Loss
+        A loss for several classes: the symbols.
+    padding_index : int or None
+        The code after a row's last symbol.
+    """
+
+    targets = ("multiclass",)
+    probabilistic = True
+
+    def __init__(self, loss, padding_index):
+        self.loss = loss
+        self.padding_index = padding_index
+
+    @property
+    def output_activation(self):  # type: ignore[override]
+        """Name of the function that turns raw outputs into probabilities."""
+        return self.loss.output_activation
+
+    def value_and_grad(self, raw, y, weight, grad):
+        """Compute the loss of a batch and its gradient.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n, time, n_symbols)
+        y : ndarray of shape (n, time)
+            Codes, whole numbers; step t has its target in column t + 1, the last step has none.
+        weight : ndarray of shape (n,)
+        grad : ndarray of shape (n, time, n_symbols)
+
+        Returns
+        -------
+        value : float
+        """
+        there = has_next(y, self.padding_index)
+        share = weight / np.maximum(there.sum(axis=1), 1)
+        targets, weights = np.zeros(y.shape, np.intp), np.zeros(y.shape, raw.dtype)
+        targets[:, :-1][there] = y[:, 1:][there]
+        weights[:, :-1] = there * share[:, None]
+        k = raw.shape[-1]
+        return self.loss.value_and_grad(
+            raw.reshape(-1, k), targets.reshape(-1), weights.reshape(-1), grad.reshape(-1, k)
+        )
+
+    def predict(self, raw):
+        return self.loss.predict(raw)
+
+    def log_predict(self, raw):
+        """Return the logarithms of the probabilities."""
+        return self.loss.log_predict(raw)
+
+
+class StepOutput(Dense):
+    """The output layer at each step; raw outputs of absent steps, which no loss sees, are 0."""
+
+    def forward(self, x, p, w, rng=None):
+        y = super().forward(x, p, w, rng)
+        if w["absent"] is not None:
+            y[w["absent"]] = 0
+        return y
+
+
+def has_next(codes, padding_index):
+    """Return for each step but the last whether the next code is a target.
+
+    The first padding code is one too: the end of the sequence.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n, time)
+
+    Returns
+    -------
+    there : ndarray of shape (n, time - 1), bool
+    """
+    if padding_index is None:
+        return np.ones((len(codes), codes.shape[1] - 1), bool)
+    return codes[:, :-1] != padding_index
+
+
+def lengths(codes, padding_index):
+    """Return the number of symbols in each row, shape (n,)."""
+    if padding_index is None:
+        return np.full(len(codes), codes.shape[1])
+    return (codes != padding_index).sum(axis=1)
+
+
+def check_codes(codes, n_symbols, padding_index):
+    """Raise a ValueError unless rows are codes, with padding only at their ends.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n, time)
+        Finite numbers.
+    n_symbols : int or None
+        Codes are below it; None for no limit.
+    padding_index : int or None
+    """
+    bad = (codes != np.floor(codes)) | (codes < 0)
+    if n_symbols is not None:
+        bad |= codes >= n_symbols
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        limit = "" if n_symbols is None else f" to {n_symbols - 1} (n_symbols={n_symbols})"
+        raise ValueError(
+            f"X has {codes[row, column]} in row {row}, column {column}; codes of symbols are whole "
+            f"numbers from 0{limit}. Number the symbols, or raise n_symbols."
+        )
+    if padding_index is None:
+        return
+    padding = codes == padding_index
+    early = padding[:, :-1] & ~padding[:, 1:]
+    if early.any():
+        row, column = np.argwhere(early)[0]
+        raise ValueError(
+            f"X has the padding code {padding_index} in row {row}, column {column}, and symbols "
+            "after it; padding stands at the end of a row only. Move it there, or set "
+            "padding_index=None if that code is a symbol like others."
+        )
+
+
+def check_steps(network, padding_index):
+    """Raise a ValueError unless the network's outputs depend on nothing that comes later.
+
+    Tried out on rows whose later codes are changed.
+
+    Parameters
+    ----------
+    network : Network
+        From codes, shape (time,), to raw outputs, shape (time, n_symbols).
+    padding_index : int or None
+    """
+    (time,), n_symbols = network.input_shape, network.output_shape[-1]
+    rng = np.random.RandomState(0)
+    symbols = np.setdiff1d(np.arange(n_symbols), [padding_index])
+    whole = rng.choice(symbols, (1, time)).astype(network.params.dtype)
+    cuts = sorted({1, time // 2, time - 1} - {0})
+    rows = np.repeat(whole, 1 + len(cuts), axis=0)
+    for row, cut in zip(rows[1:], cuts, strict=True):
+        row[cut:] = rng.choice(symbols, time - cut) if padding_index is None else padding_index
+    raw = predict_raw(network, rows)
+    for row, cut in zip(raw[1:], cuts, strict=True):
+        moved = np.abs(row[:cut] - raw[0, :cut]).max()
+        if not moved <= ROUNDING * np.abs(raw[0]).max():
+            raise ValueError(
+                f"layers={network.layers[:-1]!r} look ahead: the outputs of the first {cut} steps "
+                "change with the codes after them, which they are to predict. Use causal=True in "
+                "attention, recurrent layers with bidirectional=False, no convolution over time."
+            )
+
+
+def check_sampling(**parameters):
+    """Raise an InvalidParameterError unless parameters of `sample` are in their ranges."""
+    allowed = {
+        "n_samples": Whole(1), "n_steps": Maybe(Whole(1)), "temperature": Range(0, low_open=True),
+        "top_k": Maybe(Whole(1)),
+    }  # fmt: skip
+    for name, value in parameters.items():
+        if value not in allowed[name]:
+            raise InvalidParameterError(f"{name} must be {allowed[name]}. Got {value!r} instead.")
+
+
+def draw(probability, top_k, rng):
+    """Draw a column from each row of probabilities, or from its `top_k` largest.
+
+    Parameters
+    ----------
+    probability : ndarray of shape (n, k), float64
+        Changed.
+    top_k : int or None
+    rng : numpy.random.RandomState
+
+    Returns
+    -------
+    drawn : ndarray of shape (n,), intp
+    """
+    k = probability.shape[1]
+    if top_k is not None and top_k < k:
+        others = np.argsort(-probability, axis=1, kind="stable")[:, top_k:]
+        np.put_along_axis(probability, others, 0, axis=1)
+    cumulative = probability.cumsum(axis=1)
+    level = rng.random_sample(len(probability)) * cumulative[:, -1]
+    return np.minimum((cumulative <= level[:, None]).sum(axis=1), k - 1)
