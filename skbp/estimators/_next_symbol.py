@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from skbp.estimators._fit import FLOATS, Given
+from skbp.estimators._fit import FLOATS, Fit, Given
 from skbp.estimators._sequences import (
     NextSymbolLoss,
     StepOutput,
@@ -52,15 +52,17 @@ class NextSymbolBase(BaseBackprop):
         if X_val is None:
             return Given(X, codes, weight, None, None, sample_weight_val, groups)
         try:
-            return Given(
-                X, codes, weight, X_val, *self._targets_and_weight(X_val, sample_weight_val), groups
-            )
+            codes_val, weight_val = self._targets_and_weight(X_val, sample_weight_val)
         except ValueError as error:
             raise ValueError(f"X_val (the validation set): {error}") from error
+        return Given(X, codes, weight, X_val, codes_val, weight_val, groups)
 
     def _targets_and_weight(self, X, sample_weight):
         check_dtype(X, "X")
-        codes = check_array(X, dtype=FLOATS, input_name="X", estimator=self, ensure_min_features=2)
+        codes = check_array(
+            X, dtype=FLOATS, input_name="X", estimator=self, ensure_min_features=2,
+            ensure_non_negative=True,
+        )  # fmt: skip
         check_codes(codes, None, self.padding_index)
         n_next = has_next(codes, self.padding_index).sum(axis=1).astype(np.float64)
         if not n_next.any():
@@ -116,3 +118,7 @@ class NextSymbolBase(BaseBackprop):
             counts += self._start_counts
         fitted = super()._fitted(fit, network, history)
         return fitted | {"_start_counts": counts, "start_proba_": counts / counts.sum()}
+
+    def _range_test(self, X, y, sample_weight, rates):
+        given = self._given(X, sample_weight, None, None)
+        return Fit(self, given, incremental=False).losses_at(rates)

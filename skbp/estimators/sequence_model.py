@@ -171,8 +171,8 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
     >>> model = BackpropSequenceModel(solver="lbfgs", random_state=0).fit(X)
     >>> model.sample(start=[3, 1], n_steps=3, top_k=1)
     array([[3, 1, 2, 3, 1]])
-    >>> model.predict_proba([[1, 2, 0, 0, 0, 0]]).argmax()
-    3
+    >>> model.predict_proba([[1, 2, 0, 0, 0, 0]]).round(1)
+    array([[0., 0., 0., 1.]])
     """
 
     _parameter_constraints: dict = {
@@ -290,6 +290,8 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         ValueError
             As in `fit`.
         """
+        if self.__sklearn_is_fitted__():
+            validate_data(self, X, reset=False, skip_check_array=True)
         given = self._given(X, sample_weight, X_val, sample_weight_val)
         return self._train(given, incremental=True)
 
