@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from skbp._engine.network import Network, Workspace
-from skbp.layers import Dense, Embedding, EmbeddingBag, SequencePool
+from skbp.layers import CodeDropout, Dense, Embedding, EmbeddingBag, SequencePool
 
 GOLDENS = dict(np.load(Path(__file__).parent / "goldens" / "attention.npz"))
 CODES = GOLDENS["codes"].astype(float)
@@ -155,3 +155,25 @@ def test_first_values():
     assert abs(weight.std() - 1) < 0.02
     uniform = network_of(Embedding(2000, 10, initializer="glorot_uniform")).views[0]["weight"]
     assert abs(uniform).max() <= np.sqrt(6 / 11)
+
+
+@pytest.mark.parametrize("padding", [None, 0])
+def test_code_dropout(padding):
+    codes = np.random.default_rng(1).integers(0, 6, (300, 40)).astype(np.float32)
+    network = network_of(CodeDropout(0.3, 9, padding), n_columns=40, dtype=np.float32)
+    workspace, kept = Workspace(network, 300), codes.copy()
+    y = network.forward(codes, workspace, np.random.default_rng(0)).copy()
+    np.testing.assert_array_equal(codes, kept)
+    replaced = y == 9
+    np.testing.assert_array_equal(y[~replaced], codes[~replaced])
+    candidates = np.ones(codes.shape, bool) if padding is None else codes != padding
+    assert not replaced[~candidates].any()
+    assert abs(replaced[candidates].mean() - 0.3) < 5 * np.sqrt(0.21 / candidates.sum())
+    again = network.forward(codes, workspace, np.random.default_rng(2))
+    assert (again != y).any()
+    assert network.forward(codes, workspace) is codes
+
+
+def test_code_dropout_refuses_a_sparse_matrix():
+    with pytest.raises(ValueError, match="toarray"):
+        CodeDropout(0.3).forward(csr_array(CODES), {}, {}, np.random.default_rng(0))

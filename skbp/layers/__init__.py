@@ -13,7 +13,7 @@ from skbp.layers.dense import Dense
 from skbp.layers.dropout import Dropout
 from skbp.layers.embedding import Embedding, EmbeddingBag
 from skbp.layers.lora import LoRA
-from skbp.layers.noise import GaussianNoise
+from skbp.layers.noise import CodeDropout, GaussianNoise
 from skbp.layers.norm import NORMALIZATIONS, BatchNorm, LayerNorm, Norm
 from skbp.layers.pool import (
     AvgPool1D,
@@ -28,10 +28,11 @@ from skbp.layers.shape import Flatten, Reshape
 
 __all__ = [
     "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D", "BatchNorm",
-    "ColumnBranch", "Conv1D", "Conv2D", "Dense", "Dropout", "Embedding", "EmbeddingBag", "Flatten",
-    "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Layer", "LayerNorm", "LoRA",
-    "MaxPool1D", "MaxPool2D", "MultiHeadAttention", "Norm", "Parallel", "PositionalEncoding",
-    "Recurrent", "Reshape", "Residual", "SequencePool", "Sequential", "TransformerEncoder",
+    "CodeDropout", "ColumnBranch", "Conv1D", "Conv2D", "Dense", "Dropout", "Embedding",
+    "EmbeddingBag", "Flatten", "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Layer",
+    "LayerNorm", "LoRA", "MaxPool1D", "MaxPool2D", "MultiHeadAttention", "Norm", "Parallel",
+    "PositionalEncoding", "Recurrent", "Reshape", "Residual", "SequencePool", "Sequential",
+    "TransformerEncoder",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -40,6 +41,7 @@ LAYERS: dict[str, type[Layer]] = {
     "batch_norm": BatchNorm,
     "layer_norm": LayerNorm,
     "gaussian_noise": GaussianNoise,
+    "code_dropout": CodeDropout,
     "conv_1d": Conv1D,
     "conv_2d": Conv2D,
     "max_pool_1d": MaxPool1D,
