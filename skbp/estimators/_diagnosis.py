@@ -47,15 +47,15 @@ def _scale_it(seen, size):
 
 def dead_units(network, x):
     """Return a sentence about a hidden layer most of whose units never fire, or None."""
-    workspace = Workspace(network, x.shape[0], training=False)
-    network.forward(x, workspace)
+    workspace, n_hidden = Workspace(network, x.shape[0], training=False), len(network.layers) - 1
+    last = network.forward(x, workspace, depth=n_hidden)  # outputs may be many, and are not needed
     hidden = 0
     for index, layer in enumerate(network.layers[:-1]):
         hidden += "weight" in network.views[index]
         activation = getattr(layer, "activation", None)
         if activation != "relu" and not isinstance(activation, ReLU):
             continue
-        output: Any = workspace.inputs[index + 1]
+        output: Any = workspace.inputs[index + 1] if index + 1 < n_hidden else last
         if output.ndim > 2:  # a unit of a convolution is one in many places
             continue
         dead = int((~(output > 0).any(axis=0)).sum())
@@ -137,7 +137,8 @@ def findings(network, loss, rows, history, kept_best):
             found.append(risen)
         if low := low_rate(network, loss, rows, curve, history.records[-1]["learning_rate"]):
             found.append(low)
-        if (found or _stood_still(curve)) and (unscaled := unscaled_feature(rows.x)):
+        suspicious = (found or _stood_still(curve)) and not network.takes_codes
+        if suspicious and (unscaled := unscaled_feature(rows.x)):
             found.insert(0, unscaled)
     return found
 
