@@ -1,7 +1,7 @@
 """The sequence model: losses of next symbols, likelihoods in closed form, and what it draws."""
 
 import pickle
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -242,6 +242,16 @@ def test_sampling_is_reproducible():
     assert (one != model.sample(5, random_state=4)).any()
     longer = model.sample(4, [1, 2], n_steps=20, random_state=0)
     assert longer.shape == (4, 22) and (longer[:, :2] == [1, 2]).all()
+
+
+def test_rows_that_are_full_lose_their_oldest_code():
+    first = np.array(list(product([1, 2, 3], repeat=3)))
+    X = np.column_stack([first, first[:, 0]])  # the fourth code is the first again
+    model = gru(max_iter=300, learning_rate_init=0.05, batch_size=27).fit(X)
+    assert (model.sample(27, first, n_steps=1, top_k=1)[:, 3] == first[:, 0]).all()
+    older = np.column_stack([4 - first[:, 0], first])
+    assert (model.predict_proba(older).argmax(axis=1) == first[:, 0]).all()
+    assert (model.sample(27, older, n_steps=1, top_k=1)[:, 4] == first[:, 0]).all()
 
 
 def test_temperature_and_top_k():
