@@ -15,6 +15,7 @@ from skbp import BackpropClassifier, BackpropSequenceModel
 from skbp._engine.batches import Batch
 from skbp._engine.network import Network
 from skbp._engine.objective import Objective
+from skbp.callbacks import Call, Checkpoint
 from skbp.estimators._sequences import NextSymbolLoss, StepOutput, check_steps, draw
 from skbp.layers import (
     GRU,
@@ -343,6 +344,27 @@ def test_pickle_clone_and_search(tmp_path):
     search = GridSearchCV(gru(), {"learning_rate_init": [1e-5, 0.02]}, cv=2).fit(X)
     assert search.best_params_ == {"learning_rate_init": 0.02}
     assert search.best_estimator_.perplexity(X) < 4
+
+
+def test_goes_on_from_a_checkpoint(tmp_path):
+    X = markov(120)
+    params = {"early_stopping": True, "max_iter": 6, "n_iter_no_change": 99}
+    whole = transformer(dropout=0.2, **params).fit(X)
+    stop = Call(lambda epoch: epoch["epoch"] == 3)
+    transformer(dropout=0.2, **params).set_callbacks(Checkpoint(tmp_path), stop).fit(X)
+    rest = transformer(dropout=0.2, **params, resume_from=tmp_path).fit(X)
+    assert rest.loss_curve_ == whole.loss_curve_
+    np.testing.assert_array_equal(rest._network.params, whole._network.params)
+
+
+def test_fine_tuning_keeps_what_is_frozen():
+    X = markov(120)
+    model = gru(max_iter=1).fit(X)
+    params = {"init_from": FrozenEstimator(model), "freeze": "embedding_0", "max_iter": 2}
+    tuned = gru(**params).fit(X)
+    assert all(tuned.copied_layers_.values())
+    np.testing.assert_array_equal(tuned.coefs_[0], model.coefs_[0])
+    assert (tuned.coefs_[1] != model.coefs_[1]).any()
 
 
 def test_more_columns_than_one_a_step():
