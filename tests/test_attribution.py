@@ -24,6 +24,7 @@ from skbp.inspection import (
 from skbp.layers import (
     LSTM,
     BatchNorm,
+    CodeDropout,
     ColumnBranch,
     Conv2D,
     Dense,
@@ -275,7 +276,10 @@ def test_too_few_steps():
 TEXT = [Embedding(9, 6, padding_index=0), PositionalEncoding(), LSTM(5)]
 CODES = {
     "text": (TEXT, [0, 1, 2, 3, 4, 5]),
-    "bag": ([EmbeddingBag(9, 4, "mean", padding_index=0), Dense(5, "tanh")], [0, 1, 2, 3, 4, 5]),
+    "bag": (
+        [CodeDropout(0.2), EmbeddingBag(9, 4, padding_index=0), Dense(5, "tanh")],
+        [0, 1, 2, 3, 4, 5],
+    ),
     "tables": (
         [Embedding([9, 10, 9, 9, 9, 9], 3), Flatten(), Dense(5, "tanh")],
         [0, 1, 2, 3, 4, 5],

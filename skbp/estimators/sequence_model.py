@@ -105,7 +105,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         Whether, after `early_stopping`, to train anew on all rows for as many epochs as were best.
     resume_from : path or None, default=None
         A file or folder of `skbp.callbacks.Checkpoint` to go on from.
-    init_from : FrozenEstimator, path or None, default=None
+    init_from : FrozenEstimator, path, dict of str to ndarray or None, default=None
         A fitted estimator whose weights training starts from, layer by layer where shapes fit.
     freeze : str, list of str or None, default=None
         Names of layers, or patterns, whose weights are kept as they are.
@@ -116,6 +116,8 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         Number of codes, that of padding included.
     start_proba_ : ndarray of shape (n_symbols_,), float64
         Share of each code among the first ones of the training rows.
+    weights_ : dict of str to ndarray
+        Copies of all parameters, by names such as "embedding_0.weight".
     loss_ : float
         Loss of the last epoch: mean over next symbols, penalty included.
     loss_curve_, learning_rate_curve_, epoch_seconds_ : list of float
