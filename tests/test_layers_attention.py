@@ -408,3 +408,21 @@ def test_a_batch_allocates_nothing_of_its_own_size(norm):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 0.5 * 256 * 48 * 32 * 4  # half of the sequences
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_block_can_begin_as_the_identity(norm):
+    block = TransformerEncoder(2, 8, dropout=0.0, norm=norm, output_initializer="zeros")
+    network = Network([block], (5, 6), np.float64)
+    network.init(np.random.RandomState(0))
+    x = np.random.default_rng(0).normal(size=(3, 5, 6))
+    y = network.forward(x, Workspace(network, 3))
+    mean, std = x.mean(axis=-1, keepdims=True), x.std(axis=-1, keepdims=True)
+    expected = x if norm == "pre" else (x - mean) / std
+    np.testing.assert_allclose(y, expected, atol=1e-4)
+    attention = Network([MultiHeadAttention(2, output_initializer="zeros")], (5, 6), np.float64)
+    attention.init(np.random.RandomState(0))
+    arrays = attention.views[0]
+    assert arrays["weight_qkv"].any()
+    assert not arrays["weight_out"].any()
+    assert not arrays["bias_out"].any()
