@@ -40,7 +40,7 @@ NOT_A_COMPONENT = {Progress, Norm, Recurrent}
 REQUIRED = {
     "units": 3, "std": 0.5, "filters": 3, "kernel_size": 2, "size": 2, "shape": (-1,),
     "layer": Dense(3), "layers": [], "branches": [], "n_codes": 5, "dim": 3, "n_heads": 2,
-    "n_hidden": 4,
+    "n_hidden": 4, "rate": 0.5,
 }  # fmt: skip
 
 

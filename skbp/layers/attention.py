@@ -398,7 +398,9 @@ class TransformerEncoder(Layer):
     >>> block.output_shape((5, 8))
     (5, 8)
     >>> block.set_params(norm="post").layers(8)
-    [Residual(layers=[MultiHeadAttention(dropout=0.1, n_heads=2), Dropout(rate=0.1)]), LayerNorm(),
+    [Residual(layers=[MultiHeadAttention(dropout=0.1, n_heads=2,
+                                         output_initializer='glorot_uniform'),
+                      Dropout(rate=0.1)]), LayerNorm(),
     Residual(layers=[Dense(activation='gelu', units=16), Dropout(rate=0.1),
                      Dense(activation='identity', units=8), Dropout(rate=0.1)]), LayerNorm()]
     """
