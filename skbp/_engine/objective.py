@@ -124,8 +124,9 @@ class Objective:
             return self._share(x, y, weight, self._dy[:n], self._workspaces[0], rng)
         # A generator cannot be used by two threads; one made anew for each batch leaves no state
         # that a resumed training would need.
-        seeds = [] if rng is None else rng.integers(2**63, size=len(shares) - 1)
-        rngs = [rng, *map(np.random.default_rng, seeds)] if rng else [None] * len(shares)
+        rngs = [rng] * len(shares)
+        if rng is not None:
+            rngs[1:] = map(np.random.default_rng, rng.integers(2**63, size=len(shares) - 1))
         values = [0.0] * len(shares)
 
         def task(i):

@@ -93,7 +93,7 @@ class NextSymbolBase(BaseBackprop):
 
     def _score_raw(self, y, raw, weight):
         """Not called: `_judged_by_loss`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} is judged by its loss")
 
     def _output_layers(self, shape, n_outputs, initializer):
         layers = []
