@@ -15,7 +15,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 # From bottom to top; a module imports from its own floor and those below. A folder stands for all
 # that is in it, unless its files are listed.
 FLOORS = [
-    ["_engine.kernels", "_engine.threads", "_component", "_compat", "_warnings", "_engine"],
+    ["_kernels", "_component", "_compat", "_warnings", "_engine"],
     ["activations", "initializers", "losses", "optimizers", "schedules"],
     ["layers"],
     [
@@ -33,7 +33,7 @@ HIGHEST_WITHOUT_SKLEARN = 3  # the trainer's floor
 ALLOWED_FROM_SKLEARN = {("sklearn.base", "BaseEstimator")}
 ROOMS = {
     "estimators", "callbacks", "inspection", "persistence", "preprocessing", "distributed",
-    "_engine", "activations", "layers", "losses", "optimizers", "schedules",
+    "_engine", "_kernels", "activations", "layers", "losses", "optimizers", "schedules",
 }  # fmt: skip
 LARGEST_FILE = 500
 

@@ -325,7 +325,7 @@ def test_a_penalized_step_is_a_step_with_the_penalty_in_the_gradient(name):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_step_block_by_block_is_a_step(name, monkeypatch):
     # As the engine does it; the blocks cut through parameters, and the last is shorter.
-    from skbp._engine import kernels
+    from skbp import _kernels as kernels
 
     results = []
     for block in (2**40, 7 * 8):

@@ -13,14 +13,14 @@ import pytest
 from scipy.sparse import csr_array, random_array
 from scipy.stats import norm
 
-from skbp._engine import kernels
+from skbp import _kernels as kernels
 from skbp._engine.batches import CSR, rows_between
-from skbp._engine.kernels import numpy_attention, numpy_kernels
+from skbp._kernels import numpy_attention, numpy_kernels
 from skbp.layers._windows import axis
 
 KERNELS = [numpy_kernels]
 if find_spec("numba") is not None:
-    KERNELS.append(importlib.import_module("skbp._engine.kernels.numba_kernels"))
+    KERNELS.append(importlib.import_module("skbp._kernels.numba_kernels"))
 
 BLOCK = 64  # for these tests; the shapes lie below, at and above it, and above a real block
 SHAPES = [(1, 1), (1, 5), (2, 1), (3, 7), (8, 8), (13, 5), (16, 8), (65, 1), (1, 129), (70, 1001)]
@@ -764,9 +764,9 @@ def run_python(code, **environment):
 
 
 def test_the_tier_can_be_forced():
-    code = "from skbp._engine import kernels as k; print(k.l2.__module__, k.chosen_tier())"
+    code = "from skbp import _kernels as k; print(k.l2.__module__, k.chosen_tier())"
     run = run_python(code, SKBP_KERNELS="numpy")
-    assert run.stdout.split() == ["skbp._engine.kernels.numpy_kernels", "numpy"]
+    assert run.stdout.split() == ["skbp._kernels.numpy_kernels", "numpy"]
     run = run_python(code, SKBP_KERNELS="fortran")
     assert run.returncode != 0
     assert "SKBP_KERNELS='fortran'" in run.stderr

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from skbp._engine import kernels
-from skbp._engine.kernels import numpy_recurrent
+from skbp import _kernels as kernels
+from skbp._kernels import numpy_recurrent
 
 TIERS = [numpy_recurrent]
 if find_spec("numba") is not None:
-    TIERS.append(importlib.import_module("skbp._engine.kernels.numba_recurrent"))
+    TIERS.append(importlib.import_module("skbp._kernels.numba_recurrent"))
 TOLERANCE = {np.float64: 1e-13, np.float32: 2e-6}
 SHAPES = [(1, 1), (2, 3), (0, 4), (5, 16), (3, 33)]
 each_tier = pytest.mark.parametrize("tier", TIERS, ids=lambda tier: tier.__name__.split(".")[-1])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skbp._engine import kernels
+from skbp import _kernels as kernels
 from skbp._engine.network import Network, Workspace
 from skbp._engine.objective import predict_raw
 from skbp.activations import ACTIVATIONS, Activation

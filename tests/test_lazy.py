@@ -7,7 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skbp import BackpropClassifier, BackpropRegressor
 from skbp._engine.batches import CSR
-from skbp._engine.kernels import numpy_kernels
+from skbp._kernels import numpy_kernels
 from skbp.optimizers import Adam, LazyAdam
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

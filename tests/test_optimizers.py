@@ -11,7 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from skbp import BackpropClassifier, BackpropRegressor
-from skbp._engine import kernels, updater
+from skbp import _kernels as kernels
+from skbp._engine import updater
 from skbp._engine.network import Network
 from skbp._engine.updater import Updater
 from skbp.layers import Dense

@@ -10,10 +10,12 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from skbp import BackpropClassifier
-from skbp._engine import kernels, objective, threads
+from skbp import _kernels as kernels
+from skbp._engine import objective
 from skbp._engine.batches import Batch
 from skbp._engine.network import Network
 from skbp._engine.objective import Objective, predict_raw
+from skbp._kernels import threads
 from skbp.callbacks import Checkpoint
 from skbp.layers import (
     GRU,
@@ -193,7 +195,7 @@ def test_even_shares():
 FORK = """
 import os, warnings
 warnings.simplefilter("ignore")
-from skbp._engine import threads
+from skbp._kernels import threads
 done = []
 threads.run(done.append, [0, 1])
 child = os.fork()

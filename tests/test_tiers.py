@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from skbp._engine import kernels
+from skbp import _kernels as kernels
 
 
 def run(code, **env):
@@ -57,7 +57,7 @@ def test_both_tiers_train_the_same_network():
 
 def test_without_a_place_for_the_cache_it_compiles_again(monkeypatch):
     numba = pytest.importorskip("numba")
-    from skbp._engine.kernels import numba_kernels
+    from skbp._kernels import numba_kernels
 
     njit, asked = numba.njit, []
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import _sparsetools
 
-from skbp._engine import kernels
+from skbp import _kernels as kernels
 
 #: A batch counts for at least this share of an average batch's weight when the penalty is divided
 #: by it, so that rows of almost no weight cannot blow the penalty up.

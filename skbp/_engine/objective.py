@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from skbp._engine import kernels, threads
+from skbp import _kernels as kernels
 from skbp._engine.batches import Batch, rows_between
 from skbp._engine.network import Workspace
 from skbp._engine.regularization import Penalty, add_l1
+from skbp._kernels import threads
 
 #: Rows that a full-batch pass works on at a time.
 CHUNK = 4096

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skbp._engine.kernels.numpy_kernels import BLOCK
+from skbp._kernels.numpy_kernels import BLOCK
 
 
 def _blocks(size):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skbp._engine import kernels
-from skbp._engine.kernels.numpy_kernels import UPDATE_BLOCK as CACHE_BLOCK
+from skbp import _kernels as kernels
 from skbp._engine.regularization import Clip, add_l1
+from skbp._kernels.numpy_kernels import UPDATE_BLOCK as CACHE_BLOCK
 
 #: Up to so many parameters, fewer calls count for more than fewer passes.
 FEW_PARAMETERS = 8192

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from skbp import _kernels as kernels
 from skbp._component import Component
-from skbp._engine import kernels
 
 #: Elements per block: a handful of such arrays fit a core's L2 cache.
 BLOCK = 16384

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import expit
 
-from skbp._engine import kernels
+from skbp import _kernels as kernels
 from skbp.activations.base import Activation
 
 

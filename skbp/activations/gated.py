@@ -8,8 +8,8 @@ import math
 
 import numpy as np
 
+from skbp import _kernels as kernels
 from skbp._component import OneOf
-from skbp._engine import kernels
 from skbp.activations.base import Activation, blockwise
 
 #: exp(85) is a float32 still; 1 / exp(85) = 1e-37 closes a gate for every z that occurs.

@@ -5,8 +5,8 @@ The derivatives of all of them can be had from y alone.
 
 import numpy as np
 
+from skbp import _kernels as kernels
 from skbp._component import Range
-from skbp._engine import kernels
 from skbp.activations.base import Activation, blockwise
 
 

@@ -4,8 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from skbp import _kernels as kernels
 from skbp._component import Flag, Maybe, OneOf, Range, Whole, resolve
-from skbp._engine import kernels
 from skbp.initializers import INITIALIZERS
 from skbp.layers._steps import (
     absent_steps,

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from skbp import _kernels as kernels
 from skbp._component import resolve
-from skbp._engine import kernels
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
 from skbp.layers._windows import (

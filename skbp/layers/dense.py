@@ -1,7 +1,7 @@
 """The fully connected layer."""
 
+from skbp import _kernels as kernels
 from skbp._component import resolve
-from skbp._engine import kernels
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
 from skbp.layers._steps import as_rows, gradient_rows_of, mark_absent, rows_of

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skbp import _kernels as kernels
 from skbp._component import Maybe, OneOf, Whole, resolve
-from skbp._engine import kernels
 from skbp.initializers import INITIALIZERS
 from skbp.layers.base import Layer
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from skbp import _kernels as kernels
 from skbp._component import Range, resolve
-from skbp._engine import kernels
 from skbp.activations import ACTIVATIONS
 from skbp.layers._steps import as_rows, gradient_rows_of, mark_absent, rows_of
 from skbp.layers.base import Layer

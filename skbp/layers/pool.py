@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from skbp._engine import kernels
+from skbp import _kernels as kernels
 from skbp.layers._windows import (
     Axis,
     Sizes,

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax
 
+from skbp import _kernels as kernels
 from skbp._component import Range
-from skbp._engine import kernels
 from skbp.losses._blockwise import Blockwise, row_blocks
 from skbp.losses.base import Loss
 

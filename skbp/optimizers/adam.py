@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
+from skbp import _kernels as kernels
 from skbp._component import Range
-from skbp._engine import kernels
 from skbp.optimizers.base import Optimizer
 
 

@@ -1,7 +1,7 @@
 """The contract of an optimizer."""
 
+from skbp import _kernels as kernels
 from skbp._component import Component
-from skbp._engine import kernels
 
 
 class Optimizer(Component):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from skbp import _kernels as kernels
 from skbp._component import Flag, Range
-from skbp._engine import kernels
 from skbp.optimizers.base import Optimizer
 
 

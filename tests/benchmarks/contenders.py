@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier
 
 from skbp import BackpropClassifier, optimizers
-from skbp._engine import kernels
+from skbp import _kernels as kernels
 from skbp.schedules import Schedule
 
 
@@ -57,7 +57,7 @@ class Clock(Schedule):
 @contextmanager
 def tier(name):
     """Use one tier of kernels, "numpy" or "numba", whichever was chosen for the process."""
-    implementation = import_module(f"skbp._engine.kernels.{name}_kernels")
+    implementation = import_module(f"skbp._kernels.{name}_kernels")
     before = {kernel: getattr(kernels, kernel) for kernel in kernels.NAMES}
     vars(kernels).update({kernel: getattr(implementation, kernel) for kernel in kernels.NAMES})
     try:

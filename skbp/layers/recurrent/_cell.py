@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skbp._engine import kernels
+from skbp import _kernels as kernels
 
 #: Up to this many products OpenBLAS multiplies matrices as they are: beyond, it copies them into
 #: another order first, and wakes its threads, which for the work of one step takes too long.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skbp._engine import kernels
+from skbp import _kernels as kernels
 
 
 class Steps(NamedTuple):

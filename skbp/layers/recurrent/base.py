@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from skbp import _kernels as kernels
 from skbp._component import Flag, Range, Whole, resolve
-from skbp._engine import kernels
 from skbp.initializers import INITIALIZERS
 from skbp.layers.base import Layer
 from skbp.layers.dropout import Dropout

@@ -1,6 +1,6 @@
 """The LSTM."""
 
-from skbp._engine import kernels
+from skbp import _kernels as kernels
 from skbp.layers.recurrent._cell import Cell
 from skbp.layers.recurrent.base import Recurrent
 

@@ -1,7 +1,7 @@
 """The plain recurrent layer."""
 
+from skbp import _kernels as kernels
 from skbp._component import resolve
-from skbp._engine import kernels
 from skbp.activations import ACTIVATIONS
 from skbp.layers.recurrent._cell import Cell
 from skbp.layers.recurrent.base import Recurrent

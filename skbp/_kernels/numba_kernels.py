@@ -8,12 +8,12 @@ from functools import partial
 
 import numpy as np
 
-from skbp._engine.kernels.compiler import IN_ORDER, compiled
-from skbp._engine.kernels.numba_activations import *  # noqa: F403
-from skbp._engine.kernels.numba_attention import *  # noqa: F403
-from skbp._engine.kernels.numba_images import *  # noqa: F403
-from skbp._engine.kernels.numpy_kernels import dropout_mask as dropout_mask
-from skbp._engine.kernels.numpy_kernels import gather as gather
+from skbp._kernels.compiler import IN_ORDER, compiled
+from skbp._kernels.numba_activations import *  # noqa: F403
+from skbp._kernels.numba_attention import *  # noqa: F403
+from skbp._kernels.numba_images import *  # noqa: F403
+from skbp._kernels.numpy_kernels import dropout_mask as dropout_mask
+from skbp._kernels.numpy_kernels import gather as gather
 
 #: One pass over the whole vector needs no blocks.
 UPDATE_BLOCK = 2**62

@@ -11,8 +11,8 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from skbp._engine.kernels.numba_kernels import IN_ORDER, compiled
-from skbp._engine.kernels.numpy_recurrent import product as product
+from skbp._kernels.numba_kernels import IN_ORDER, compiled
+from skbp._kernels.numpy_recurrent import product as product
 
 in_order = partial(compiled, fastmath=IN_ORDER)
 

@@ -13,8 +13,8 @@ from numpy.polynomial import chebyshev
 from scipy.sparse import _sparsetools  # public products allocate; these write in place
 from scipy.special import erfcx, expit
 
-from skbp._engine.kernels.numpy_attention import *  # noqa: F403
-from skbp._engine.kernels.numpy_images import *  # noqa: F403
+from skbp._kernels.numpy_attention import *  # noqa: F403
+from skbp._kernels.numpy_images import *  # noqa: F403
 
 #: Elements per block: three or four such float32 arrays fit a core's L2 cache together.
 BLOCK = 32768

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from skbp._engine.kernels.compiler import compiled
-from skbp._engine.kernels.numpy_attention import blocks_of
+from skbp._kernels.compiler import compiled
+from skbp._kernels.numpy_attention import blocks_of
 
 __all__ = ["attention_softmax", "attention_softmax_backward"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skbp._engine.kernels.compiler import compiled
+from skbp._kernels.compiler import compiled
 
 __all__ = [
     "add_channel_bias",

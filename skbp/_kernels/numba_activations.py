@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 
-from skbp._engine.kernels.compiler import compiled
-from skbp._engine.kernels.numpy_kernels import _mills_ratio
+from skbp._kernels.compiler import compiled
+from skbp._kernels.numpy_kernels import _mills_ratio
 
 __all__ = [
     "add_bias",
