@@ -159,11 +159,11 @@ class Shaped(Layer):
     def output_shape(self, input_shape):
         return self.shape
 
-    def forward(self, x, p, w, rng=None):
+    def forward(self, x, p, w, ctx):
         y = x.reshape(-1, *self.shape)
         return np.abs(np.round(3 * y)) % 3 if self.codes else y
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         return np.zeros_like(x) if self.codes else dy.reshape(x.shape)  # rounding has no slope
 
 
@@ -505,16 +505,17 @@ def test_a_layer_writes_only_to_its_own_workspace(activation, stack, n):
 
     for _, _, array in buffers_of(workspace, n):
         array.fill(3)
-    y = x
+    y, workspace.ctx.rng = x, rng
     for index, layer in enumerate(network.layers):
         inputs.append((y, y.copy()))
-        args = (y, network.views[index], work[index], rng)
+        args = (y, network.views[index], work[index], workspace.ctx)
         y = run(index, lambda layer=layer, args=args: layer.forward(*args))
         np.testing.assert_array_equal(*inputs[index])
     dy = rng.normal(size=y.shape)
     for index in range(len(network.layers) - 1, -1, -1):
         y = inputs[index][0]
-        args = (dy, y, network.views[index], workspace.views[index], work[index], index > 0)
+        args = (dy, y, network.views[index], workspace.views[index], work[index], workspace.ctx,
+                index > 0)  # fmt: skip
         layer = network.layers[index]
         dy = run(index, lambda layer=layer, args=args: layer.backward(*args), scratch=[dy])
         for earlier in inputs[: index + 1]:  # a later layer's input may have been its scratch

@@ -52,7 +52,8 @@ def check_pass(network, workspace, x, dy, rng, key, dtype):
     x, dy = x.astype(dtype), dy.astype(dtype)
     close(network.forward(x, workspace, rng), f"{key}-y", dtype)
     work, (g,) = workspace.rows(len(x))[0], workspace.views
-    close(network.layers[0].backward(dy, x, network.views[0], g, work), f"{key}-dx", dtype)
+    dx = network.layers[0].backward(dy, x, network.views[0], g, work, workspace.ctx)
+    close(dx, f"{key}-dx", dtype)
     for name in ("gamma", "beta"):
         close(g[name], f"{key}-d{name}", dtype)
 

@@ -292,8 +292,8 @@ def test_layers_that_look_ahead_are_refused(layers):
 @pytest.mark.parametrize("padding_index", [0, None])
 def test_check_of_steps_sees_one_step_ahead(padding_index):
     class Peek(MultiHeadAttention):
-        def forward(self, x, p, w, rng=None):
-            y = super().forward(x, p, w, rng)
+        def forward(self, x, p, w, ctx):
+            y = super().forward(x, p, w, ctx)
             y[:, -2] += 1e-2 * x[:, -1]
             return y
 

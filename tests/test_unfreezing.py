@@ -237,9 +237,9 @@ class CountedDense(Dense):
 
     calls: list = []
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         self.calls.append((self.units, need_dx))
-        return super().backward(dy, x, p, g, w, need_dx)
+        return super().backward(dy, x, p, g, w, ctx, need_dx)
 
 
 @pytest.mark.parametrize("frozen, calls", [
@@ -257,7 +257,8 @@ def test_backward_ends_at_the_first_layer_that_is_trained(frozen, calls):
     network.forward(x, workspace)
     network.backward(np.ones((6, 2)), workspace)
     whole = [{k: v.copy() for k, v in g.items()} for g in workspace.views]
-    network.freeze(frozen)
+    parameters = enumerate(network.parameters)
+    network.freeze(i for i, parameter in parameters if parameter.layer in frozen)
     CountedDense.calls.clear()
     network.forward(x, workspace)
     network.backward(np.ones((6, 2)), workspace)

@@ -2,25 +2,38 @@
 
 from copy import deepcopy
 from fnmatch import fnmatchcase
+from itertools import accumulate
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
-
-def _size_and_dtype(spec, dtype):
-    """Read a `work_shapes` entry: a shape, or a pair of shape and dtype."""
-    if len(spec) == 2 and isinstance(spec[0], tuple):
-        return spec
-    return spec, dtype
+from skbp.layers._chains import absent_of_chain, init_chain
+from skbp.layers._pass import Arrays, Pass, allocate, shape_and_dtype
+from skbp.layers._steps import enter
+from skbp.layers.base import REFUSE
 
 
-def _placed(arrays):
-    """Line up (index of layer, name, shape) in a vector: insert starts, return the size too."""
-    places, start = [], 0
-    for index, name, shape in arrays:
-        places.append((index, name, start, shape))
-        start += prod(shape)
-    return places, start
+class Parameter(NamedTuple):
+    """A parameter's place in a network: ``params[start:stop]``.
+
+    name : such as "dense_0.weight"; layer, key : number of the layer, and the layer's own name for
+    it; penalized : whether weight penalties apply; table : whether its rows are looked up.
+    """
+
+    name: str
+    layer: int
+    key: str
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+    penalized: bool
+    table: bool
+
+    def fits(self, pattern):
+        """Whether a pattern fits the name, or the part of it before one of its dots."""
+        beginnings = accumulate(self.name.split("."), "{}.{}".format)
+        return any(fnmatchcase(beginning, pattern) for beginning in beginnings)
 
 
 class Network:
@@ -32,7 +45,7 @@ class Network:
     Parameters
     ----------
     layers : list of Layer
-        The layers, in forward order.
+        The layers, in forward order. The network works with copies: see `Layer.bind`.
     input_shape : tuple of int
         Shape of one input row.
     dtype : numpy dtype
@@ -40,56 +53,88 @@ class Network:
 
     Attributes
     ----------
+    layers : list of Layer
+        The copies; `specification` has the layers as they were given.
     params : ndarray of shape (n_params,)
         All parameters.
     state : ndarray of shape (n_state,)
         What layers keep but no optimizer trains: running means and the like.
     n_penalized : int
         ``params[:n_penalized]`` are the penalised ones.
-    views : list of dict of str to ndarray
+    parameters : list of Parameter
+        The parameters, in the order of the vector.
+    views : list of Arrays
         For each layer its parameters and its state by name, as views into `params` and `state`.
     frozen : frozenset of int
-        Numbers of the layers that training leaves as they are; see `freeze`.
+        Numbers of the parameters that training leaves as they are; see `freeze`.
     """
 
     def __init__(self, layers, input_shape, dtype):
-        self.layers = layers
+        self.specification = list(layers)
         self.input_shape = tuple(input_shape)
+        self._bind()
         n_params, n_state = self._lay_out()
         self.params, self.state = np.zeros(n_params, dtype), np.zeros(n_state, dtype)
         self._make_views()
         self.freeze(())
 
-    def _lay_out(self):
-        """Find each layer's shapes and the place of each array; return the sizes of the vectors."""
-        shape, places, state = self.input_shape, [], []
-        self.input_shapes = []
-        for index, layer in enumerate(self.layers):
+    def _bind(self):
+        shape, self.layers, self.input_shapes = self.input_shape, [], []
+        for layer in self.specification:
+            self.layers.append(layer.bind(shape))
             self.input_shapes.append(shape)
-            for name, param_shape in layer.param_shapes(shape).items():
-                places.append((name not in layer.penalized, index, name, param_shape))
-            state += [(index, *item) for item in layer.state_shapes(shape).items()]
             shape = layer.output_shape(shape)
         self.output_shape = shape
-        self.n_penalized = sum(prod(place[3]) for place in places if not place[0])
-        self._places, n_params = _placed(place[1:] for place in sorted(places, key=lambda p: p[0]))
-        self._state_places, n_state = _placed(state)
-        return n_params, n_state
+        self._enters_steps = len(self.input_shape) == 2
+
+    def _lay_out(self):
+        """Find the place of each array in its vector; return the sizes of the vectors."""
+        names, found, state = self.names, [], []
+        for index, (layer, shape) in enumerate(zip(self.layers, self.input_shapes, strict=True)):
+            for key, param_shape in layer.param_shapes(shape).items():
+                penalized, table = key in layer.penalized, key in layer.tables
+                place = f"{names[index]}.{key}", index, key, 0, prod(param_shape), param_shape
+                found.append(Parameter(*place, penalized, table))
+            state += [(index, *item) for item in layer.state_shapes(shape).items()]
+        found.sort(key=lambda one: not one.penalized)
+        ends = [0, *accumulate(one.stop for one in found)]
+        self.parameters = [
+            one._replace(start=start, stop=stop)
+            for one, start, stop in zip(found, ends, ends[1:], strict=False)
+        ]
+        self.n_penalized = sum(one.stop - one.start for one in self.parameters if one.penalized)
+        ends_of_state = [0, *accumulate(prod(shape) for *_, shape in state)]
+        self._state_places = [
+            (*place, start) for place, start in zip(state, ends_of_state, strict=False)
+        ]
+        self._ties = [
+            (index, key, self._tied(f"{names[index]}.{key}", name))
+            for index, layer in enumerate(self.layers)
+            for key, name in layer.ties.items()
+        ]
+        return ends[-1], ends_of_state[-1]
+
+    def _tied(self, own, name):
+        """Return the parameter to which another one is tied."""
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        known = [parameter.name for parameter in self.parameters]
+        raise ValueError(f"{own} is tied to {name!r}, which is none of the parameters {known}.")
 
     def _make_views(self):
         self.views = self.views_of(self.params)
-        for p, state in zip(self.views, self._views(self.state, self._state_places), strict=True):
-            p.update(state)
-
-    def _views(self, flat, places):
-        views: list[dict[str, np.ndarray]] = [{} for _ in self.layers]
-        for index, name, start, shape in places:
-            views[index][name] = flat[start : start + prod(shape)].reshape(shape)
-        return views
+        for index, key, owner in self._ties:
+            self.views[index][key] = self.views[owner.layer][owner.key]
+        for index, key, shape, start in self._state_places:
+            self.views[index][key] = self.state[start : start + prod(shape)].reshape(shape)
 
     def views_of(self, flat):
-        """Return, for each layer, a dict of named views into a vector shaped like `params`."""
-        return self._views(flat, self._places)
+        """Return, for each layer, its named views into a vector shaped like `params`."""
+        views = [Arrays() for _ in self.layers]
+        for _, index, key, start, stop, shape, *_ in self.parameters:
+            views[index][key] = flat[start:stop].reshape(shape)
+        return views
 
     def same_shapes(self, other):
         """Whether another network has the same parameters and state in the same places."""
@@ -97,8 +142,8 @@ class Network:
 
     def _signature(self):
         # Without the index: a layer that has no arrays, such as dropout, may come or go.
-        arrays = [place[1:] for place in (*self._places, *self._state_places)]
-        return self.input_shape, arrays
+        arrays = [(one.key, one.start, one.shape) for one in self.parameters]
+        return self.input_shape, arrays, [place[1:] for place in self._state_places]
 
     def snapshot(self):
         """Return copies of `params` and `state`, for `restore`."""
@@ -123,21 +168,43 @@ class Network:
         """Return the size of the first layer's weight, with which `params` begins."""
         return self.views[0]["weight"].size
 
-    def ranges(self):
-        """Yield (number of the layer, begin, end) of each parameter's place in `params`."""
-        for index, _, start, shape in self._places:
-            yield index, start, start + prod(shape)
+    @property
+    def needs_batch(self):
+        """Whether `init` wants to see rows."""
+        return any(layer.needs_batch for layer in self.layers)
 
-    def init(self, rng):
-        """Draw all first values from a numpy.random.RandomState, layer by layer."""
-        for layer, p, shape in zip(self.layers, self.views, self.input_shapes, strict=True):
-            layer.init(p, shape, rng)
+    def init(self, rng, x=None):
+        """Draw all first values, layer by layer.
+
+        Parameters
+        ----------
+        rng : numpy.random.RandomState
+        x : ndarray of shape (n, *input_shape), optional
+            Rows of training data, for a network that `needs_batch`.
+        """
+        x, ctx = x if self.needs_batch else None, Pass()
+        if x is not None and self._enters_steps:
+            x = enter(x, self, ctx)
+        init_chain(self.specification, self.input_shapes, self.views, rng, x, ctx)
 
     @property
     def names(self):
-        """Names of the layers: ``conv2d_0``, ``flatten_1`` ... and ``output``."""
-        names = [f"{type(layer).__name__.lower()}_{i}" for i, layer in enumerate(self.layers)]
-        return [*names[:-1], "output"]
+        """Names of the layers: their own, or ``conv2d_0``, ``flatten_1`` ...; the last, ``output``.
+
+        Raises
+        ------
+        ValueError
+            If two layers have the same name.
+        """
+        last = len(self.layers) - 1
+        names = [
+            layer.name or ("output" if i == last else f"{type(layer).__name__.lower()}_{i}")
+            for i, layer in enumerate(self.layers)
+        ]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two layers are named {name!r}; give one of them another name.")
+        return names
 
     def by_name(self):
         """Return all parameters and state by name, such as ``conv2d_0.weight``, as views."""
@@ -160,16 +227,41 @@ class Network:
             raise ValueError(f"no layer is named {pattern!r}. The layers are {self.names}.")
         return numbers
 
-    def freeze(self, numbers):
-        """Tell which layers, by number, training leaves as they are; all others it changes.
+    def matching(self, pattern):
+        """Return the numbers, in `parameters`, of those whose name fits a pattern.
 
-        What they keep beside parameters, such as running means, stays too: they work as in
-        inference. `backward` ends at the first layer that is trained.
+        Parameters
+        ----------
+        pattern : str
+            For the whole name or a beginning up to a dot: "*.bias", "head", "head.weight".
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        numbers = [i for i, parameter in enumerate(self.parameters) if parameter.fits(pattern)]
+        if not numbers:
+            known = ", ".join(parameter.name for parameter in self.parameters)
+            raise ValueError(f"no parameter's name fits {pattern!r}. The parameters are {known}.")
+        return numbers
+
+    def freeze(self, numbers):
+        """Tell which parameters, by number, training leaves as they are; all others it changes.
+
+        What a layer keeps beside parameters, such as running means, stays too if all its parameters
+        do: it works as in inference. `backward` ends at the first layer that is trained.
         """
         self.frozen = frozenset(numbers)
-        self._still = self.frozen & {place[0] for place in self._state_places}
-        trained = {place[0] for place in self._places} - self.frozen
+        trained = {p.layer for i, p in enumerate(self.parameters) if i not in self.frozen}
+        trained |= {index for index, _, owner in self._ties if owner.layer in trained}
+        frozen = {p.layer for p in self.parameters} - trained
+        self._still = frozen & {place[0] for place in self._state_places}
         self._first_trained = min(trained, default=len(self.layers))
+
+    def absent_inputs(self):
+        """Where a row may hold NaN: see `Layer.absent_inputs`."""
+        return absent_of_chain(self.layers, self.input_shape)
 
     @property
     def stochastic(self):
@@ -203,13 +295,13 @@ class Network:
     def bytes_per_row(self, training=False):
         """Return how much workspace a row takes, roughly, at least 1."""
         sizes = (
-            prod(_size_and_dtype(spec, None)[0])
+            prod(shape_and_dtype(spec, None)[0])
             for layer, shape in zip(self.layers, self.input_shapes, strict=True)
             for spec in layer.work_shapes(shape, 32, training).values()
         )
         return max(1, sum(sizes) * self.params.itemsize // 32)
 
-    def forward(self, x, workspace, rng=None, depth=None):
+    def forward(self, x, workspace, rng=None, progress=None, depth=None):
         """Run a batch through all layers; keep each layer's input for `backward`.
 
         Parameters
@@ -219,6 +311,8 @@ class Network:
             For at least n rows.
         rng : numpy.random.Generator, optional
             Given in training, None in inference.
+        progress : Progress, optional
+            How far training has come.
         depth : int, optional
             Only so many layers, from the first on.
 
@@ -227,11 +321,16 @@ class Network:
         raw : ndarray of shape (n, *output_shape)
             Lives in the workspace.
         """
-        work = workspace.rows(x.shape[0])
+        work, ctx = workspace.rows(x.shape[0]), workspace.ctx
+        ctx.absent, ctx.progress = None, progress
+        if self._enters_steps:
+            x = enter(x, self, ctx)
         for index, layer in enumerate(self.layers[:depth]):
+            if ctx.absent is not None and layer.absent == REFUSE:
+                ctx.refuse(layer)
             workspace.inputs[index] = x
-            noise = None if index in self._still else rng
-            x = layer.forward(x, self.views[index], work[index], noise)
+            ctx.rng = None if index in self._still else rng
+            x = layer.forward(x, self.views[index], work[index], ctx)
         return x
 
     def backward(self, dy, workspace, need_dx=False):
@@ -258,17 +357,20 @@ class Network:
         for index in range(len(self.layers) - 1, first - 1, -1):
             dy = self.layers[index].backward(
                 dy, workspace.inputs[index], self.views[index], workspace.views[index],
-                work[index], need_dx=need_dx or index > first,
+                work[index], workspace.ctx, need_dx=need_dx or index > first,
             )  # fmt: skip
+        for own, owner in workspace.tied:
+            owner += own
         return dy
 
     def __getstate__(self):
         # Views do not survive pickling as views: they would come back as copies, and training
-        # would go on in `params` while `forward` reads the copies.
-        return {key: value for key, value in vars(self).items() if key != "views"}
+        # would go on in `params` while `forward` reads the copies. Bound layers are made anew.
+        return {key: value for key, value in vars(self).items() if key not in ("views", "layers")}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
+        self._bind()
         self._make_views()
 
 
@@ -292,6 +394,10 @@ class Workspace:
         Named views into `grads`, as `Network.views`.
     inputs : list
         The input of each layer in the last forward pass.
+    ctx : Pass
+        Of the last forward pass.
+    tied : list of (ndarray, ndarray)
+        For each tied parameter its gradient, and the owner's, to which it is added.
     """
 
     def __init__(self, network, max_rows, training=True):
@@ -299,30 +405,37 @@ class Workspace:
         self._training = training
         self.grads = np.zeros_like(network.params) if training else None
         self.views = network.views_of(self.grads) if training else []
+        self.tied = []
+        for index, key, owner in network._ties if training else ():
+            own = self.views[index][key] = np.zeros_like(network.views[index][key])
+            self.tied.append((own, self.views[owner.layer][owner.key]))
         self.inputs = [None] * len(network.layers)
-        self._most = [
-            {name: np.empty(shape, dtype) for name, shape, dtype in layer_specs}
-            for layer_specs in self._specs(max_rows)
-        ]
+        self.ctx = Pass()
+        self._most = self._allocate(max_rows)
         self._by_rows = {max_rows: self._most}
 
-    def _specs(self, n):
+    def _allocate(self, n):
         network = self._network
-        dtype = network.params.dtype
-        for layer, input_shape in zip(network.layers, network.input_shapes, strict=True):
-            yield [
-                (name, *_size_and_dtype(spec, dtype))
-                for name, spec in layer.work_shapes(input_shape, n, self._training).items()
-            ]
+        return [
+            allocate(layer, shape, n, network.params.dtype, self._training)
+            for layer, shape in zip(network.layers, network.input_shapes, strict=True)
+        ]
 
     def rows(self, n):
         """Return, for each layer, its buffers by name for a batch of n rows."""
         if n not in self._by_rows:
+            network = self._network
             self._by_rows[n] = [
-                {
-                    name: most[name].reshape(-1)[: prod(shape)].reshape(shape)
-                    for name, shape, _ in layer_specs
-                }
-                for most, layer_specs in zip(self._most, self._specs(n), strict=True)
+                Arrays(
+                    (name, _beginning(most[name], shape_and_dtype(spec, None)[0]))
+                    for name, spec in layer.work_shapes(shape, n, self._training).items()
+                )
+                for layer, shape, most in zip(
+                    network.layers, network.input_shapes, self._most, strict=True
+                )
             ]
         return self._by_rows[n]
+
+
+def _beginning(buffer, shape):
+    return buffer.reshape(-1)[: prod(shape)].reshape(shape)

@@ -259,7 +259,7 @@ class Run:
     def trainable(self):
         """Numbers of the layers that have parameters, and that no parameter of fit freezes."""
         factors = self._trainer.multipliers or [1.0] * len(self.network.layers)
-        with_parameters = {index for index, *_ in self.network.ranges()}
+        with_parameters = {parameter.layer for parameter in self.network.parameters}
         return [index for index in sorted(with_parameters) if factors[index]]
 
     def freeze(self, numbers):
@@ -282,7 +282,9 @@ class Run:
             factors = factors or (1.0,) * len(self.network.layers)
             factors = tuple(0.0 if i in self._frozen else f for i, f in enumerate(factors))
         self._idle = [index for index, factor in enumerate(factors) if factor == 0]
-        self.network.freeze(self._idle)
+        idle = set(self._idle)
+        parameters = enumerate(self.network.parameters)
+        self.network.freeze(i for i, parameter in parameters if parameter.layer in idle)
         return Updater(
             trainer.optimizer, self.network, self._objective.grads, history.optimizer_state,
             self._batches.lazy,

@@ -97,9 +97,9 @@ class Updater:
             factors = changes.multipliers
             missed = changes.missed or [0] * len(factors)
             return [
-                (end <= network.n_penalized, begin, end, factors[index], missed[index])
-                for index, begin, end in network.ranges()
-                if begin >= start
+                (p.penalized, p.start, p.stop, factors[p.layer], missed[p.layer])
+                for p in network.parameters
+                if p.start >= start
             ]
         middle, end = network.n_penalized, network.params.size
         return [(True, start, middle, 1.0, 0), (False, middle, end, 1.0, 0)]

@@ -3,9 +3,11 @@
 from math import prod
 
 import numpy as np
+from scipy.sparse import issparse
 
 from skbp.estimators._parameters import hidden_layer_sizes
-from skbp.layers import Dense, Dropout, Flatten, GaussianNoise
+from skbp.layers import ColumnBranch, Dense, Dropout, Flatten, GaussianNoise, Parallel
+from skbp.layers.base import LEAVE_OUT
 
 
 def build_layers(estimator, components, row_shape, n_outputs):
@@ -147,10 +149,49 @@ def check_row_shape(network, given):
 def finite_or_missing(estimator):
     """Return what scikit-learn's checks are to say of NaN: whether some layer takes it as missing.
 
+    Which values may be NaN, `check_absent` tells.
+
     Returns
     -------
     ensure_all_finite : True or "allow-nan"
     """
     layers = estimator.layers or ()
     layers = layers if isinstance(layers, list | tuple) else [layers]
-    return "allow-nan" if any(getattr(layer, "missing", False) for layer in layers) else True
+    return "allow-nan" if any(map(_may_leave_out, layers)) else True
+
+
+def _may_leave_out(layer):
+    """Whether a layer, or one in its branches, may leave absent steps out."""
+    branches = isinstance(layer, ColumnBranch | Parallel)
+    return branches or getattr(layer, "absent", None) == LEAVE_OUT
+
+
+def check_absent(network, X):
+    """Raise a ValueError unless NaN in rows stand for whole steps that a network leaves out.
+
+    Parameters
+    ----------
+    network : Network
+    X : ndarray of shape (n, n_features), or a sparse matrix, which has no NaN
+    """
+    if issparse(X) or not np.isnan(X).any():
+        return
+    nan, steps = np.isnan(X), network.absent_inputs().reshape(-1)
+    refused = nan & (steps < 0)
+    if refused.any():
+        row, column = np.argwhere(refused)[0]
+        raise ValueError(
+            f"Input X contains NaN, in row {row}, column {column}, where the network takes none: "
+            "only a step of a sequence, whose features are all NaN, may be absent, before a layer "
+            "that leaves absent steps out. Fill in the value, or leave the row out."
+        )
+    for step in np.unique(steps[steps >= 0]):
+        of_step = nan[:, steps == step]
+        partly = of_step.any(axis=1) & ~of_step.all(axis=1)
+        if partly.any():
+            row, columns = int(np.argmax(partly)), np.flatnonzero(steps == step).tolist()
+            where = f"step {step} (columns {columns})" if len(columns) < 9 else f"step {step}"
+            raise ValueError(
+                f"Input X contains NaN in a part of {where} of row {row}. A step is absent if all "
+                "its features are NaN; fill in those that are missing, or make all NaN."
+            )

@@ -21,6 +21,7 @@ from skbp._engine.trainer import DivergenceError, Outcome, Trainer
 from skbp._warnings import warn
 from skbp.estimators._architecture import (
     build_layers,
+    check_absent,
     check_row_shape,
     finite_or_missing,
     flat_rows,
@@ -40,6 +41,8 @@ from skbp.estimators._validation import (
 )
 
 FLOATS = (np.float64, np.float32)
+#: The most rows that first weights look at, where they look at data.
+START_ROWS = 1024
 
 
 class Given(NamedTuple):
@@ -126,6 +129,7 @@ class Fit:
         self._rng = check_random_state(estimator.random_state)
         self._components = Components.of(estimator)
         self.network = self._make_network(X, targets)
+        check_absent(self.network, X)
         self.input_dtype = X.dtype
         x, targets = self._cast(X, targets)
         self._data = Data(x, targets, weight, factor)
@@ -200,6 +204,7 @@ class Fit:
             X, shape = flat_rows(self._estimator, given.X_val)
             X, y = self._validate(X, given.y_val, reset=False)
             check_row_shape(self.network, shape)
+            check_absent(self.network, X)
             targets = self._estimator._encode_more_targets(y)
             weight = check_weights(given.sample_weight_val, X)
             X, y, targets, weight = drop_rows_without_weight(weight, X, y, targets, weight)
@@ -231,7 +236,7 @@ class Fit:
         layers = build_layers(estimator, self._components, shape, estimator._n_outputs(targets))
         network = Network(layers, shape, dtype)
         if self._fresh:
-            network.init(self._rng)
+            network.init(self._rng, self._rows_to_start_from(network, X))
             estimator.copied_layers_ = None
             if estimator.init_from is not None:
                 self._copy_weights(network)
@@ -248,6 +253,15 @@ class Fit:
         if estimator._history.raw is not None:
             network.params[...] = estimator._history.raw
         return network
+
+    @staticmethod
+    def _rows_to_start_from(network, X):
+        """Return rows, evenly spread, for first weights that look at data; or None."""
+        if not network.needs_batch:
+            return None
+        rows = X[np.linspace(0, X.shape[0] - 1, min(X.shape[0], START_ROWS)).astype(np.intp)]
+        rows = rows.toarray() if issparse(rows) else rows
+        return network.rows_of(rows.astype(network.params.dtype))
 
     def _copy_weights(self, network):
         """Start from the weights of another estimator, as far as they fit."""

@@ -74,10 +74,10 @@ class NextSymbolLoss(Loss):
 class StepOutput(Dense):
     """The output layer at each step; raw outputs of absent steps, which no loss sees, are 0."""
 
-    def forward(self, x, p, w, rng=None):
-        y = super().forward(x, p, w, rng)
-        if w["absent"] is not None:
-            y[w["absent"]] = 0
+    def forward(self, x, p, w, ctx):
+        y = super().forward(x, p, w, ctx)
+        if ctx.absent is not None:
+            y[ctx.absent] = 0
         return y
 
 

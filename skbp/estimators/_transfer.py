@@ -10,7 +10,6 @@ from sklearn.pipeline import Pipeline
 from skbp._compat import InvalidParameterError
 from skbp._engine.network import Network
 from skbp.estimators._parameters import layers_named
-from skbp.layers import LoRA
 
 
 def source_of(init_from):
@@ -142,8 +141,8 @@ def merged(network):
         Its layers.
     """
     layers, params = [], []
-    for layer, p in zip(network.layers, network.views, strict=True):
-        layer, p = layer.merge(p) if isinstance(layer, LoRA) else (layer, p)
+    for layer, p in zip(network.specification, network.views, strict=True):
+        layer, p = layer.merged(p)
         layers.append(layer)
         params.append(p)
     result = Network(layers, network.input_shape, network.params.dtype)

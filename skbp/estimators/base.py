@@ -14,6 +14,7 @@ from skbp._engine.batches import CSR
 from skbp._engine.history import Curves
 from skbp._engine.objective import predict_raw
 from skbp.estimators._architecture import (
+    check_absent,
     check_row_shape,
     finite_or_missing,
     flat_output,
@@ -228,6 +229,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
                 self, X, reset=False, accept_sparse="csr", dtype=FLOATS, order="C",
                 ensure_all_finite=finite_or_missing(self),
             )  # fmt: skip
+            check_absent(self._network, X)
         with np.errstate(over="ignore", invalid="ignore"):
             raw = predict_raw(self._network, CSR.of(X), depth)
         if not np.isfinite(raw).all():

@@ -1,5 +1,6 @@
 """Layers: what a network is built of."""
 
+from skbp.layers._pass import Pass
 from skbp.layers.attention import (
     MultiHeadAttention,
     PositionalEncoding,
@@ -7,7 +8,8 @@ from skbp.layers.attention import (
     TransformerEncoder,
 )
 from skbp.layers.base import Layer
-from skbp.layers.compose import ColumnBranch, Parallel, Residual, Sequential
+from skbp.layers.branches import ColumnBranch, Parallel
+from skbp.layers.compose import Residual, Sequential
 from skbp.layers.conv import Conv1D, Conv2D
 from skbp.layers.dense import Dense
 from skbp.layers.dropout import Dropout
@@ -24,15 +26,15 @@ from skbp.layers.pool import (
     MaxPool2D,
 )
 from skbp.layers.recurrent import GRU, LSTM, RNN, Recurrent
-from skbp.layers.shape import Flatten, Reshape
+from skbp.layers.shape import Flatten, Input, Reshape
 
 __all__ = [
     "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D", "BatchNorm",
     "CodeDropout", "ColumnBranch", "Conv1D", "Conv2D", "Dense", "Dropout", "Embedding",
-    "EmbeddingBag", "Flatten", "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Layer",
-    "LayerNorm", "LoRA", "MaxPool1D", "MaxPool2D", "MultiHeadAttention", "Norm", "Parallel",
-    "PositionalEncoding", "Recurrent", "Reshape", "Residual", "SequencePool", "Sequential",
-    "TransformerEncoder",
+    "EmbeddingBag", "Flatten", "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Input",
+    "Layer", "LayerNorm", "LoRA", "MaxPool1D", "MaxPool2D", "MultiHeadAttention", "Norm",
+    "Parallel", "Pass", "PositionalEncoding", "Recurrent", "Reshape", "Residual", "SequencePool",
+    "Sequential", "TransformerEncoder",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -52,6 +54,7 @@ LAYERS: dict[str, type[Layer]] = {
     "global_average_pool": GlobalAveragePool,
     "flatten": Flatten,
     "reshape": Reshape,
+    "input": Input,
     "rnn": RNN,
     "lstm": LSTM,
     "gru": GRU,

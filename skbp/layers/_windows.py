@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skbp.layers._steps import absent_steps
-
 
 class Sizes(NamedTuple):
     """A whole number of at least `low`, or a tuple of `n_axes` such; or one of the `words`."""
@@ -198,28 +196,3 @@ def to_bands(x, buffer):
         return bands
     np.copyto(buffer, bands)
     return buffer
-
-
-def without_absent(x, value, buffer):
-    """Return a sequence's array with `value` in its absent steps, and where those are.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n, T, F); an image, (n, C, H, W), has no steps
-    value : float
-    buffer : ndarray, of the bands of x
-        Where the result is if there are absent steps, as a view.
-
-    Returns
-    -------
-    x : ndarray
-    absent : ndarray of shape (n, T), bool, or None
-        None if there are none.
-    """
-    absent = absent_steps(x) if x.ndim == 3 else None
-    if absent is None:
-        return x, None
-    present = from_bands(buffer, 2)
-    np.copyto(present, x)
-    present[absent] = value
-    return present, absent

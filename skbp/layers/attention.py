@@ -1,20 +1,15 @@
 """Attention: sequences whose steps look at each other."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from skbp import _kernels as kernels
 from skbp._component import Flag, Maybe, OneOf, Range, Whole, resolve
 from skbp.initializers import INITIALIZERS
-from skbp.layers._steps import (
-    absent_steps,
-    as_rows,
-    gradient_rows_of,
-    mark_absent,
-    rows_of,
-)
-from skbp.layers.base import Layer
+from skbp.layers._steps import as_rows, rows_of
+from skbp.layers.base import KEEP, LEAVE_OUT, Layer
 from skbp.layers.compose import Residual, Sequential
 from skbp.layers.dense import Dense
 from skbp.layers.dropout import Dropout
@@ -52,10 +47,12 @@ class MultiHeadAttention(Layer):
         Draws the weights, of fan_in and fan_out = features each; biases likewise.
     output_initializer : str, Initializer or None, default=None
         Draws those of the last linear map; None means `initializer`.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     Notes
     -----
-    Steps whose features are all NaN are absent: none looks at them, and they stay NaN.
+    No step looks at one that is absent.
 
     References
     ----------
@@ -70,10 +67,10 @@ class MultiHeadAttention(Layer):
     >>> x, weight = np.array([[[1.0] * 4, [3.0] * 4, [np.nan] * 4]]), network.views[0]["weight_qkv"]
     >>> weight[:, 8:] = network.views[0]["weight_out"][...] = np.eye(4)  # all steps alike
     >>> network.forward(x, Workspace(network, 1))[0, :, 0]
-    array([ 2.,  2., nan])
+    array([2., 2., 2.])
     """
 
-    missing = True
+    absent = LEAVE_OUT
     row_by_row = True
 
     penalized = ("weight_qkv", "weight_out")
@@ -84,12 +81,13 @@ class MultiHeadAttention(Layer):
     allowed = {"n_heads": Whole(1), "causal": Flag(), "dropout": Range(0, 1, high_open=True)}
 
     def __init__(self, n_heads, causal=False, dropout=0.0, initializer="glorot_uniform",
-                 output_initializer=None):  # fmt: skip
+                 output_initializer=None, name=None):  # fmt: skip
         self.n_heads = n_heads
         self.causal = causal
         self.dropout = dropout
         self.initializer = initializer
         self.output_initializer = output_initializer
+        self.name = name
 
     @property
     def stochastic(self):  # type: ignore[override]
@@ -123,10 +121,10 @@ class MultiHeadAttention(Layer):
         if training:
             shapes |= {"dqkv": (n, time, 3 * k), "dattention": attention, "dx": (n, time, k)}
             if self.dropout:
-                shapes |= {"dropped": attention, "mask": (attention, np.uint8), "kept": (1,)}
+                shapes |= {"dropped": attention, "mask": (attention, np.uint8)}
         return shapes
 
-    def init(self, p, input_shape, rng):
+    def init(self, p, input_shape, rng, x=None):
         k, last = input_shape[-1], self.output_initializer
         chosen = {"qkv": self.initializer, "out": self.initializer if last is None else last}
         for name, array in p.items():
@@ -140,38 +138,42 @@ class MultiHeadAttention(Layer):
         split = array.reshape(n, time, parts, self.n_heads, width // (parts * self.n_heads))
         return split.transpose(2, 0, 3, 1, 4)
 
-    def forward(self, x, p, w, rng=None):
-        qkv, attention, context = w["qkv"], w["attention"], w["context"]
-        kernels.matmul(rows_of(x, w), p["weight_qkv"], as_rows(qkv))
+    def forward(self, x, p, w, ctx):
+        qkv, attention, context, rows = (
+            w["qkv"],
+            w["attention"],
+            w["context"],
+            rows_of(x, self, ctx),
+        )
+        kernels.matmul(rows, p["weight_qkv"], as_rows(qkv))
         kernels.add_bias(as_rows(qkv), p["bias_qkv"])
         q, k, v = self._heads(qkv)
         np.matmul(q, k.swapaxes(-1, -2), out=attention)
-        kernels.attention_softmax(attention, q.shape[-1] ** -0.5, w["absent"], bool(self.causal))
-        attention = self._drop(attention, w, rng)
+        kernels.attention_softmax(attention, q.shape[-1] ** -0.5, ctx.absent, bool(self.causal))
+        attention, kept = self._drop(attention, w, ctx.rng)
+        ctx.cache[self] = rows, kept
         np.matmul(attention, v, out=self._heads(context, 1)[0])
         kernels.matmul(as_rows(context), p["weight_out"], as_rows(w["y"]))
         kernels.add_bias(as_rows(w["y"]), p["bias_out"])
-        return mark_absent(w["y"], w)
+        return w["y"]
 
     def _drop(self, attention, w, rng):
-        if "kept" not in w:
-            return attention
-        w["kept"][0] = 0  # tells `backward` that nothing was dropped
-        if rng is None:
-            return attention
-        w["kept"][0] = kept = kernels.dropout_mask(rng, self.dropout, w["mask"])
+        """Return the attention after dropout, and the share that is kept, 0 if nothing was done."""
+        if rng is None or not self.dropout:
+            return attention, 0.0
+        kept = kernels.dropout_mask(rng, self.dropout, w["mask"])
         kernels.masked_scale(attention, w["mask"], 1 / kept, w["dropped"])
-        return w["dropped"]
+        return w["dropped"], kept
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
-        dy = gradient_rows_of(dy, w)
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        rows, kept = ctx.cache[self]
+        dy = rows_of(dy, self, ctx, "dy")
         context, dqkv, dattention = w["context"], w["dqkv"], w["dattention"]
         kernels.matmul_transposed(as_rows(context), dy, g["weight_out"])
         kernels.column_sums(dy, g["bias_out"])
         kernels.matmul_by_transposed(dy, p["weight_out"], as_rows(context))  # now its gradient
         (q, k, v), (dq, dk, dv) = self._heads(w["qkv"]), self._heads(dqkv)
         (dcontext,) = self._heads(context, 1)
-        kept = float(w["kept"][0]) if "kept" in w else 0.0
         np.matmul(dcontext, v.swapaxes(-1, -2), out=dattention)
         np.matmul(w["dropped" if kept else "attention"].swapaxes(-1, -2), dcontext, out=dv)
         if kept:
@@ -179,7 +181,7 @@ class MultiHeadAttention(Layer):
         kernels.attention_softmax_backward(dattention, w["attention"], q.shape[-1] ** -0.5)
         np.matmul(dattention, k, out=dq)
         np.matmul(dattention.swapaxes(-1, -2), q, out=dk)
-        kernels.matmul_transposed(w["rows"], as_rows(dqkv), g["weight_qkv"])
+        kernels.matmul_transposed(rows, as_rows(dqkv), g["weight_qkv"])
         kernels.column_sums(as_rows(dqkv), g["bias_qkv"])
         if not need_dx:
             return None
@@ -209,10 +211,8 @@ class PositionalEncoding(Layer):
     max_len : int or None, default=None
         The most steps a sequence may have; None: those it has. More places than steps leave room
         for the weights of longer sequences.
-
-    Notes
-    -----
-    Steps that are absent, all NaN, stay so.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     References
     ----------
@@ -223,16 +223,20 @@ class PositionalEncoding(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> PositionalEncoding().forward(np.zeros((1, 2, 2)), {}, {"y": np.empty((1, 2, 2))}).round(2)
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([PositionalEncoding()], (2, 2), np.float64)
+    >>> network.forward(np.zeros((1, 2, 2)), Workspace(network, 1)).round(2)
     array([[[0.  , 1.  ],
             [0.84, 0.54]]])
     """
 
+    absent = KEEP
     allowed = {"kind": OneOf(("sinusoidal", "learned")), "max_len": Maybe(Whole(1))}
 
-    def __init__(self, kind="sinusoidal", max_len=None):
+    def __init__(self, kind="sinusoidal", max_len=None, name=None):
         self.kind = kind
         self.max_len = max_len
+        self.name = name
 
     def output_shape(self, input_shape):
         _check_sequence(self, input_shape)
@@ -250,16 +254,16 @@ class PositionalEncoding(Layer):
     def work_shapes(self, input_shape, n, training=True):
         return {"y": (n, *input_shape)}
 
-    def init(self, p, input_shape, rng):
+    def init(self, p, input_shape, rng, x=None):
         for array in p.values():
             array[...] = rng.normal(0.0, 0.02, array.shape)
 
-    def forward(self, x, p, w, rng=None):
+    def forward(self, x, p, w, ctx):
         _, time, k = x.shape
         table = p["position"][:time] if "position" in p else _sinusoids(time, k, x.dtype)
         return np.add(x, table, out=w["y"])
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         if "position" in g:
             g["position"].fill(0)
             np.sum(dy, axis=0, out=g["position"][: dy.shape[1]])
@@ -269,12 +273,14 @@ class PositionalEncoding(Layer):
 class SequencePool(Layer):
     """Puts the steps of a sequence together, (time, features) to (features,).
 
-    Absent steps, all NaN, are left out. A sequence that has no steps gives zeros.
+    Absent steps are left out. A sequence that has no steps gives zeros.
 
     Parameters
     ----------
     mode : {"mean", "max", "last", "first"}, default="mean"
         Mean or maximum over the steps, feature by feature; or the last or first step there is.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     Examples
     --------
@@ -286,12 +292,12 @@ class SequencePool(Layer):
     array([[3., 4.]])
     """
 
-    missing = True
-
+    absent = LEAVE_OUT
     allowed = {"mode": OneOf(("mean", "max", "last", "first"))}
 
-    def __init__(self, mode="mean"):
+    def __init__(self, mode="mean", name=None):
         self.mode = mode
+        self.name = name
 
     def output_shape(self, input_shape):
         _check_sequence(self, input_shape)
@@ -301,17 +307,19 @@ class SequencePool(Layer):
         shapes = {"y": (n, input_shape[-1])}
         return shapes | {"dx": (n, *input_shape)} if training else shapes
 
-    def forward(self, x, p, w, rng=None):
-        y = w["y"]
-        w["absent"] = absent = absent_steps(x)
+    def forward(self, x, p, w, ctx):
+        y, absent = w["y"], ctx.absent
+        ctx.absent = None
         if self.mode == "mean":
             there = None if absent is None else ~absent[..., None]
             np.sum(x, axis=1, out=y, where=True if there is None else there)
-            w["counts"] = self._counts(x, absent)
-            y /= w["counts"]
+            counts = self._counts(x, absent)
+            ctx.cache[self] = absent, counts
+            y /= counts
             return y
         # Which step each number comes from: of shape (n, 1, 1), or for "max" (n, 1, k).
-        w["steps"] = steps = self._steps(x, absent)
+        steps = self._steps(x, absent)
+        ctx.cache[self] = absent, steps
         y[...] = np.take_along_axis(x, steps, axis=1)[:, 0]
         if absent is not None:
             y[absent.all(axis=1)] = 0
@@ -334,16 +342,16 @@ class SequencePool(Layer):
         first = order.argmin(axis=1)
         return (time - 1 - first if self.mode == "last" else first)[:, None, None]
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         if not need_dx:
             return None
-        dx, absent = w["dx"], w["absent"]
+        dx, (absent, found) = w["dx"], ctx.cache[self]
         if self.mode == "mean":
-            dy /= w["counts"]
+            dy /= found
             np.copyto(dx, dy[:, None])
         else:
             dx.fill(0)
-            np.put_along_axis(dx, w["steps"], dy[:, None], axis=1)
+            np.put_along_axis(dx, found, dy[:, None], axis=1)
         if absent is not None:
             dx[absent] = 0
         return dx
@@ -379,10 +387,8 @@ class TransformerEncoder(Layer):
     output_initializer : str or Initializer, default="glorot_uniform"
         Draws the last linear map of A and of F. With "zeros" a "pre" block begins as the identity,
         and what it adds grows from nothing: training is steadier, above all of deep stacks.
-
-    Notes
-    -----
-    Steps whose features are all NaN are absent, and stay so.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     References
     ----------
@@ -405,9 +411,8 @@ class TransformerEncoder(Layer):
                      Dense(activation='identity', units=8), Dropout(rate=0.1)]), LayerNorm()]
     """
 
-    missing = True
+    absent = LEAVE_OUT
     row_by_row = True
-
     allowed = {
         "n_heads": Whole(1), "n_hidden": Whole(1), "dropout": Range(0, 1, high_open=True),
         "norm": OneOf(("pre", "post")), "causal": Flag(),
@@ -415,7 +420,7 @@ class TransformerEncoder(Layer):
 
     def __init__(
         self, n_heads, n_hidden, activation="gelu", dropout=0.1, norm="pre", causal=False,
-        output_initializer="glorot_uniform",
+        output_initializer="glorot_uniform", name=None,
     ):  # fmt: skip
         self.n_heads = n_heads
         self.n_hidden = n_hidden
@@ -424,6 +429,7 @@ class TransformerEncoder(Layer):
         self.norm = norm
         self.causal = causal
         self.output_initializer = output_initializer
+        self.name = name
 
     def layers(self, n_features):
         """Return the layers that the block is a chain of."""
@@ -439,8 +445,15 @@ class TransformerEncoder(Layer):
             return [Residual([LayerNorm(), *look]), Residual([LayerNorm(), *think])]
         return [Residual(look), LayerNorm(), Residual(think), LayerNorm()]
 
+    _bound_chain: Any = None
+
     def _chain(self, n_features=1):
-        return Sequential(self.layers(n_features))
+        return self._bound_chain or Sequential(self.layers(n_features))
+
+    def bind(self, input_shape):
+        layer = super().bind(input_shape)
+        layer._bound_chain = Sequential(self.layers(input_shape[-1])).bind(input_shape)
+        return layer
 
     @property
     def penalized(self):  # type: ignore[override]
@@ -467,11 +480,11 @@ class TransformerEncoder(Layer):
     def work_shapes(self, input_shape, n, training=True):
         return self._chain(input_shape[-1]).work_shapes(input_shape, n, training)
 
-    def init(self, p, input_shape, rng):
-        self._chain(input_shape[-1]).init(p, input_shape, rng)
+    def init(self, p, input_shape, rng, x=None):
+        self._chain(input_shape[-1]).init(p, input_shape, rng, x)
 
-    def forward(self, x, p, w, rng=None):
-        return self._chain(x.shape[-1]).forward(x, p, w, rng)
+    def forward(self, x, p, w, ctx):
+        return self._bound_chain.forward(x, p, w, ctx)
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
-        return self._chain(x.shape[-1]).backward(dy, x, p, g, w, need_dx)
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        return self._bound_chain.backward(dy, x, p, g, w, ctx, need_dx)

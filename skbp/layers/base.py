@@ -1,8 +1,15 @@
 """What every layer promises."""
 
+import re
+from copy import copy
+
 import numpy as np
 
 from skbp._component import Component
+
+NAME = re.compile(r"[A-Za-z](?!\w*__)\w*\Z")
+#: What a layer does with absent steps of its input: see `Layer.absent`.
+REFUSE, KEEP, LEAVE_OUT = "refuse", "keep", "leave out"
 
 
 def memory_order(x):
@@ -20,8 +27,14 @@ class Layer(Component):
 
     A layer holds hyperparameters only. Everything else is handed to it: ``p``, ``g`` and ``w`` are
     dicts of arrays (parameters and state, gradients, workspace), made from what `param_shapes`,
-    `state_shapes` and `work_shapes` ask for. It writes to its own workspace, gradients and state
-    only; its input is read-only, and ``dy`` is scratch.
+    `state_shapes` and `work_shapes` ask for, and ``ctx`` is the `Pass`. It writes to its own
+    workspace, gradients and state only; its input is read-only, and ``dy`` is scratch.
+
+    Parameters
+    ----------
+    name : str or None, default=None
+        What the layer is called, where parameters are named: "head" makes "head.weight". None means
+        its class and place: "dense_0".
 
     Attributes
     ----------
@@ -30,14 +43,21 @@ class Layer(Component):
     matrices : dict of str to (str, int, int)
         Matrices by which the layer multiplies, for `LoRA`: name of the parameter, whose last axis
         is the matrix's columns, which part of these it is, and of how many parts.
-    missing : bool
-        Whether the layer takes steps of a sequence that are all NaN as absent.
+    absent : {"refuse", "keep", "leave out"}
+        What the layer does with absent steps (``ctx.absent``): it takes none; it works step by
+        step, so that they stay absent; or it mixes steps, and leaves those out. At absent steps
+        inputs and outputs are finite numbers without a meaning. A layer that leaves them out makes
+        the gradient of its input zero there.
+    ties : dict of str to str
+        Parameters that are another layer's: own name, and the other one's, such as "tokens.weight".
+    norm_limits : dict of str to float
+        Largest norms of units' incoming weights, by name of the parameter: see `max_norm` of Dense.
     takes_codes : bool
         Whether the layer, or one in it, looks up whole numbers, along which there is no gradient.
     tables : tuple of str
         Names of the parameters whose rows are looked up.
     stochastic : bool
-        Whether training differs from inference: `forward` is then given an `rng` in training.
+        Whether training differs from inference: ``ctx.rng`` is then given in training.
     couples_rows : bool
         Whether a row's output in training depends on the other rows of the batch. Else threads may
         share a batch, each with a part of the rows.
@@ -46,14 +66,39 @@ class Layer(Component):
         had better share the batch.
     """
 
+    name: str | None = None
     penalized: tuple[str, ...] = ()
     matrices: dict[str, tuple[str, int, int]] = {}
+    ties: dict[str, str] = {}
+    absent: str = REFUSE
     stochastic = False
-    missing = False
     takes_codes = False
     tables: tuple[str, ...] = ()
     couples_rows = False
     row_by_row = False
+
+    def bind(self, input_shape):
+        """Return a copy for rows of a shape, which keeps what follows from that shape alone.
+
+        A network does so once; its passes find the copy's attributes ready. Whoever overrides it
+        sets attributes of what ``super().bind(input_shape)`` returns, never of the layer itself.
+        """
+        return copy(self)
+
+    @property
+    def norm_limits(self) -> dict[str, float]:
+        """See the class; by default `max_norm`, if the layer has it, for what is penalised."""
+        limit = getattr(self, "max_norm", None)
+        return {} if limit is None else dict.fromkeys(self.penalized, limit)
+
+    def check(self):
+        """Check the hyperparameters; see `Component.check`."""
+        super().check()
+        if self.name is not None and not (isinstance(self.name, str) and NAME.match(self.name)):
+            raise ValueError(
+                f"The 'name' parameter of {type(self).__name__} must be None, or letters, digits "
+                f"and single underscores, a letter first. Got {self.name!r} instead."
+            )
 
     def output_shape(self, input_shape):
         """Shape of one output row, given that of one input row (without the batch axis)."""
@@ -82,10 +127,42 @@ class Layer(Component):
         """Where a row holds codes to look up: ndarray of shape input_shape, bool."""
         return np.zeros(input_shape, bool)
 
-    def init(self, p, input_shape, rng):
-        """Fill parameters and state with their first values."""
+    def absent_inputs(self, input_shape):
+        """Where a row may hold NaN, for a step that is absent.
 
-    def forward(self, x, p, w, rng=None):
+        Returns
+        -------
+        steps : ndarray of shape input_shape, int
+            For each value the number of its step, whose values are NaN all or none; -1 where NaN
+            is none of a step.
+        """
+        steps = np.full(input_shape, -1)
+        if self.absent == LEAVE_OUT and len(input_shape) == 2:
+            steps[...] = np.arange(input_shape[0])[:, None]
+        return steps
+
+    @property
+    def needs_batch(self):
+        """Whether `init` wants to see rows."""
+        return False
+
+    def init(self, p, input_shape, rng, x=None):
+        """Fill parameters and state with their first values.
+
+        Parameters
+        ----------
+        p : dict of str to ndarray
+        input_shape : tuple of int
+        rng : numpy.random.RandomState
+        x : ndarray of shape (n, *input_shape), optional
+            Rows of training data as they come to the layer; given if some layer `needs_batch`.
+        """
+
+    def merged(self, p):
+        """Return the layer that computes the same without `LoRA`, and its arrays by name."""
+        return self, p
+
+    def forward(self, x, p, w, ctx):
         """Compute the layer's output.
 
         Parameters
@@ -94,8 +171,8 @@ class Layer(Component):
             Read-only.
         p, w : dict of str to ndarray
             Parameters with the state, which training may change, and workspace for n rows.
-        rng : numpy.random.Generator, optional
-            Source of randomness in training; None means inference.
+        ctx : Pass
+            `backward` finds in ``ctx.cache[self]`` what is left there.
 
         Returns
         -------
@@ -104,14 +181,14 @@ class Layer(Component):
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(...)")
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         """Compute gradients from that of the output.
 
         Parameters
         ----------
         dy : ndarray of shape (n, *output_shape)
             Gradient of the loss with respect to the output; may be overwritten.
-        x, p, g, w
+        x, p, g, w, ctx
             As in `forward`, which came right before; `g`, a dict like `p`, is overwritten with the
             gradients of the parameters.
         need_dx : bool, default=True

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from skbp import _kernels as kernels
-from skbp._component import resolve
+from skbp._component import Maybe, Range, resolve
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
+from skbp.layers._steps import with_zeros
 from skbp.layers._windows import (
     Axis,
     Sizes,
@@ -19,9 +20,8 @@ from skbp.layers._windows import (
     from_bands,
     pair,
     to_bands,
-    without_absent,
 )
-from skbp.layers.base import Layer
+from skbp.layers.base import LEAVE_OUT, Layer
 
 #: Elements that are worked on at a time: few enough that most of a block stays in cache, and enough
 #: that threads seldom wait for each other between calls.
@@ -111,7 +111,8 @@ class _Convolution(Layer):
     matrices = {"weight": ("weight", 0, 1)}
 
     def __init__(self, filters, kernel_size, stride=1, padding=0, dilation=1, groups=1,
-                 activation="relu", initializer="glorot_uniform"):  # fmt: skip
+                 activation="relu", initializer="glorot_uniform", max_norm=None,
+                 name=None):  # fmt: skip
         self.filters = filters
         self.kernel_size = kernel_size
         self.stride = stride
@@ -120,6 +121,14 @@ class _Convolution(Layer):
         self.groups = groups
         self.activation = activation
         self.initializer = initializer
+        self.max_norm = max_norm
+        self.name = name
+
+    def bind(self, input_shape):
+        layer = super().bind(input_shape)
+        layer._bound_geometry = self._geometry(input_shape)
+        layer._function = resolve(self.activation, ACTIVATIONS, "activation")
+        return layer
 
     def _axes(self, input_shape):
         """Return the number of channels, and the vertical and the horizontal axis."""
@@ -160,18 +169,19 @@ class _Convolution(Layer):
             }  # fmt: skip
         return shapes
 
-    def init(self, p, input_shape, rng):
+    def init(self, p, input_shape, rng, x=None):
         initializer = resolve(self.initializer, INITIALIZERS, "initializer")
         geometry = self._geometry(input_shape)
         area = geometry.window // geometry.channels
         for name, draw in (("weight", initializer.weight), ("bias", initializer.bias)):
             p[name][...] = draw(p[name].shape, geometry.window, area * geometry.filters, rng)
 
-    def _windows(self, x, w, geometry, fill):
+    def _windows(self, x, w, fill):
         """View the columns of x as windows: (groups, rows, kernel's height, rest of a column, n).
 
         `fill` says that they are not in the workspace yet.
         """
+        geometry = self._bound_geometry
         if geometry.in_place:
             columns = to_bands(x, w["x"])[None]
         else:
@@ -192,12 +202,14 @@ class _Convolution(Layer):
         """View a weight as one matrix a group, shape (groups, 1, window, filters)."""
         return weight.reshape(geometry.window, geometry.groups, 1, -1).transpose(1, 2, 0, 3)
 
-    def forward(self, x, p, w, rng=None):
-        geometry = self._geometry(x.shape[1:])
-        activation = resolve(self.activation, ACTIVATIONS, "activation")
-        x, w["absent"] = without_absent(x, 0, w["x"])
-        w["present"] = x
-        windows = self._windows(x, w, geometry, fill=True)
+    def forward(self, x, p, w, ctx):
+        geometry, activation, absent = self._bound_geometry, self._function, ctx.absent
+        if absent is not None:
+            x = with_zeros(x, self, ctx)
+            gaps = geometry.vertical.gaps(absent)
+            ctx.absent = gaps if gaps.any() else None
+        ctx.cache[self] = x, absent
+        windows = self._windows(x, w, fill=True)
         filters = self._matrix(p["weight"], geometry).swapaxes(2, 3)
         y = w["y"].reshape(*w["y"].shape[:2], -1)
         z = w["z"].reshape(y.shape) if "z" in w else y
@@ -205,18 +217,12 @@ class _Convolution(Layer):
             block, out = z[begin:end], y[begin:end]
             np.matmul(filters, _columns_of(windows, begin, end), out=_by_group(block, geometry))
             activation.forward_channels(block, p["bias"], out if "z" in w else block)
-        y = from_bands(w["y"], x.ndim - 1)
-        if w["absent"] is not None:
-            w["gaps"] = geometry.vertical.gaps(w["absent"])
-            y[w["gaps"]] = np.nan
-        return y
+        return from_bands(w["y"], x.ndim - 1)
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
-        geometry = self._geometry(x.shape[1:])
-        activation = resolve(self.activation, ACTIVATIONS, "activation")
-        if w["absent"] is not None:
-            dy[w["gaps"]] = from_bands(w["y"], 2)[w["gaps"]] = 0
-        windows = self._windows(w["present"], w, geometry, fill=False)
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        geometry, activation = self._bound_geometry, self._function
+        x, absent = ctx.cache[self]
+        windows = self._windows(x, w, fill=False)
         filters = self._matrix(p["weight"], geometry)
         dfilters = self._matrix(g["weight"], geometry)[:, 0]
         dz = to_bands(dy, w["dy"])
@@ -244,8 +250,8 @@ class _Convolution(Layer):
         if not need_dx:
             return None
         dx = from_bands(w["dx"], x.ndim - 1)
-        if w["absent"] is not None:
-            dx[w["absent"]] = 0
+        if absent is not None:
+            dx[absent] = 0
         return dx
 
 
@@ -301,6 +307,10 @@ class Conv2D(_Convolution):
     initializer : str or Initializer, default="glorot_uniform"
         Draws W, shape (kernel height, kernel width, channels / groups, filters), and b, shape
         (filters,). A filter reads ``fan_in = height * width * channels / groups`` values.
+    max_norm : float or None, default=None
+        Limit, > 0, of the norm of each filter, as in `Dense`.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -327,6 +337,7 @@ class Conv2D(_Convolution):
     allowed = {
         "filters": Sizes(1), "kernel_size": Sizes(1, 2), "stride": Sizes(1, 2),
         "padding": Sizes(0, 2, ("same",)), "dilation": Sizes(1, 2), "groups": Sizes(1),
+        "max_norm": Maybe(Range(0, low_open=True)),
     }  # fmt: skip
 
     def _axes(self, input_shape):
@@ -371,6 +382,10 @@ class Conv1D(_Convolution):
         The activation f.
     initializer : str or Initializer, default="glorot_uniform"
         Draws W, shape (kernel size, features / groups, filters), and b, shape (filters,).
+    max_norm : float or None, default=None
+        Limit, > 0, of the norm of each filter, as in `Dense`.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -378,11 +393,11 @@ class Conv1D(_Convolution):
 
     Notes
     -----
-    Steps whose features are all NaN are absent: to the windows they are zeros, like padding. A step
-    of the output is absent, too, where the sequence without them would have none: a window may
-    reach over the end as far as `padding` says. So each sequence, filled up at its end, has the
-    output that it has alone; with "same" and a stride of 1 the steps that are absent are those of
-    the input. Without padding a sequence shorter than a window has no output at all.
+    Absent steps are zeros to the windows, like padding. A step of the output is absent, too, where
+    the sequence without them would have none: a window may reach over the end as far as `padding`
+    says. So each sequence, filled up at its end, has the output that it has alone; with "same" and
+    a stride of 1 the steps that are absent are those of the input. Without padding a sequence
+    shorter than a window has no output at all.
 
     Examples
     --------
@@ -395,10 +410,11 @@ class Conv1D(_Convolution):
             [4.]]])
     """
 
-    missing = True
+    absent = LEAVE_OUT
     allowed = {
         "filters": Sizes(1), "kernel_size": Sizes(1), "stride": Sizes(1),
         "padding": Sizes(0, words=("same",)), "dilation": Sizes(1), "groups": Sizes(1),
+        "max_norm": Maybe(Range(0, low_open=True)),
     }  # fmt: skip
 
     def _axes(self, input_shape):

@@ -1,11 +1,11 @@
 """The fully connected layer."""
 
 from skbp import _kernels as kernels
-from skbp._component import resolve
+from skbp._component import Flag, Maybe, Range, Whole, resolve
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
-from skbp.layers._steps import as_rows, gradient_rows_of, mark_absent, rows_of
-from skbp.layers.base import Layer
+from skbp.layers._steps import as_rows, rows_of
+from skbp.layers.base import KEEP, Layer
 
 
 class Dense(Layer):
@@ -15,7 +15,7 @@ class Dense(Layer):
     ``dW = x' dz``, ``db`` = column sums of dz, ``dx = dz W'``.
 
     Of more than one axis, such as (time, features), it takes the last, with the same W at each
-    step; a step whose features are all NaN is absent, and so it is in the output.
+    step.
 
     Parameters
     ----------
@@ -25,23 +25,53 @@ class Dense(Layer):
         The activation f.
     initializer : str or Initializer, default="glorot_uniform"
         Draws W, shape (n_inputs, units), and b, shape (units,).
+    ntk : bool, default=False
+        Whether the layer computes ``f(x W / sqrt(n_inputs) + b)``, the neural tangent
+        parametrization: W is then drawn from N(0, 1), say, whatever the number of inputs.
+    max_norm : float or None, default=None
+        Limit, > 0, of the norm of each unit's incoming weights: after an update longer columns of W
+        are scaled down to it.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
+
+    References
+    ----------
+    A. Jacot, F. Gabriel, C. Hongler (2018), "Neural tangent kernel: convergence and generalization
+    in neural networks", section 2: `ntk`.
+    N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov (2014), "Dropout: a
+    simple way to prevent neural networks from overfitting", section 5.1: `max_norm`.
 
     Examples
     --------
     >>> import numpy as np
-    >>> p = {"weight": np.ones((2, 1)), "bias": np.array([-1.0])}
-    >>> Dense(1).forward(np.array([[1.0, 2.0], [0.0, 0.5]]), p, {"y": np.empty((2, 1))})
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([Dense(1)], (2,), np.float64)
+    >>> network.views[0]["weight"][...], network.views[0]["bias"][...] = 1.0, -1.0
+    >>> network.forward(np.array([[1.0, 2.0], [0.0, 0.5]]), Workspace(network, 2))
     array([[2.],
            [0.]])
     """
 
     penalized = ("weight",)
     matrices = {"weight": ("weight", 0, 1)}
+    absent = KEEP
+    allowed = {"units": Whole(1), "ntk": Flag(), "max_norm": Maybe(Range(0, low_open=True))}
 
-    def __init__(self, units, activation="relu", initializer="glorot_uniform"):
+    def __init__(self, units, activation="relu", initializer="glorot_uniform", ntk=False,
+                 max_norm=None, name=None):  # fmt: skip
         self.units = units
         self.activation = activation
         self.initializer = initializer
+        self.ntk = ntk
+        self.max_norm = max_norm
+        self.name = name
+
+    def bind(self, input_shape):
+        layer = super().bind(input_shape)
+        layer._function = resolve(self.activation, ACTIVATIONS, "activation")
+        layer._in_steps = len(input_shape) > 1
+        layer._scale = float(input_shape[-1]) ** -0.5 if self.ntk else None
+        return layer
 
     def output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
@@ -58,27 +88,40 @@ class Dense(Layer):
             shapes["z"] = y
         return shapes
 
-    def init(self, p, input_shape, rng):
+    @property
+    def needs_batch(self):
+        return resolve(self.initializer, INITIALIZERS, "initializer").needs_batch
+
+    def init(self, p, input_shape, rng, x=None):
         initializer = resolve(self.initializer, INITIALIZERS, "initializer")
+        if initializer.needs_batch:
+            scale = float(input_shape[-1]) ** -0.5 if self.ntk else 1.0
+            initializer.from_batch(x.reshape(-1, x.shape[-1]), p["weight"], p["bias"], scale, rng)
+            return
         for name, draw in (("weight", initializer.weight), ("bias", initializer.bias)):
             p[name][...] = draw(p[name].shape, input_shape[-1], self.units, rng)
 
-    def forward(self, x, p, w, rng=None):
-        y, steps = w["y"], len(x.shape) > 2
+    def forward(self, x, p, w, ctx):
+        y = out = w["y"]
         z = w.get("z", y)
-        if steps:
-            x, y, z = rows_of(x, w), as_rows(y), as_rows(z)
+        if self._in_steps:
+            x, y, z = rows_of(x, self, ctx), as_rows(y), as_rows(z)
+            ctx.cache[self] = x
         kernels.matmul(x, p["weight"], z)
-        resolve(self.activation, ACTIVATIONS, "activation").forward(z, p["bias"], y)
-        return mark_absent(w["y"], w) if steps else y
+        if self._scale is not None:
+            z *= self._scale
+        self._function.forward(z, p["bias"], y)
+        return out
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         y, dx = w["y"], w["dx"]
         z = w.get("z", y)
-        dy = gradient_rows_of(dy, w, y, z)
-        if y.ndim > 2:
-            x, y, z, dx = w["rows"], as_rows(y), as_rows(z), as_rows(dx)
-        resolve(self.activation, ACTIVATIONS, "activation").backward(dy, y, z, g["bias"])
+        dy = rows_of(dy, self, ctx, "dy")
+        if self._in_steps:
+            x, y, z, dx = ctx.cache[self], as_rows(y), as_rows(z), as_rows(dx)
+        self._function.backward(dy, y, z, g["bias"])
+        if self._scale is not None:
+            dy *= self._scale
         kernels.matmul_transposed(x, dy, g["weight"])
         if not need_dx:
             return None

@@ -4,7 +4,7 @@ import numpy as np
 
 from skbp import _kernels as kernels
 from skbp._component import Range
-from skbp.layers.base import Layer, memory_order
+from skbp.layers.base import KEEP, Layer, memory_order
 
 
 class Dropout(Layer):
@@ -17,6 +17,8 @@ class Dropout(Layer):
     ----------
     rate : float, default=0.5
         In [0, 1): the probability of a zero, rounded to a multiple of 2**-16.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     References
     ----------
@@ -27,38 +29,40 @@ class Dropout(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> x, shapes = np.ones((1, 4)), Dropout(0.5).work_shapes((4,), 1)
-    >>> w = {"y": np.empty((1, 4)), "mask": np.empty(*shapes["mask"]), "kept": np.empty(1)}
-    >>> Dropout(0.5).forward(x, {}, w, rng=np.random.default_rng(4))
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([Dropout(0.5)], (4,), np.float64)
+    >>> x, workspace = np.ones((1, 4)), Workspace(network, 1)
+    >>> network.forward(x, workspace, rng=np.random.default_rng(4))
     array([[0., 2., 0., 2.]])
-    >>> Dropout(0.5).forward(x, {}, w)
+    >>> network.forward(x, workspace)
     array([[1., 1., 1., 1.]])
     """
 
     stochastic = True
+    absent = KEEP
     allowed = {"rate": Range(0, 1, high_open=True)}
 
-    def __init__(self, rate=0.5):
+    def __init__(self, rate=0.5, name=None):
         self.rate = rate
+        self.name = name
 
     def work_shapes(self, input_shape, n, training=True):
         shape = (n, *input_shape)
-        return {"y": shape, "mask": (shape, np.uint8), "kept": (1,)} if training else {}
+        return {"y": shape, "mask": (shape, np.uint8)} if training else {}
 
-    def forward(self, x, p, w, rng=None):
-        if rng is None or self.rate == 0:
-            if "kept" in w:
-                w["kept"][0] = 0  # tells `backward` to let everything pass
+    def forward(self, x, p, w, ctx):
+        if ctx.rng is None or self.rate == 0:
+            ctx.cache[self] = 0.0  # tells `backward` to let everything pass
             return x
-        w["kept"][0] = kept = kernels.dropout_mask(rng, self.rate, w["mask"])
+        ctx.cache[self] = kept = kernels.dropout_mask(ctx.rng, self.rate, w["mask"])
         order = memory_order(x)
         x = x.transpose(order)
         y = w["y"].reshape(x.shape)
         kernels.masked_scale(x, w["mask"], 1 / kept, y)
         return y.transpose(np.argsort(order))
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
-        kept = w["kept"][0]
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        kept = ctx.cache[self]
         if not kept:
             return dy
         order = memory_order(x)

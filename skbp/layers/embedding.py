@@ -81,7 +81,7 @@ class _Lookup(Layer):
         }
         return shapes | {"dx": shape} if training else shapes
 
-    def init(self, p, input_shape, rng):
+    def init(self, p, input_shape, rng, x=None):
         draw = resolve(self.initializer, INITIALIZERS, "initializer").weight
         p["weight"][...] = draw(p["weight"].shape, 1, self.dim, rng)
 
@@ -140,11 +140,13 @@ class Embedding(_Lookup):
     dim : int
         Length of a code's row, at least 1.
     padding_index : int or None, default=None
-        The code of what is absent, as at the end of the shorter sequences: its row is NaN, which
-        layers on sequences leave out; its gradient is zero. Not for layers that take steps for
-        features (`Flatten`): there it is better a code like others, or none.
+        The code of what is absent, as at the end of the shorter sequences: such a step has a row of
+        zeros, which layers on sequences leave out. Layers that take steps for features (`Flatten`)
+        refuse it: there it is better a code like others, or none.
     initializer : str or Initializer, default="lecun_normal"
         Draws W, shape (sum of n_codes, dim), with fan_in 1: by default from N(0, 1).
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     Notes
     -----
@@ -168,36 +170,36 @@ class Embedding(_Lookup):
             [4., 5.]]])
     """
 
-    def __init__(self, n_codes, dim, padding_index=None, initializer="lecun_normal"):
+    def __init__(self, n_codes, dim, padding_index=None, initializer="lecun_normal", name=None):
         self.n_codes = n_codes
         self.dim = dim
         self.padding_index = padding_index
         self.initializer = initializer
+        self.name = name
 
     def output_shape(self, input_shape):
         self._check_columns(input_shape)
         return (*input_shape, self.dim)
 
-    def forward(self, x, p, w, rng=None):
-        w["padding"] = padding = self._read(x, w)
-        y = w["y"]
+    def forward(self, x, p, w, ctx):
+        padding, y = self._read(x, w), w["y"]
         kernels.gather(p["weight"], w["codes"].reshape(-1), y.reshape(-1, self.dim))
+        if padding is not None and not padding.any():
+            padding = None
         if padding is not None:
-            y[padding] = np.nan
+            y[padding] = 0
+        ctx.absent = ctx.cache[self] = padding
         return y
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
-        if w["padding"] is not None:
-            dy[w["padding"]] = 0
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        if ctx.cache[self] is not None:
+            dy[ctx.cache[self]] = 0
         w["data"].fill(1)
         rows = np.ascontiguousarray(dy).reshape(-1, self.dim)
         kernels.matmul_transposed(self._matrix(w, 1), rows, g["weight"])
         if not need_dx:
             return None
-        dx = np.vecdot(dy, w["y"], out=w["dx"])
-        if w["padding"] is not None:
-            dx[w["padding"]] = 0
-        return dx
+        return np.vecdot(dy, w["y"], out=w["dx"])
 
 
 class EmbeddingBag(_Lookup):
@@ -217,6 +219,8 @@ class EmbeddingBag(_Lookup):
         The code of what is absent: left out of mean and sum. A bag of nothing else gives zeros.
     initializer : str or Initializer, default="lecun_normal"
         Draws W, shape (sum of n_codes, dim), with fan_in 1: by default from N(0, 1).
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -239,18 +243,20 @@ class EmbeddingBag(_Lookup):
 
     allowed = {**_Lookup.allowed, "mode": OneOf(("mean", "sum"))}
 
-    def __init__(self, n_codes, dim, mode="mean", padding_index=None, initializer="lecun_normal"):
+    def __init__(self, n_codes, dim, mode="mean", padding_index=None, initializer="lecun_normal",
+                 name=None):  # fmt: skip
         self.n_codes = n_codes
         self.dim = dim
         self.mode = mode
         self.padding_index = padding_index
         self.initializer = initializer
+        self.name = name
 
     def output_shape(self, input_shape):
         self._check_columns(input_shape)
         return (self.dim,)
 
-    def forward(self, x, p, w, rng=None):
+    def forward(self, x, p, w, ctx):
         padding, data = self._read(x, w), w["data"]
         data.fill(1)
         if padding is not None:
@@ -260,7 +266,7 @@ class EmbeddingBag(_Lookup):
         kernels.matmul(self._matrix(w, x.shape[1]), p["weight"], w["y"])
         return w["y"]
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         rows = np.ascontiguousarray(dy)
         kernels.matmul_transposed(self._matrix(w, x.shape[1]), rows, g["weight"])
         if not need_dx:

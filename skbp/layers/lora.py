@@ -4,11 +4,8 @@ import numpy as np
 
 from skbp._component import Maybe, Whole, resolve
 from skbp.initializers import INITIALIZERS
+from skbp.layers._pass import Arrays
 from skbp.layers.base import Layer
-from skbp.layers.compose import _work_parts
-
-#: The workspace: the layer's own, its parameters with the change added, and their gradients.
-PARTS = ("layer", "changed", "grads")
 
 
 class _Names:
@@ -44,6 +41,8 @@ class LoRA(Layer):
         Which of the layer's matrices: of attention "q", "k", "v" and "out", of others "weight". In
         a layer of layers a name means all matrices that bear it, or, with a prefix such as
         "0.1.q", one. None: "q" and "v", as the paper has it, where there is attention, else all.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -75,11 +74,18 @@ class LoRA(Layer):
 
     allowed = {"rank": Whole(1), "targets": Maybe(_Names())}
 
-    def __init__(self, layer, rank=4, initializer="he_uniform", targets=None):
+    def __init__(self, layer, rank=4, initializer="he_uniform", targets=None, name=None):
         self.layer = layer
         self.rank = rank
         self.initializer = initializer
         self.targets = targets
+        self.name = name
+
+    def bind(self, input_shape):
+        bound = super().bind(input_shape)
+        bound.layer = self.layer.bind(input_shape)
+        bound._places = self._chosen()
+        return bound
 
     def check(self):
         """Check the hyperparameters, those of the layer too; see `Component.check`."""
@@ -119,9 +125,14 @@ class LoRA(Layer):
         return self.layer.stochastic
 
     @property
-    def missing(self):  # type: ignore[override]
-        """Whether the layer takes steps of a sequence that are all NaN as absent."""
-        return self.layer.missing
+    def absent(self):  # type: ignore[override]
+        """What the layer does with absent steps."""
+        return self.layer.absent
+
+    @property
+    def needs_batch(self):
+        """Whether the layer wants to see rows for its first weights."""
+        return self.layer.needs_batch
 
     @property
     def takes_codes(self):  # type: ignore[override]
@@ -145,6 +156,9 @@ class LoRA(Layer):
 
     def code_inputs(self, input_shape):
         return self.layer.code_inputs(input_shape)
+
+    def absent_inputs(self, input_shape):
+        return self.layer.absent_inputs(input_shape)
 
     def output_shape(self, input_shape):
         return self.layer.output_shape(input_shape)
@@ -170,8 +184,8 @@ class LoRA(Layer):
             shapes |= {f"grads.{name}": shape for name, shape in params.items()}
         return shapes
 
-    def init(self, p, input_shape, rng):
-        self.layer.init(self._of_layer(p), input_shape, rng)
+    def init(self, p, input_shape, rng, x=None):
+        self.layer.init(self._of_layer(p), input_shape, rng, x)
         draw = resolve(self.initializer, INITIALIZERS, "initializer").weight
         for name in self._chosen():
             a, b = p[f"{name}.a"], p[f"{name}.b"]
@@ -180,47 +194,41 @@ class LoRA(Layer):
 
     def _of_layer(self, p):
         own = self.penalized
-        return {name: array for name, array in p.items() if name not in own}
+        return Arrays((name, array) for name, array in p.items() if name not in own)
 
-    def _changed(self, p, out):
-        """Return the layer's parameters with the changes added, in the arrays of `out`."""
-        chosen = self._chosen()
-        for parameter in {where[0] for where in chosen.values()}:
+    def _add_changes(self, p, out):
+        """Set the matrices in `out` to the layer's with the changes added."""
+        for parameter in out:
             np.copyto(out[parameter], p[parameter])
-        for name, where in chosen.items():
+        for name, where in self._chosen().items():
             columns, weight = _columns(out, *where), _columns(p, *where)
             np.matmul(p[f"{name}.a"], p[f"{name}.b"], out=columns)
             columns += weight
-        return self._of_layer(p) | out
 
-    def forward(self, x, p, w, rng=None):
-        work, changed, _ = _work_parts(w, PARTS).values()
-        w["p"] = self._changed(p, changed)
-        return self.layer.forward(x, w["p"], work, rng)
+    # The workspace: the layer's own, its matrices with the change added, and its gradients.
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
-        work, _, grads = _work_parts(w, PARTS).values()
-        dx = self.layer.backward(dy, x, w["p"], grads, work, need_dx)
-        for name, where in self._chosen().items():
+    def forward(self, x, p, w, ctx):
+        changed = w.part("changed")
+        if self not in ctx.cache:
+            ctx.cache[self] = Arrays(self._of_layer(p) | changed)
+        self._add_changes(p, changed)
+        return self.layer.forward(x, ctx.cache[self], w.part("layer"), ctx)
+
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        grads = w.part("grads")
+        dx = self.layer.backward(dy, x, ctx.cache[self], grads, w.part("layer"), ctx, need_dx)
+        for name, where in self._places.items():
             dweight = _columns(grads, *where)
             np.matmul(dweight, p[f"{name}.b"].T, out=g[f"{name}.a"])
             np.matmul(p[f"{name}.a"].T, dweight, out=g[f"{name}.b"])
         return dx
 
-    def merge(self, p):
-        """Return the layer that computes the same, and its parameters and state by name.
-
-        Parameters
-        ----------
-        p : dict of str to ndarray
-
-        Returns
-        -------
-        layer : Layer
-        arrays : dict of str to ndarray
-        """
-        copies = {parameter: p[parameter].copy() for parameter, *_ in self._chosen().values()}
-        return self.layer, self._changed(p, copies)
+    def merged(self, p):
+        """Return the layer that computes the same, and its parameters and state by name."""
+        arrays = self._of_layer(p)
+        changed = {where[0]: arrays[where[0]].copy() for where in self._chosen().values()}
+        self._add_changes(p, changed)
+        return self.layer, Arrays(arrays | changed)
 
 
 def _columns(arrays, parameter, part, n_parts):

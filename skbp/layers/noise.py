@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbp._component import Maybe, Range, Whole
-from skbp.layers.base import Layer
+from skbp.layers.base import KEEP, Layer
 
 
 class GaussianNoise(Layer):
@@ -16,6 +16,8 @@ class GaussianNoise(Layer):
     ----------
     std : float
         Standard deviation of the noise, >= 0, in the units of the input.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -28,24 +30,27 @@ class GaussianNoise(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> x = np.zeros((200, 50))
-    >>> y = GaussianNoise(0.1).forward(x, {}, {"y": np.empty_like(x)}, np.random.default_rng(0))
-    >>> float(y.std().round(2))
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([GaussianNoise(0.1)], (50,), np.float64)
+    >>> x, workspace = np.zeros((200, 50)), Workspace(network, 200)
+    >>> float(network.forward(x, workspace, np.random.default_rng(0)).std().round(2))
     0.1
-    >>> GaussianNoise(0.1).forward(x, {}, {}) is x
+    >>> network.forward(x, workspace) is x
     True
     """
 
     stochastic = True
+    absent = KEEP
     allowed = {"std": Range(0)}
 
-    def __init__(self, std):
+    def __init__(self, std, name=None):
         self.std = std
+        self.name = name
 
     def work_shapes(self, input_shape, n, training=True):
         return {"y": (n, *input_shape)} if training else {}
 
-    def forward(self, x, p, w, rng=None):
+    def forward(self, x, p, w, ctx):
         """Compute the layer's output.
 
         Raises
@@ -53,7 +58,7 @@ class GaussianNoise(Layer):
         ValueError
             If, in training, `x` is a CSR matrix: noise would fill it.
         """
-        if rng is None or self.std == 0:
+        if ctx.rng is None or self.std == 0:
             return x
         if not isinstance(x, np.ndarray):
             raise ValueError(
@@ -61,12 +66,12 @@ class GaussianNoise(Layer):
                 "dense. Give dense input (X.toarray()), or leave the noise out."
             )
         y = w["y"]
-        rng.standard_normal(dtype=y.dtype, out=y)
+        ctx.rng.standard_normal(dtype=y.dtype, out=y)
         y *= float(self.std)
         y += x
         return y
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         return dy
 
 
@@ -84,6 +89,8 @@ class CodeDropout(Layer):
         What it is replaced by.
     padding_index : int or None, default=0
         The code that is never replaced: that of what is absent.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -99,8 +106,10 @@ class CodeDropout(Layer):
     Examples
     --------
     >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([CodeDropout(0.5)], (5,), np.float64)
     >>> x = np.array([[5.0, 6.0, 7.0, 8.0, 0.0]])
-    >>> CodeDropout(0.5).forward(x, {}, {"y": np.empty_like(x)}, np.random.default_rng(0))
+    >>> network.forward(x, Workspace(network, 1), np.random.default_rng(0))
     array([[5., 6., 7., 1., 0.]])
     """
 
@@ -112,28 +121,29 @@ class CodeDropout(Layer):
         "padding_index": Maybe(Whole()),
     }
 
-    def __init__(self, rate, code=1, padding_index=0):
+    def __init__(self, rate, code=1, padding_index=0, name=None):
         self.rate = rate
         self.code = code
         self.padding_index = padding_index
+        self.name = name
 
     def work_shapes(self, input_shape, n, training=True):
         return {"y": (n, *input_shape)} if training else {}
 
-    def forward(self, x, p, w, rng=None):
-        w["replaced"] = None
-        if rng is None or self.rate == 0:
+    def forward(self, x, p, w, ctx):
+        ctx.cache[self] = None
+        if ctx.rng is None or self.rate == 0:
             return x
         if not isinstance(x, np.ndarray):
             raise ValueError("CodeDropout was given a sparse matrix of codes: give X.toarray().")
-        replaced = w["replaced"] = rng.random(x.shape, np.float32) < self.rate
+        replaced = ctx.cache[self] = ctx.rng.random(x.shape, np.float32) < self.rate
         if self.padding_index is not None:
             replaced &= x != self.padding_index
         np.copyto(w["y"], x)
         w["y"][replaced] = self.code
         return w["y"]
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
-        if need_dx and w["replaced"] is not None:
-            dy[w["replaced"]] = 0
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        if need_dx and ctx.cache[self] is not None:
+            dy[ctx.cache[self]] = 0
         return dy

@@ -5,8 +5,8 @@ import numpy as np
 from skbp import _kernels as kernels
 from skbp._component import Range, resolve
 from skbp.activations import ACTIVATIONS
-from skbp.layers._steps import as_rows, gradient_rows_of, mark_absent, rows_of
-from skbp.layers.base import Layer
+from skbp.layers._steps import as_rows, rows_of
+from skbp.layers.base import KEEP, Layer
 
 
 class Norm(Layer):
@@ -19,10 +19,20 @@ class Norm(Layer):
     ----------
     activation : str or Activation, default="identity"
         The activation f. In an estimator its `activation` takes this place.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
     """
 
-    def __init__(self, activation="identity"):
+    absent = KEEP
+
+    def __init__(self, activation="identity", name=None):
         self.activation = activation
+        self.name = name
+
+    def bind(self, input_shape):
+        layer = super().bind(input_shape)
+        layer._function = resolve(self.activation, ACTIVATIONS, "activation")
+        return layer
 
     def param_shapes(self, input_shape):
         features = _features_last(input_shape)[-1:]
@@ -35,32 +45,37 @@ class Norm(Layer):
             shapes["z"] = shape
         return shapes
 
-    def init(self, p, input_shape, rng):
+    def init(self, p, input_shape, rng, x=None):
         p["gamma"][...] = 1
         p["beta"][...] = 0
 
-    def standardize(self, x, p, w, out, training):
+    def standardize(self, x, p, w, out, ctx):
         """Compute ``out = gamma * xhat``; x and out of shape (n, k)."""
         raise NotImplementedError(f"{type(self).__name__} must define standardize(...)")
 
-    def standardize_backward(self, dz, x, p, g, w):
-        """Turn dz into dx in place, and fill ``g["gamma"]``; ``g["beta"]`` is known already."""
+    def standardize_backward(self, dz, x, p, g, w, absent):
+        """Turn dz into dx in place, and fill ``g["gamma"]``; ``g["beta"]`` is known already.
+
+        `absent` are the steps, as rows, that were absent in `forward`, or None.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define standardize_backward(...)")
 
-    def forward(self, x, p, w, rng=None):
+    def forward(self, x, p, w, ctx):
         z, y = self._z_and_y(w)
-        self.standardize(rows_of(_channels_last(x), w), p, w, z, rng is not None)
-        resolve(self.activation, ACTIVATIONS, "activation").forward(z, p["beta"], y)
-        return _channels_first(mark_absent(w["y"], w))
+        rows = rows_of(_channels_last(x), self, ctx)
+        ctx.cache[self] = rows, None if ctx.absent is None else ctx.absent.reshape(-1)
+        self.standardize(rows, p, w, z, ctx)
+        self._function.forward(z, p["beta"], y)
+        return _channels_first(w["y"])
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
-        rows = x if dy.ndim == 2 else w["rows"]
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        rows, absent = ctx.cache[self]
         dy = _channels_last(dy)
-        dz = gradient_rows_of(dy, w, w["y"], w.get("z", w["y"]))
+        dz = rows_of(dy, self, ctx, "dy")
         z, y = self._z_and_y(w)
         # What the activation takes for a bias is beta, so the bias gradient is that of beta.
-        resolve(self.activation, ACTIVATIONS, "activation").backward(dz, y, z, g["beta"])
-        self.standardize_backward(dz, rows, p, g, w)
+        self._function.backward(dz, y, z, g["beta"])
+        self.standardize_backward(dz, rows, p, g, w, absent)
         return _channels_first(dz.reshape(dy.shape))
 
     @staticmethod
@@ -106,6 +121,8 @@ class BatchNorm(Norm):
         In (0, 1]: how far the running averages go towards each batch.
     epsilon : float, default=1e-5
         Keeps constant features from a division by zero, > 0.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -114,7 +131,7 @@ class BatchNorm(Norm):
     Notes
     -----
     For sequences, shape (n, time, k), statistics are over all rows and steps, without steps that
-    are absent, all NaN; for images, shape (n, channels, height, width), they are those of each
+    are absent; for images, shape (n, channels, height, width), they are those of each
     channel.
 
     References
@@ -141,8 +158,8 @@ class BatchNorm(Norm):
     couples_rows = True
     allowed = {"momentum": Range(0, 1, low_open=True), "epsilon": Range(0, low_open=True)}
 
-    def __init__(self, activation="identity", momentum=0.1, epsilon=1e-5):
-        super().__init__(activation)
+    def __init__(self, activation="identity", momentum=0.1, epsilon=1e-5, name=None):
+        super().__init__(activation, name)
         self.momentum = momentum
         self.epsilon = epsilon
 
@@ -157,15 +174,15 @@ class BatchNorm(Norm):
             shapes |= {"mean": features, "inv_std": features, "share": (1,)}
         return shapes
 
-    def init(self, p, input_shape, rng):
-        super().init(p, input_shape, rng)
+    def init(self, p, input_shape, rng, x=None):
+        super().init(p, input_shape, rng, x)
         p["running_mean"][...] = 0
         p["running_var"][...] = 1
 
-    def standardize(self, x, p, w, out, training):
+    def standardize(self, x, p, w, out, ctx):
         mean, var, share = p["running_mean"], p["running_var"], 0.0
-        present = x if w.get("absent") is None else x[~w["absent"].reshape(-1)]
-        if training and len(present) > 1:
+        present = x if ctx.absent is None else x[~ctx.absent.reshape(-1)]
+        if ctx.training and len(present) > 1:
             mean, var, share = w["mean"], w["inv_std"], 1 / len(present)
             kernels.moments(present, mean, var)
             momentum = float(self.momentum)
@@ -176,13 +193,13 @@ class BatchNorm(Norm):
         if "share" in w:  # for `backward`
             w["mean"][...], w["inv_std"][...], w["share"][0] = mean, inv_std, share
 
-    def standardize_backward(self, dz, x, p, g, w):
+    def standardize_backward(self, dz, x, p, g, w, absent):
         # A share of 0 stands for statistics that do not depend on the batch.
         kernels.standardize_backward(
             dz, x, w["mean"], w["inv_std"], p["gamma"], g["beta"], float(w["share"][0]), g["gamma"]
         )
-        if w.get("absent") is not None:
-            dz[w["absent"].reshape(-1)] = 0
+        if absent is not None:
+            dz[absent] = 0
 
 
 class LayerNorm(Norm):
@@ -201,6 +218,8 @@ class LayerNorm(Norm):
         The activation f.
     epsilon : float, default=1e-5
         Keeps rows of equal numbers from a division by zero, > 0.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -208,8 +227,8 @@ class LayerNorm(Norm):
 
     Notes
     -----
-    For sequences, shape (n, time, k), statistics are those of each step; steps that are absent, all
-    NaN, stay so. For images, shape (n, channels, height, width), they are over the channels at
+    For sequences, shape (n, time, k), statistics are those of each step; steps that are absent
+    stay so. For images, shape (n, channels, height, width), they are over the channels at
     each place.
 
     References
@@ -219,16 +238,19 @@ class LayerNorm(Norm):
     Examples
     --------
     >>> import numpy as np
-    >>> p, x = {"gamma": np.ones(2), "beta": np.zeros(2)}, np.array([[1.0, 3.0], [-20.0, 20.0]])
-    >>> LayerNorm(epsilon=1e-9).forward(x, p, {"y": np.empty((2, 2))}).round(6)
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([LayerNorm(epsilon=1e-9)], (2,), np.float64)
+    >>> network.init(np.random.RandomState(0))
+    >>> x = np.array([[1.0, 3.0], [-20.0, 20.0]])
+    >>> network.forward(x, Workspace(network, 2, training=False)).round(6)
     array([[-1.,  1.],
            [-1.,  1.]])
     """
 
     allowed = {"epsilon": Range(0, low_open=True)}
 
-    def __init__(self, activation="identity", epsilon=1e-5):
-        super().__init__(activation)
+    def __init__(self, activation="identity", epsilon=1e-5, name=None):
+        super().__init__(activation, name)
         self.epsilon = epsilon
 
     def work_shapes(self, input_shape, n, training=True):
@@ -238,7 +260,7 @@ class LayerNorm(Norm):
             shapes |= {"mean": (n, *places), "inv_std": (n, *places)}
         return shapes
 
-    def standardize(self, x, p, w, out, training):
+    def standardize(self, x, p, w, out, ctx):
         # Inference keeps no statistics: a vector of the batch's length serves for both.
         mean, inv_std = (
             (w[name].reshape(-1) if name in w else np.empty(len(x), x.dtype))
@@ -246,7 +268,7 @@ class LayerNorm(Norm):
         )
         kernels.standardize_rows(x, p["gamma"], float(self.epsilon), mean, inv_std, out)
 
-    def standardize_backward(self, dz, x, p, g, w):
+    def standardize_backward(self, dz, x, p, g, w, absent):
         mean, inv_std = w["mean"].reshape(-1), w["inv_std"].reshape(-1)
         kernels.standardize_rows_backward(dz, x, mean, inv_std, p["gamma"], g["gamma"])
 

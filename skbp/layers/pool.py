@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 
 from skbp import _kernels as kernels
+from skbp.layers._steps import with_zeros
 from skbp.layers._windows import (
     Axis,
     Sizes,
@@ -15,9 +16,8 @@ from skbp.layers._windows import (
     from_bands,
     pair,
     to_bands,
-    without_absent,
 )
-from skbp.layers.base import Layer
+from skbp.layers.base import LEAVE_OUT, Layer
 
 IMAGE = ("channels", "height", "width")
 SEQUENCE = ("time", "features")
@@ -27,11 +27,20 @@ class _Pool(Layer):
     """What pooling layers share: input and output as bands.
 
     A subclass says where the windows lie, in `_axes`, and what becomes of them, in `_reduce` and
-    `_reduce_backward`. Steps of a sequence that are absent, all NaN, are left out: they get the
-    value `_empty`, and what was made of fewer steps is multiplied by `_scale`.
+    `_reduce_backward`. Steps of a sequence that are absent are left out: they get the value
+    `_empty`, and what was made of fewer steps is multiplied by `_scale`.
     """
 
     _empty = 0.0
+    absent = LEAVE_OUT
+
+    def __init__(self, name=None):
+        self.name = name
+
+    def bind(self, input_shape):
+        layer = super().bind(input_shape)
+        layer._bound_axes = self._axes(input_shape)
+        return layer
 
     def _axes(self, input_shape):
         """Return the vertical and the horizontal axis."""
@@ -59,43 +68,48 @@ class _Pool(Layer):
         x, y = band_shape(input_shape, n), band_shape(self.output_shape(input_shape), n)
         return {"x": x, "y": y} | ({"dx": x, "dy": y} if training else {})
 
-    def _pool(self, x, w, bands):
-        """Pool x into bands; the absent steps and what is needed of them are kept in w."""
-        axes = self._axes(x.shape[1:])
-        x, w["absent"] = without_absent(x, self._empty, w["x"])
-        w["present"] = x
+    def _pool(self, x, w, bands, ctx):
+        """Pool x into bands; what `_pool_backward` needs is left in the cache."""
+        axes, absent, scale = self._bound_axes, ctx.absent, None
+        if absent is not None:
+            x = with_zeros(x, self, ctx)
+            x[absent] = self._empty
         self._reduce(to_bands(x, w["x"]), axes, bands)
-        if w["absent"] is not None:
-            n_absent, n_there = axes[0].n_absent(w["absent"])
-            w["scale"] = self._scale(axes[0].size, n_absent).astype(x.dtype)[..., None]
-            w["gaps"] = n_there == 0
+        if absent is not None:
+            n_absent, n_there = axes[0].n_absent(absent)
+            scale = self._scale(axes[0].size, n_absent).astype(x.dtype)[..., None]
+            gaps = n_there == 0
             y = from_bands(bands, 2)
-            y *= w["scale"]
-            y[w["gaps"]] = np.nan
+            y *= scale
+            y[gaps] = 0
+            ctx.absent = gaps if gaps.any() else None
+        ctx.cache[self] = x, absent, scale
 
-    def _pool_backward(self, dy, x, w, bands):
-        if w["absent"] is not None:
-            dy *= w["scale"]
-            dy[w["gaps"]] = 0
-        present, axes = to_bands(w["present"], w["x"]), self._axes(x.shape[1:])
-        self._reduce_backward(to_bands(dy, w["dy"]), present, bands, axes, w["dx"])
+    def _pool_backward(self, dy, w, bands, ctx):
+        x, absent, scale = ctx.cache[self]
+        if absent is not None:
+            dy *= scale
+        self._reduce_backward(
+            to_bands(dy, w["dy"]), to_bands(x, w["x"]), bands, self._bound_axes, w["dx"]
+        )
         dx = from_bands(w["dx"], x.ndim - 1)
-        if w["absent"] is not None:
-            dx[w["absent"]] = 0
+        if absent is not None:
+            dx[absent] = 0
         return dx
 
-    def forward(self, x, p, w, rng=None):
-        self._pool(x, w, w["y"])
+    def forward(self, x, p, w, ctx):
+        self._pool(x, w, w["y"], ctx)
         return from_bands(w["y"], x.ndim - 1)
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
-        return self._pool_backward(dy, x, w, w["y"]) if need_dx else None
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        return self._pool_backward(dy, w, w["y"], ctx) if need_dx else None
 
 
 class _WindowPool(_Pool):
     """Pooling by windows of one size."""
 
-    def __init__(self, size, stride=None, padding=0):
+    def __init__(self, size, stride=None, padding=0, name=None):
+        super().__init__(name)
         self.size = size
         self.stride = stride
         self.padding = padding
@@ -112,7 +126,6 @@ class _WindowPool(_Pool):
 
 
 class _Pool1D(_WindowPool):
-    missing = True
     allowed = {"size": Sizes(1), "stride": Sizes(1, words=(None,)), "padding": Sizes(0)}
 
     def _axes(self, input_shape):
@@ -190,6 +203,8 @@ class MaxPool2D(_Max, _Pool2D):
         Step from window to window; None means `size`, so that windows lie side by side.
     padding : int or (int, int), default=0
         Rows and columns added on each side, at most half of `size`.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -224,6 +239,8 @@ class MaxPool1D(_Max, _Pool1D):
         Step from window to window; None means `size`.
     padding : int, default=0
         Times added on each side, at most half of `size`.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -231,8 +248,7 @@ class MaxPool1D(_Max, _Pool1D):
 
     Notes
     -----
-    Steps whose features are all NaN are absent and left out; a window that has no others gives an
-    absent step.
+    Absent steps are left out; a window that has no others gives an absent step.
     """
 
 
@@ -253,6 +269,8 @@ class AvgPool2D(_Average, _Pool2D):
         Step from window to window; None means `size`, so that windows lie side by side.
     padding : int or (int, int), default=0
         Rows and columns of zeros on each side, at most half of `size`.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -287,6 +305,8 @@ class AvgPool1D(_Average, _Pool1D):
         Step from window to window; None means `size`.
     padding : int, default=0
         Zeros added on each side, at most half of `size`.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -294,8 +314,7 @@ class AvgPool1D(_Average, _Pool1D):
 
     Notes
     -----
-    Steps whose features are all NaN are absent and left out of the mean; a window that has no
-    others gives an absent step.
+    Absent steps are left out of the mean; a window that has no others gives an absent step.
     """
 
 
@@ -316,18 +335,17 @@ class _GlobalPool(_Pool):
         shapes = {"x": x, "bands": (1, channels, 1, n), "y": (n, channels)}
         return shapes | ({"dx": x, "dy": (1, channels, 1, n)} if training else {})
 
-    def forward(self, x, p, w, rng=None):
-        self._pool(x, w, w["bands"])
+    def forward(self, x, p, w, ctx):
+        self._pool(x, w, w["bands"], ctx)
+        ctx.absent = None
         np.copyto(w["y"], w["bands"][0, :, 0].T)  # in the order that all layers know
-        if w["absent"] is not None:
-            w["y"][w["gaps"][:, 0]] = 0
         return w["y"]
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         if not need_dx:
             return None
         np.copyto(w["dy"][0, :, 0], dy.T)
-        return self._pool_backward(from_bands(w["dy"], x.ndim - 1), x, w, w["bands"])
+        return self._pool_backward(from_bands(w["dy"], x.ndim - 1), w, w["bands"], ctx)
 
 
 class GlobalMaxPool(_Max, _GlobalPool):
@@ -335,7 +353,12 @@ class GlobalMaxPool(_Max, _GlobalPool):
 
     Input of shape (channels, height, width) or (time, features), output of shape (channels,) or
     (features,). The gradient goes to the place of the maximum, the first of several. Of a sequence
-    steps that are absent, all NaN, are left out; one that has no others gives zeros.
+    absent steps are left out; one that has no others gives zeros.
+
+    Parameters
+    ----------
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -355,8 +378,12 @@ class GlobalAveragePool(_GlobalPool):
     """The mean of each channel of an image, or of each feature of a sequence.
 
     Input of shape (channels, height, width) or (time, features), output of shape (channels,) or
-    (features,). Of a sequence steps that are absent, all NaN, are left out; one that has no others
-    gives zeros.
+    (features,). Of a sequence absent steps are left out; one that has no others gives zeros.
+
+    Parameters
+    ----------
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------

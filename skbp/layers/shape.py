@@ -3,8 +3,7 @@
 from math import prod
 from numbers import Integral
 
-import numpy as np
-
+from skbp.layers._steps import enter
 from skbp.layers.base import Layer
 
 
@@ -28,15 +27,25 @@ class Reshape(Layer):
     ----------
     shape : tuple of int
         The shape of an output row. One number may be -1, and is then what is left for it.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
     Flatten : To one axis.
+    Input : As the first layer.
+
+    Notes
+    -----
+    Where flat rows become sequences, (time, features), steps that are all NaN become absent ones.
+    Sequences in which steps are absent already keep their shape: another one is an error.
 
     Examples
     --------
     >>> import numpy as np
-    >>> Reshape((1, 2, 2)).forward(np.array([[1.0, 2, 3, 4]]), {}, {})
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([Reshape((1, 2, 2))], (4,), np.float64)
+    >>> network.forward(np.array([[1.0, 2, 3, 4]]), Workspace(network, 1))
     array([[[[1., 2.],
              [3., 4.]]]])
     >>> Reshape((-1, 2)).output_shape((3, 4))
@@ -45,8 +54,15 @@ class Reshape(Layer):
 
     allowed = {"shape": _Shape()}
 
-    def __init__(self, shape):
+    def __init__(self, shape, name=None):
         self.shape = shape
+        self.name = name
+
+    def bind(self, input_shape):
+        layer = super().bind(input_shape)
+        layer._shape = self.output_shape(input_shape)
+        layer._makes_steps = len(input_shape) == 1 and len(layer._shape) == 2
+        return layer
 
     def output_shape(self, input_shape):
         size, known = prod(input_shape), prod(n for n in self.shape if n != -1)
@@ -58,27 +74,44 @@ class Reshape(Layer):
             )
         return shape
 
-    def work_shapes(self, input_shape, n, training=True):
-        shapes = {"y": (n, *input_shape)}
-        return shapes | ({"dx": (n, *self.output_shape(input_shape))} if training else {})
+    def forward(self, x, p, w, ctx):
+        y = ctx.contiguous(self, "x", x).reshape(len(x), *self._shape)
+        return enter(y, self, ctx) if self._makes_steps else y
 
-    def forward(self, x, p, w, rng=None):
-        return _in_order(x, w, "y").reshape(len(x), *self.output_shape(x.shape[1:]))
-
-    def backward(self, dy, x, p, g, w, need_dx=True):
-        return _in_order(dy, w, "dx").reshape(x.shape) if need_dx else None
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        return ctx.contiguous(self, "dy", dy).reshape(x.shape) if need_dx else None
 
 
-def _in_order(x, w, name):
-    """Return x, or where it is not C-contiguous a copy in a buffer of the workspace."""
-    if x.flags.c_contiguous:
-        return x
-    np.copyto(w[name], x)
-    return w[name]
+class Input(Reshape):
+    """The first layer: the shape in which a flat row enters, such as (channels, height, width).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of a row; its values stay in order, the last axis running fastest. One number may be
+        -1, and is then what is left for it.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
+
+    See Also
+    --------
+    Reshape : The same, anywhere in a network.
+
+    Examples
+    --------
+    >>> from skbp.layers import Conv2D, Sequential
+    >>> Sequential([Input((1, 8, 8)), Conv2D(4, 3)]).output_shape((64,))
+    (4, 6, 6)
+    """
 
 
 class Flatten(Reshape):
     """Makes each row one-dimensional; the last axis runs fastest.
+
+    Parameters
+    ----------
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -87,14 +120,16 @@ class Flatten(Reshape):
     Examples
     --------
     >>> import numpy as np
-    >>> Flatten().forward(np.array([[[1.0, 2], [3, 4]]]), {}, {})
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([Flatten()], (2, 2), np.float64)
+    >>> network.forward(np.array([[[1.0, 2], [3, 4]]]), Workspace(network, 1))
     array([[1., 2., 3., 4.]])
     """
 
     allowed = {}
 
-    def __init__(self):
-        pass
+    def __init__(self, name=None):
+        self.name = name
 
     def output_shape(self, input_shape):
         return (prod(input_shape),)

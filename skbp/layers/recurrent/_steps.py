@@ -40,21 +40,15 @@ class Steps(NamedTuple):
     @staticmethod
     def work_shapes(n, time):
         """Shapes of the arrays that `find` fills and `of` reads."""
-        shapes = {"absent": (n, time), "rows": (n * time,), "times": (n * time,), "order": (n,),
-                  "counts": (time,)}  # fmt: skip
-        return {name: (shape, bool if name == "absent" else np.intp)
-                for name, shape in shapes.items()}  # fmt: skip
+        shapes = {"rows": (n * time,), "times": (n * time,), "order": (n,), "counts": (time,)}
+        return {name: (shape, np.intp) for name, shape in shapes.items()}
 
     @classmethod
-    def find(cls, x, w):
-        """Find the steps of x, shape (n, time, features): those that are not NaN throughout."""
+    def find(cls, x, absent, w):
+        """Line up the steps of x, shape (n, time, features), that are not absent."""
         n, time = x.shape[:2]
-        absent, rows, times = w["absent"], w["rows"], w["times"]
-        np.isnan(x[:, :, 0], out=absent)  # only there does it pay to look at the other features
-        if absent.any():
-            candidates = np.nonzero(absent)
-            absent[candidates] = np.isnan(x[candidates]).all(axis=1)
-        if absent.any():
+        rows, times = w["rows"], w["times"]
+        if absent is not None:
             lengths = time - absent.sum(axis=1)
             w["order"][:] = order = np.argsort(-lengths, kind="stable")
             sequence, at = np.nonzero(~absent[order])

@@ -1,11 +1,9 @@
 """What recurrent layers share: directions, levels, and sequences in and out."""
 
-import numpy as np
-
 from skbp import _kernels as kernels
-from skbp._component import Flag, Range, Whole, resolve
+from skbp._component import Flag, Maybe, Range, Whole, resolve
 from skbp.initializers import INITIALIZERS
-from skbp.layers.base import Layer
+from skbp.layers.base import LEAVE_OUT, Layer
 from skbp.layers.dropout import Dropout
 from skbp.layers.recurrent._cell import Cell
 from skbp.layers.recurrent._steps import Steps
@@ -35,17 +33,19 @@ class Recurrent(Layer):
         Draws the weights of the input, and the biases, gate by gate.
     recurrent_initializer : str or Initializer, default="orthogonal"
         Draws the weights of the state, gate by gate.
+    max_norm : float or None, default=None
+        Limit, > 0, of the norm of each gate's incoming weights, as in `Dense`; those of the input
+        and of the state for themselves.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     Notes
     -----
-    A step whose features are all NaN is absent: sequences of different length are filled up with
-    NaN, at the end, at the beginning or between. The state goes over an absent step unchanged, and
-    no time is spent on it. Where the output is a sequence, absent steps are NaN in it too, so that
-    the next layer knows them; whatever gradient comes back for them is ignored, and that of the
-    input is 0 there. A sequence without any step has the output 0.
+    The state goes over an absent step unchanged, and no time is spent on it. Where the output is a
+    sequence, absent steps are absent in it too. A sequence without any step has the output 0.
     """
 
-    missing = True
+    absent = LEAVE_OUT
     row_by_row = True
     #: Class of the cell.
     cell: type[Cell] = Cell
@@ -55,11 +55,12 @@ class Recurrent(Layer):
         "bidirectional": Flag(),
         "num_layers": Whole(1),
         "dropout": Range(0, 1, high_open=True),
+        "max_norm": Maybe(Range(0, low_open=True)),
     }
 
     def __init__(self, units, return_sequences=False, bidirectional=False, num_layers=1,
                  dropout=0.0, initializer="glorot_uniform",
-                 recurrent_initializer="orthogonal"):  # fmt: skip
+                 recurrent_initializer="orthogonal", max_norm=None, name=None):  # fmt: skip
         self.units = units
         self.return_sequences = return_sequences
         self.bidirectional = bidirectional
@@ -67,10 +68,20 @@ class Recurrent(Layer):
         self.dropout = dropout
         self.initializer = initializer
         self.recurrent_initializer = recurrent_initializer
+        self.max_norm = max_norm
+        self.name = name
+
+    def bind(self, input_shape):
+        layer = super().bind(input_shape)
+        layer._bound_cell = self._cell()
+        layer._dropouts = [
+            Dropout(self.dropout).bind((self._width,)) for _ in range(self.num_layers)
+        ]
+        return layer
 
     @property
     def penalized(self):  # type: ignore[override]
-        return tuple(prefix + name for level in range(self.num_layers)
+        return tuple(f"{prefix}.{name}" for level in range(self.num_layers)
                      for prefix, _, _ in self._directions(level)
                      for name in ("weight_input", "weight_hidden"))  # fmt: skip
 
@@ -90,8 +101,8 @@ class Recurrent(Layer):
 
     def _directions(self, level):
         """Return, for each cell of a level: prefix of its names, reverse or not, its outputs."""
-        forward = (f"{level}.", False, slice(0, self.units))
-        backward = (f"{level}_reverse.", True, slice(self.units, 2 * self.units))
+        forward = (f"{level}", False, slice(0, self.units))
+        backward = (f"{level}_reverse", True, slice(self.units, 2 * self.units))
         return [forward, backward] if self.bidirectional else [forward]
 
     def _cells(self, input_shape):
@@ -125,7 +136,7 @@ class Recurrent(Layer):
     def param_shapes(self, input_shape):
         cell = self._cell()
         return {
-            prefix + name: shape
+            f"{prefix}.{name}": shape
             for prefix, n_features in self._cells(input_shape)
             for name, shape in cell.param_shapes(n_features).items()
         }
@@ -139,7 +150,7 @@ class Recurrent(Layer):
             shapes |= {"dx": (time, n, n_features), "dy": (steps, width)}
         for prefix, _ in self._cells(input_shape):
             buffers = cell.work_shapes(n, steps if training else n, training)
-            shapes |= {prefix + name: shape for name, shape in buffers.items()}
+            shapes |= {f"{prefix}.{name}": shape for name, shape in buffers.items()}
         for level in range(self.num_layers):
             if self._keeps(level):
                 shapes[f"y.{level}"] = (steps, width)
@@ -154,75 +165,67 @@ class Recurrent(Layer):
                        for name, spec in dropout.items()}  # fmt: skip
         return shapes
 
-    def init(self, p, input_shape, rng):
+    def init(self, p, input_shape, rng, x=None):
         cell = self._cell()
         initializer = resolve(self.initializer, INITIALIZERS, "initializer")
         recurrent = resolve(self.recurrent_initializer, INITIALIZERS, "recurrent_initializer")
         for prefix, _ in self._cells(input_shape):
-            cell.init(_part(p, prefix), initializer, recurrent, rng)
+            cell.init(p.part(prefix), initializer, recurrent, rng)
 
     # ------------------------------------------------------------ passes
 
     def _dropout(self, level, n_steps, w):
         """Return the dropout below a level, and its buffers."""
-        buffers = _part(w, f"dropout.{level}.")
-        return Dropout(self.dropout), {
-            name: buffer if name == "kept" else buffer[:n_steps] for name, buffer in buffers.items()
-        }
+        buffers = w.part("dropout").part(str(level))
+        return self._dropouts[level], {name: buffer[:n_steps] for name, buffer in buffers.items()}
 
-    def forward(self, x, p, w, rng=None):
-        steps, cell = Steps.find(x, w), self._cell()
+    def forward(self, x, p, w, ctx):
+        steps, cell, inputs = Steps.find(x, ctx.absent, w), self._bound_cell, []
         z = steps.take(x, w["x"])
         for level in range(self.num_layers):
             if level and self.stochastic:
                 dropout, buffers = self._dropout(level, len(z), w)
-                z = dropout.forward(z, {}, buffers, rng)
+                z = dropout.forward(z, {}, buffers, ctx)
+            inputs.append(z)
             y = w[f"y.{level}"][: len(z)] if self._keeps(level) else None
             for prefix, reverse, part in self._directions(level):
-                own = _part(w, prefix)
-                cell.forward(steps, z, y, part.start, _part(p, prefix), own, reverse)
+                own = w.part(prefix)
+                cell.forward(steps, z, y, part.start, p.part(prefix), own, reverse)
                 if y is None:
                     w["y"][steps.order, part] = own["h"]
             z = y
-        return steps.put(z, w["y"], np.nan) if self.return_sequences else w["y"]
+        ctx.cache[self] = steps, inputs
+        if self.return_sequences:
+            return steps.put(z, w["y"], 0)
+        ctx.absent = None
+        return w["y"]
 
-    def backward(self, dy, x, p, g, w, need_dx=True):
-        steps, last = Steps.of(w), None
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        (steps, inputs), last = ctx.cache[self], None
         if self.return_sequences:
             dz = steps.take(dy, w["dy"])
         else:
             dz, last = None, dy
         for level in range(self.num_layers - 1, -1, -1):
-            dz = self._level_backward(level, steps, dz, last, x, p, g, w, level or need_dx)
+            dz = self._level_backward(level, steps, dz, last, inputs[level], p, g, w,
+                                      level or need_dx)  # fmt: skip
             last = None
+            if level and self.stochastic:
+                dropout, buffers = self._dropout(level, len(dz), w)
+                dz = dropout.backward(dz, inputs[level], {}, {}, buffers, ctx)
         return steps.put(dz, w["dx"], 0) if need_dx else None
 
-    def _level_backward(self, level, steps, dy, last, x, p, g, w, need_dx):
-        """Go back through a level: from `dy`, or `last` for the last states, to its inputs."""
-        z, n_steps, cell = None, len(steps.rows), self._cell()
-        if level and self.stochastic:
-            dropout, buffers = self._dropout(level, n_steps, w)
-            z = buffers["y"] if buffers["kept"][0] else None
-        if z is None:
-            z = w[f"y.{level - 1}"][:n_steps] if level else steps.take(x, w["x"])
+    def _level_backward(self, level, steps, dy, last, z, p, g, w, need_dx):
+        """Go back through a level: from `dy`, or `last` for the last states, to its inputs z."""
+        n_steps, cell = len(steps.rows), self._bound_cell
         dz = w[f"dx.{level}"][:n_steps]
         for prefix, reverse, part in self._directions(level):
-            own, own_p = _part(w, prefix), _part(p, prefix)
+            own, own_p = w.part(prefix), p.part(prefix)
             own["dh"][...] = 0 if last is None else last[steps.order, part]
-            cell.backward(steps, dy, part.start, z, own_p, _part(g, prefix), own, reverse)
+            cell.backward(steps, dy, part.start, z, own_p, g.part(prefix), own, reverse)
             if need_dx:
                 out = w[f"dx_reverse.{level}"][:n_steps] if reverse else dz
                 kernels.matmul_by_transposed(own["gates"][:n_steps], own_p["weight_input"], out)
                 if reverse:
                     dz += out
-        if level and self.stochastic:
-            dz = dropout.backward(dz, buffers["y"], {}, {}, buffers)
         return dz
-
-
-def _part(arrays, prefix):
-    """Return what a name's prefix selects, without it."""
-    return {
-        name.removeprefix(prefix): array for name, array in arrays.items()
-        if name.startswith(prefix)
-    }  # fmt: skip

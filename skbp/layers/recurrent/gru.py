@@ -64,6 +64,11 @@ class GRU(Recurrent):
         Draws W, b and a, gate by gate.
     recurrent_initializer : str or Initializer, default="orthogonal"
         Draws U, gate by gate.
+    max_norm : float or None, default=None
+        Limit, > 0, of the norm of each gate's incoming weights, as in `Dense`; those of the input
+        and of the state for themselves.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -72,11 +77,8 @@ class GRU(Recurrent):
 
     Notes
     -----
-    A step whose features are all NaN is absent: sequences of different length are filled up with
-    NaN, at the end, at the beginning or between. The state goes over an absent step unchanged, and
-    no time is spent on it. Where the output is a sequence, absent steps are NaN in it too, so that
-    the next layer knows them; whatever gradient comes back for them is ignored, and that of the
-    input is 0 there. A sequence without any step has the output 0.
+    The state goes over an absent step unchanged, and no time is spent on it. Where the output is a
+    sequence, absent steps are absent in it too. A sequence without any step has the output 0.
 
     This is the form in which r acts after the product with U (torch's, and "reset after" in Keras);
     it needs the bias a, parameter "bias_hidden", and lets one product serve all gates. The gates'
@@ -95,8 +97,9 @@ class GRU(Recurrent):
     >>> network = Network([GRU(2, return_sequences=True)], (3, 1), np.float64)
     >>> network.init(np.random.RandomState(0))
     >>> x = np.array([[[1.0], [2.0], [np.nan]]])
-    >>> np.isnan(network.forward(x, Workspace(network, 1)))[0, :, 0]
-    array([False, False,  True])
+    >>> workspace = Workspace(network, 1)
+    >>> network.forward(x, workspace).shape, workspace.ctx.absent
+    ((1, 3, 2), array([[False, False,  True]]))
     """
 
     cell = GRUCell

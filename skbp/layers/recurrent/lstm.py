@@ -61,6 +61,11 @@ class LSTM(Recurrent):
         Draws W and b, gate by gate; 1 is added to b_f, so that c is kept at first.
     recurrent_initializer : str or Initializer, default="orthogonal"
         Draws U, gate by gate.
+    max_norm : float or None, default=None
+        Limit, > 0, of the norm of each gate's incoming weights, as in `Dense`; those of the input
+        and of the state for themselves.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -69,11 +74,8 @@ class LSTM(Recurrent):
 
     Notes
     -----
-    A step whose features are all NaN is absent: sequences of different length are filled up with
-    NaN, at the end, at the beginning or between. The state goes over an absent step unchanged, and
-    no time is spent on it. Where the output is a sequence, absent steps are NaN in it too, so that
-    the next layer knows them; whatever gradient comes back for them is ignored, and that of the
-    input is 0 there. A sequence without any step has the output 0.
+    The state goes over an absent step unchanged, and no time is spent on it. Where the output is a
+    sequence, absent steps are absent in it too. A sequence without any step has the output 0.
 
     The gates' columns in weights and bias are in torch's order, i, f, g, o; torch's two biases
     are one here, their sum.

@@ -67,6 +67,11 @@ class RNN(Recurrent):
         Draws W and b.
     recurrent_initializer : str or Initializer, default="orthogonal"
         Draws U.
+    max_norm : float or None, default=None
+        Limit, > 0, of the norm of each unit's incoming weights, as in `Dense`; those of the input
+        and of the state for themselves.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
 
     See Also
     --------
@@ -74,11 +79,8 @@ class RNN(Recurrent):
 
     Notes
     -----
-    A step whose features are all NaN is absent: sequences of different length are filled up with
-    NaN, at the end, at the beginning or between. The state goes over an absent step unchanged, and
-    no time is spent on it. Where the output is a sequence, absent steps are NaN in it too, so that
-    the next layer knows them; whatever gradient comes back for them is ignored, and that of the
-    input is 0 there. A sequence without any step has the output 0.
+    The state goes over an absent step unchanged, and no time is spent on it. Where the output is a
+    sequence, absent steps are absent in it too. A sequence without any step has the output 0.
 
     References
     ----------
@@ -96,10 +98,10 @@ class RNN(Recurrent):
 
     def __init__(self, units, activation="tanh", return_sequences=False, bidirectional=False,
                  num_layers=1, dropout=0.0, initializer="glorot_uniform",
-                 recurrent_initializer="orthogonal"):  # fmt: skip
+                 recurrent_initializer="orthogonal", max_norm=None, name=None):  # fmt: skip
         super().__init__(
             units, return_sequences, bidirectional, num_layers, dropout, initializer,
-            recurrent_initializer,
+            recurrent_initializer, max_norm, name,
         )  # fmt: skip
         self.activation = activation
 
