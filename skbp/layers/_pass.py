@@ -46,7 +46,7 @@ class Pass:
     absent: np.ndarray | None = None
     progress: Progress | None = None
     cache: dict = field(default_factory=dict)
-    _scratch: dict = field(default_factory=dict, repr=False)
+    _scratch: dict = field(default_factory=dict, init=False, repr=False)
 
     @property
     def training(self):

@@ -30,14 +30,11 @@ class Layer(Component):
     `state_shapes` and `work_shapes` ask for, and ``ctx`` is the `Pass`. It writes to its own
     workspace, gradients and state only; its input is read-only, and ``dy`` is scratch.
 
-    Parameters
-    ----------
-    name : str or None, default=None
-        What the layer is called, where parameters are named: "head" makes "head.weight". None means
-        its class and place: "dense_0".
-
     Attributes
     ----------
+    name : str or None
+        What the layer is called, where parameters are named: "head" makes "head.weight". None means
+        its class and place: "dense_0". Each layer takes it as its last hyperparameter.
     penalized : tuple of str
         Names of the parameters that weight penalties (alpha) apply to.
     matrices : dict of str to (str, int, int)
