@@ -88,26 +88,14 @@ def test_parameters(cls):
     assert told(build(cls).get_params(deep=False)) == told(params)
     with pytest.raises(ValueError, match="Invalid parameter"):
         component.set_params(no_such_parameter=1)
-
-
-@pytest.mark.parametrize("cls", COMPONENTS)
-def test_a_component_holds_its_parameters_and_nothing_else(cls):
-    component = build(cls)
-    assert set(vars(component)) == set(component.get_params(deep=False))
-
-
-@pytest.mark.parametrize("cls", COMPONENTS)
-def test_copies(cls):
-    component = build(cls)
-    params = component.get_params(deep=False)
-    params = {name: other_value(value) for name, value in params.items()}
-    component.set_params(**params)
+    # it holds its parameters and nothing else
+    assert set(vars(component)) == set(params)
     for twin in (
         pickle.loads(pickle.dumps(component)), copy.deepcopy(component), clone(component)
     ):  # fmt: skip
         assert type(twin) is cls
         assert twin is not component
-        assert told(twin.get_params(deep=False)) == told(params)
+        assert told(twin.get_params(deep=False)) == told(changed)
 
 
 @pytest.mark.parametrize("cls", COMPONENTS)
@@ -152,18 +140,6 @@ def test_every_public_class_is_registered(kind):
         assert cls.__name__ in public
         assert name == name.lower()
     assert len(set(registry.values())) == len(registry)
-
-
-@pytest.mark.parametrize("cls", [*COMPONENTS, *(base for _, base in KINDS.values()), Progress])
-def test_docstrings(cls):
-    doc = cls.__doc__
-    assert doc
-    first = doc.splitlines()[0]
-    assert first.endswith(".")
-    for name in inspect.signature(cls).parameters:
-        assert name in doc, f"the docstring of {cls.__name__} does not mention {name}"
-    if issubclass(cls, BaseEstimator):
-        assert inspect.getdoc(cls) != inspect.getdoc(BaseEstimator)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import joblib
 import numpy as np
 import pytest
+from _common import each, pairs
 from scipy.sparse import csr_array, random_array
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -112,9 +113,11 @@ def assert_views_alive(estimator):
 # ------------------------------------------------------------ copies (item 4)
 
 
-@pytest.mark.parametrize("how", COPIES)
-@pytest.mark.parametrize("params", SETTINGS, ids=str)
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+# Each way to copy, and in the three that differ in kind each setting.
+@each(
+    how=[*COPIES, *(how for how in ("pickle", "deepcopy", "joblib mapped") for _ in SETTINGS)],
+    params=SETTINGS, estimator_class=ESTIMATORS,
+)  # fmt: skip
 def test_a_copy_predicts_the_same_and_goes_on_learning(estimator_class, params, how, tmp_path):
     estimator = fit(make(estimator_class, **params))
     before = outputs(estimator)
@@ -143,8 +146,7 @@ def test_a_copy_predicts_the_same_and_goes_on_learning(estimator_class, params, 
         assert not np.shares_memory(twin._network.params, estimator._network.params)
 
 
-@pytest.mark.parametrize("params", SETTINGS, ids=str)
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+@each(params=SETTINGS, estimator_class=ESTIMATORS)
 def test_a_clone_is_unfitted_and_trains_to_the_same(estimator_class, params):
     estimator = fit(make(estimator_class, **params))
     twin = clone(estimator)
@@ -154,8 +156,7 @@ def test_a_clone_is_unfitted_and_trains_to_the_same(estimator_class, params):
     assert_views_alive(twin)
 
 
-@pytest.mark.parametrize("params", STOCHASTIC, ids=str)
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+@each(params=STOCHASTIC, estimator_class=ESTIMATORS)
 def test_partial_fit_from_the_start_learns(estimator_class, params):
     estimator, y = make(estimator_class, **params), target_of(estimator_class)
     first = {"classes": [0, 1, 2]} if estimator_class is BackpropClassifier else {}
@@ -166,8 +167,7 @@ def test_partial_fit_from_the_start_learns(estimator_class, params):
     assert loss_of(estimator) < 0.97 * loss
 
 
-@pytest.mark.parametrize("params", SETTINGS, ids=str)
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+@each(params=SETTINGS, estimator_class=ESTIMATORS)
 def test_size_of_a_pickle(estimator_class, params):
     estimator = fit(make(estimator_class, hidden_layer_sizes=(100, 50), max_iter=2, **params))
     state = estimator._history.optimizer_state or {}
@@ -192,8 +192,7 @@ def reachable(root):
         todo.extend(gc.get_referents(item))
 
 
-@pytest.mark.parametrize("params", SETTINGS, ids=str)
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+@each(params=SETTINGS, estimator_class=ESTIMATORS)
 def test_no_workspace_in_a_fitted_estimator(estimator_class, params):
     estimator = fit(make(estimator_class, **params))
     outputs(estimator)
@@ -312,12 +311,16 @@ def assert_transaction(estimator, arguments, method="fit"):
         assert_views_alive(estimator)
 
 
-@pytest.mark.parametrize("state", ["unfitted", "fitted", "warm"])
-@pytest.mark.parametrize("failure", [*FAILURES, *WARM_FAILURES])
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
-def test_fit_is_a_transaction(estimator_class, failure, state):
-    if failure in WARM_FAILURES and state != "warm":
-        state = "warm"  # these are no failures otherwise
+# Those of a warm start are no failures otherwise.
+FAILING_FITS = [
+    (failure, state) for failure in FAILURES for state in ("unfitted", "fitted", "warm")
+]
+FAILING_FITS += [(failure, "warm") for failure in WARM_FAILURES]
+
+
+@each(case=FAILING_FITS, estimator_class=ESTIMATORS)
+def test_fit_is_a_transaction(case, estimator_class):
+    failure, state = case
     params, arguments = {**FAILURES, **WARM_FAILURES}[failure]
     y = target_of(estimator_class)
     estimator = make(estimator_class, dropout=0.1, warm_start=state == "warm")
@@ -334,10 +337,8 @@ def test_fit_is_a_transaction(estimator_class, failure, state):
     np.testing.assert_array_equal(outputs(estimator), outputs(other))
 
 
-@pytest.mark.parametrize("state", ["unfitted", "fitted"])
-@pytest.mark.parametrize("failure", [*FAILURES, *WARM_FAILURES])
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
-def test_partial_fit_is_a_transaction(estimator_class, failure, state):
+@pairs(estimator_class=ESTIMATORS, state=("unfitted", "fitted"), failure=FAILURES | WARM_FAILURES)
+def test_partial_fit_is_a_transaction(estimator_class, state, failure):
     params, arguments = {**FAILURES, **WARM_FAILURES}[failure]
     if params.get("solver") == "lbfgs":
         params = {**params, "solver": "adam"}
@@ -391,8 +392,7 @@ class Scaled(Activation):
         dy *= self.slope
 
 
-@pytest.mark.parametrize("params", STOCHASTIC, ids=str)
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+@each(params=STOCHASTIC, estimator_class=ESTIMATORS)
 def test_predictions_hold_until_the_next_fit(estimator_class, params):
     estimator = fit(make(estimator_class, activation=Scaled(), **params))
     before = outputs(estimator)
@@ -434,15 +434,14 @@ def assert_usable(estimator):
     assert_views_alive(estimator)
 
 
-@pytest.mark.parametrize("at", [1, 2, 40], ids="use {}".format)
-@pytest.mark.parametrize(
-    "params",
-    [{}, {"solver": "sgd"}, {"early_stopping": True}, {"dropout": 0.2, "dtype": "float64"},
-     {"solver": "lbfgs"}],
-    ids=str,
-)  # fmt: skip
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
-def test_ctrl_c_in_fit(ctrl_c, estimator_class, params, at):
+INTERRUPTED = [
+    {}, {"solver": "sgd"}, {"early_stopping": True}, {"dropout": 0.2, "dtype": "float64"},
+    {"solver": "lbfgs"},
+]  # fmt: skip
+
+
+@pairs(params=INTERRUPTED, at=(1, 2, 40), estimator_class=ESTIMATORS)
+def test_ctrl_c_in_fit(ctrl_c, params, at, estimator_class):
     activation = Faulty(at, once(ctrl_c))
     estimator = make(estimator_class, activation=activation, max_iter=1000, tol=0, **params)
     with pytest.warns(UserWarning, match="interrupted"):
@@ -581,8 +580,7 @@ def weights_of(estimator_class, params):
     return np.concatenate([w.ravel() for w in (*estimator.coefs_, *estimator.intercepts_)])
 
 
-@pytest.mark.parametrize("params", SETTINGS, ids=str)
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+@each(params=SETTINGS, estimator_class=ESTIMATORS)
 def test_same_seed_same_bits(estimator_class, params):
     first = weights_of(estimator_class, params)
     np.testing.assert_array_equal(weights_of(estimator_class, params), first)
@@ -708,10 +706,7 @@ def frozen(array):
     return array
 
 
-@pytest.mark.parametrize("read_only", [False, True])
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("params", SETTINGS, ids=str)
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+@pairs(estimator_class=ESTIMATORS, params=SETTINGS, sparse=(False, True), read_only=(False, True))
 def test_input_is_not_written_to(estimator_class, params, sparse, read_only):
     keep = frozen if read_only else np.copy
     dense, y = keep(X), keep(target_of(estimator_class))
@@ -790,8 +785,7 @@ def test_a_weight_is_a_number_of_copies_in_full_batch(estimator_class, params):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance / 100)
 
 
-@pytest.mark.parametrize("params", SETTINGS, ids=str)
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+@each(params=SETTINGS, estimator_class=ESTIMATORS)
 def test_a_row_of_weight_zero_is_absent(estimator_class, params):
     y, weight = target_of(estimator_class), RNG.integers(0, 2, len(X)).astype(float)
     kept = weight > 0
