@@ -9,6 +9,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import sklearn
+from _common import pairs
 from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix, issparse, lil_array
 from sklearn.datasets import make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
@@ -329,13 +330,10 @@ def test_string_labels_in_a_series():
 CONTAINERS = [csr_array, csr_matrix, csc_array, coo_array, lil_array]
 
 
-@pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize(
-    "params",
-    [{}, {"solver": "lbfgs"}, {"early_stopping": True}, {"shuffle": False}, {"dropout": 0.2}],
-    ids=str,
-)
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+WAYS = [{}, {"solver": "lbfgs"}, {"early_stopping": True}, {"shuffle": False}, {"dropout": 0.2}]
+
+
+@pairs(estimator_class=ESTIMATORS, params=WAYS, container=CONTAINERS)
 def test_sparse_is_dense(estimator_class, params, container):
     dense = np.where(RNG.random(X.shape) < 0.4, X, 0)
     params = {"dtype": "float64", **params}
@@ -394,9 +392,8 @@ def awkward_csr(kind):
     ["duplicates", "unsorted", "explicit zeros", "spare room", "long indices", "long indptr",
      "long columns", "whole numbers", "float32", "all zero"],
 )  # fmt: skip
-@pytest.mark.parametrize(
-    "params", [{}, {"solver": "lbfgs"}, {"early_stopping": True}, {"shuffle": False}], ids=str
-)
+# Chosen rows, and rows one after the other.
+@pytest.mark.parametrize("params", [{"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
 def test_awkward_sparse_matrices(params, kind):
     matrix, dense = awkward_csr(kind)
     params = {"dtype": "float64", **params}
@@ -420,10 +417,10 @@ def test_any_memory_layout(form):
 # ------------------------------------------------------------ dtypes
 
 
-@pytest.mark.parametrize("estimator_class", ESTIMATORS)
-@pytest.mark.parametrize("dtype", ["auto", "float32", "float64"])
-@pytest.mark.parametrize("given", [np.float32, np.float64])
-@pytest.mark.parametrize("container", [np.asarray, csr_array])
+@pairs(
+    container=(np.asarray, csr_array), given=(np.float32, np.float64),
+    dtype=("auto", "float32", "float64"), estimator_class=ESTIMATORS,
+)  # fmt: skip
 def test_predictions_have_the_dtype_of_the_input(container, given, dtype, estimator_class):
     data = container(X.astype(given))
     estimator = fit(make(estimator_class, dtype=dtype), data)

@@ -5,6 +5,7 @@ import pickle
 import joblib
 import numpy as np
 import pytest
+from _common import pairs
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
@@ -45,9 +46,7 @@ def make(cls, dtype):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cls", DATA)
+@pairs(cls=DATA, dtype=("float32", "float64"), sparse=(False, True))
 def test_everything_at_once(cls, dtype, sparse):
     X, y = DATA[cls]
     X = csr_array(X) if sparse else X

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _common import pairs
 from sklearn.base import clone
 
 from skbp._engine.network import Network, Workspace
@@ -97,10 +98,7 @@ def run(layer, x, dy, params, max_rows, dtype, need_dx=True):
     return results | {f"d{key}": value for key, value in g.items()}
 
 
-@pytest.mark.parametrize("max_rows", [3, 8])
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", CASES)
+@pairs(name=CASES, dtype=DTYPES, order=ORDERS, max_rows=(3, 8))
 def test_it_is_torch(name, dtype, order, max_rows):
     x, dy = (ORDERS[order](golden(name, key, dtype)) for key in ("x", "dy"))
     params = {key: golden(name, key) for key in ("weight", "bias") if f"{name}-{key}" in GOLDENS}

@@ -1,12 +1,14 @@
 """Recurrent layers: against torch, with absent steps, in stacks and in training."""
 
 import copy
+import itertools
 import pickle
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+from _common import pairs
 
 from skbp import _kernels as kernels
 from skbp._engine.network import Network, Workspace
@@ -94,13 +96,12 @@ def gradients_of_torch(flat, kind, levels, directions):
     return grads
 
 
-@each_dtype
-@pytest.mark.parametrize("sequences", [True, False])
-@pytest.mark.parametrize("lengths", ["whole", "packed"])
-@pytest.mark.parametrize("directions", [1, 2])
-@pytest.mark.parametrize("levels", [1, 2])
-@each_kind
-def test_it_is_torch(kind, levels, directions, lengths, sequences, dtype):
+@pairs(
+    case=list(itertools.product(KINDS, (1, 2), ("whole", "packed"))), levels=(1, 2),
+    sequences=(True, False), dtype=DTYPES,
+)  # fmt: skip
+def test_it_is_torch(case, levels, sequences, dtype):
+    kind, directions, lengths = case
     key, form = f"{kind}-{levels}-{directions}", (kind, levels, directions)
     layer = KINDS[kind](
         UNITS, return_sequences=sequences, bidirectional=directions == 2, num_layers=levels

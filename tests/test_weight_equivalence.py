@@ -6,6 +6,7 @@ distribution of predictions over many seeds.
 
 import numpy as np
 import pytest
+from _common import pairs
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix
 from scipy.stats import ks_2samp
@@ -52,9 +53,7 @@ KINDS = ["regression", "poisson", "multi-output", "binary", "multiclass", "multi
 # ---------------------------------------------------------------- exact
 
 
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
-@pytest.mark.parametrize("kind", KINDS)
+@pairs(kind=KINDS, solver=("adam", "sgd", "lbfgs"), sparse=(False, True))
 def test_full_batch_weight_is_a_number_of_copies(kind, solver, sparse):
     X, y, weight = data(kind)
     convert = csr_matrix if sparse else np.asarray
@@ -92,20 +91,17 @@ def test_full_batch_class_weight_counts_the_copies(solver, class_weight):
         assert_allclose(weighted.predict_proba(X), by_hand.predict_proba(X), rtol=1e-7)
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        {},
-        {"solver": "sgd", "batch_size": 4},
-        {"batch_size": 4, "dropout": 0.3},
-        {"batch_size": 4, "early_stopping": True, "validation_fraction": 0.3},
-        {"batch_size": 4, "dtype": "float32"},
-        {"solver": "lbfgs"},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
+WAYS = [
+    {},
+    {"solver": "sgd", "batch_size": 4},
+    {"batch_size": 4, "dropout": 0.3},
+    {"batch_size": 4, "early_stopping": True, "validation_fraction": 0.3},
+    {"batch_size": 4, "dtype": "float32"},
+    {"solver": "lbfgs"},
+]
+
+
+@pairs(kind=KINDS, sparse=(False, True), parameters=WAYS)
 def test_weight_zero_is_the_row_absent_to_the_last_bit(kind, sparse, parameters):
     X, y, weight = data(kind)
     convert = csr_matrix if sparse else np.asarray
@@ -174,8 +170,8 @@ def p_values(one, other):
     "kind, parameters",
     [
         ("regression", {}),
-        ("regression", {"dropout": 0.2}),
-        ("binary", {}),
+        pytest.param("regression", {"dropout": 0.2}, marks=pytest.mark.slow),
+        pytest.param("binary", {}, marks=pytest.mark.slow),
         ("binary", {"solver": "sgd", "learning_rate_init": 0.1}),
     ],
     ids=str,
