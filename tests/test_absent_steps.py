@@ -223,6 +223,18 @@ def test_a_network_of_texts(name):
     np.testing.assert_allclose(grads, total, rtol=1e-8, atol=1e-10)
 
 
+def test_batch_norm_counts_the_steps_there_are():
+    x, rng = sequences(), np.random.default_rng(0)
+    there = ~np.isnan(x).all(axis=2)
+    steps, alone = (Network([BatchNorm()], x.shape[i:], np.float64) for i in (1, 2))
+    for network in (steps, alone):
+        network.init(np.random.RandomState(0))
+    expected = alone.forward(x[there], Workspace(alone, there.sum()), rng)
+    y = steps.forward(x, Workspace(steps, len(x)), rng)
+    np.testing.assert_allclose(y[there], expected, rtol=1e-12)
+    np.testing.assert_allclose(steps.state, alone.state, rtol=1e-12)
+
+
 def test_batch_norm_between():
     x, layers = sequences(), [Conv1D(4, 3, padding="same"), BatchNorm("relu"), SequencePool()]
     assert np.isfinite(run(layers, x)[0]).all()

@@ -13,8 +13,12 @@ from scipy.sparse import csr_array, random_array
 from sklearn.model_selection import ShuffleSplit
 
 from skbp import BackpropClassifier, BackpropRegressor
+from skbp._engine.batches import Batches, Data
+from skbp._engine.history import History
 from skbp._engine.network import Network
+from skbp._engine.resume import capture, put_back
 from skbp.callbacks import Call, Checkpoint, TimeLimit, read_state
+from skbp.layers import Dense
 from skbp.optimizers import SGD
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -62,7 +66,7 @@ CASES = {
     "adamw": {"solver": "adamw"},
     "lion": {"solver": "lion", "learning_rate_init": 1e-3},
     "lazy adam": {"solver": "lazy_adam", "X": SPARSE},
-    "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 1, "tol": 0.05},
+    "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 1, "tol": 9.0},
     "invscaling": {"solver": "sgd", "learning_rate": "invscaling"},
     "dropout": {"dropout": 0.3},
     "input noise": {"input_noise": 0.3},
@@ -112,6 +116,25 @@ def check(cls, params, given, folder, stop=4):
 @each(case=CASES, cls=(BackpropClassifier, BackpropRegressor))
 def test_the_same_bits(case, cls, tmp_path):
     check(cls, *prepared(cls, CASES[case]), tmp_path)
+
+
+def test_every_field_of_the_history_comes_back():
+    network = Network([Dense(2)], (3,), np.float64)
+    rows = Data(np.zeros((9, 3)), np.zeros((9, 2)))
+    batches = Batches(rows, None, 5, True, np.random.RandomState(0))
+    history, again = History(optimizer_name="SGD"), History(optimizer_name="SGD")
+    for number, (name, value) in enumerate(vars(history).items()):
+        if name == "optimizer_state":
+            value = {"velocity": np.full(8, number)}
+        elif name == "average":
+            value = np.full(8, number)
+        elif name != "optimizer_name":
+            value = [number] if isinstance(value, list) else number
+        setattr(history, name, value)
+    put_back(capture(network, history, batches, None), network, again, batches, None)
+    for name, value in vars(history).items():
+        if name != "raw":  # only there once training has ended
+            np.testing.assert_equal(getattr(again, name), value, name)
 
 
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 2.0, 1: 0.5}])

@@ -118,6 +118,23 @@ def test_weight_zero_is_the_row_absent_to_the_last_bit(kind, sparse, parameters)
         assert with_zeros.t_ == without.t_
 
 
+def test_class_weights_are_relative_to_all_rows_not_to_a_batch():
+    # Two batches, each of one class, and of a feature that the other has not.
+    X, y = np.repeat(np.eye(2), 10, axis=0), np.repeat(["a", "b"], 10)
+
+    def weights(class_weight, rate=1e-3):
+        net = BackpropClassifier(
+            (), solver="sgd", momentum=0.0, alpha=0.0, learning_rate_init=rate, max_iter=1,
+            batch_size=10, shuffle=False, dtype="float64", class_weight=class_weight,
+            random_state=0,
+        )  # fmt: skip
+        return net.fit(X, y).coefs_[0].copy()
+
+    first = weights(None, rate=1e-300)
+    moved = weights({"a": 1, "b": 3}) - first
+    assert_allclose(moved / (weights(None) - first), [[0.5], [1.5]], rtol=1e-2)
+
+
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_class_of_weight_zero_only_is_no_class(solver):
     X, y, _ = data("multiclass")
