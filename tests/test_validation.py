@@ -253,14 +253,18 @@ def test_without_a_validation_set_nothing_is_scored():
 
 def test_the_train_score_looks_at_some_rows_of_a_large_set(monkeypatch):
     monkeypatch.setattr("skbp.estimators._held_out.MOST_TRAINING_ROWS", 10)
-    sizes = []
+    seen = []
 
-    def scoring(estimator, X, y):
-        sizes.append(len(X))
+    def scoring(estimator, rows, y):
+        seen.append([int(np.flatnonzero((row == X).all(axis=1))[0]) for row in rows])
         return 0.0
 
     make("numbers", scoring=scoring, early_stopping=True).fit(X, SCORE)
-    assert sizes[:2] == [16, 10]
+    assert [len(rows) for rows in seen[:2]] == [16, 10]
+    seen.clear()
+    make("numbers", scoring=scoring).fit(**own("numbers"))
+    rows = np.arange(len(X))[TRAIN]
+    assert seen[1] == [rows[int(i * (len(rows) - 1) / 9)] for i in range(10)]  # first to last
 
 
 def test_a_scorer_sees_the_labels_and_a_fitted_estimator():

@@ -16,7 +16,7 @@ from skbp import BackpropClassifier, BackpropRegressor
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 N_ROWS = 48
-N_SEEDS = 200
+N_SEEDS = 100
 
 
 def data(kind):
