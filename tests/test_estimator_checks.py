@@ -2,8 +2,8 @@
 
 A check may fail for two reasons only. With mini-batches, dropout, a random split or float32 a
 weight of 2 equals the row twice in expectation, not bit by bit: tests/test_weight_equivalence.py
-tests that expectation. In float32 a row's outputs depend, in the last bits, on how many rows a product
-has; the check allows 1e-7, and `test_a_part_of_the_rows` a rounding error.
+tests that expectation. In float32 a row's outputs depend, in the last bits, on how many rows a
+product has; the check allows 1e-7, and `test_a_part_of_the_rows` a rounding error.
 """
 
 import numpy as np
