@@ -29,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from skbp import BackpropClassifier, layers
-from skbp.optimizers import AdamW
+from skbp.optimizers import AdamW, Group
 
 LONGEST = 128  # characters that the transformer reads of a review
 SIZES = (1, 2, 3)  # characters of a token
@@ -92,9 +92,11 @@ def transformer(codes, seed):
             layers.Dropout(0.3), layers.PositionalEncoding(), block, block,
             layers.SequencePool(), layers.Dropout(0.3),
         ],
-        solver=AdamW(weight_decay=1.0), learning_rate="one_cycle", learning_rate_init=0.01,
-        learning_rate_multipliers={"transformerencoder_*": 0.003}, ema_decay=0.99, batch_size=128,
-        max_iter=5, random_state=seed, verbose=True,
+        solver=AdamW(
+            weight_decay=1.0, ema_decay=0.99, groups=[Group("transformerencoder_*", rate=0.003)]
+        ),
+        learning_rate="one_cycle", learning_rate_init=0.01, batch_size=128, max_iter=5,
+        random_state=seed, verbose=True,
     )  # fmt: skip
 
 

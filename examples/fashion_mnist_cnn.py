@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from skbp import BackpropClassifier
-from skbp.layers import Conv2D, Dense, Dropout, Flatten, MaxPool2D
+from skbp.layers import Conv2D, Dense, Dropout, Flatten, Input, MaxPool2D
 from skbp.optimizers import AdamW
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -57,11 +57,11 @@ X, y = load(options.data, "train")
 X_test, y_test = load(options.data, "t10k")
 net = BackpropClassifier(
     layers=[
-        Conv2D(32, 3, padding="same"), MaxPool2D(2),
+        Input((1, 28, 28)), Conv2D(32, 3, padding="same"), MaxPool2D(2),
         Conv2D(64, 3, padding="same"), MaxPool2D(2),
         Flatten(), Dense(128), Dropout(0.3),
     ],
-    input_shape=(1, 28, 28), solver=AdamW(weight_decay=0.05), alpha=0.0, batch_size=128,
+    solver=AdamW(weight_decay=0.05), alpha=0.0, batch_size=128,
     learning_rate="one_cycle", learning_rate_init=0.004, max_iter=options.epochs,
     random_state=options.seed, verbose=True,
 )  # fmt: skip

@@ -50,6 +50,7 @@ from sklearn.frozen import FrozenEstimator
 from skbp import BackpropClassifier
 from skbp.inspection import summary
 from skbp.layers import AvgPool2D, BatchNorm, Conv2D, Dense, Flatten, LoRA, MaxPool2D
+from skbp.optimizers import AdamW, Group
 
 FIRST, OTHERS = [0, 1, 3, 6, 8], [2, 4, 5, 7, 9]
 
@@ -86,8 +87,8 @@ def make(hidden, **params):
         AvgPool2D(3, stride=2), Flatten(), hidden,
     ]  # fmt: skip
     return BackpropClassifier(
-        layers=layers, solver="adamw", alpha=0, learning_rate="one_cycle",
-        n_iter_no_change=np.inf, **params,
+        layers=layers, alpha=0, learning_rate="one_cycle", n_iter_no_change=np.inf,
+        **{"solver": "adamw", **params},
     )  # fmt: skip
 
 
@@ -104,7 +105,7 @@ rows = np.isin(y_test, FIRST)
 print(f"first task: {first.score(*orientations(X_test[rows], y_test[rows])):.3f}")
 
 start = {"init_from": FrozenEstimator(first), "learning_rate_init": 0.003}
-slow = {"learning_rate_multipliers": {"conv2d_*": 0.1, "batchnorm_*": 0.1}}
+slow = {"solver": AdamW(groups=[Group("conv2d_*", rate=0.1), Group("batchnorm_*", rate=0.1)])}
 frozen = {"freeze": ["conv2d_*", "batchnorm_*"]}
 ways = {
     "from scratch": (Dense(128), {"learning_rate_init": 0.003}),

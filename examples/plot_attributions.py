@@ -41,9 +41,9 @@ plt.show()
 # black.
 
 X, y = load_digits(return_X_y=True)
-X = X / 16
+X = X.reshape(-1, 1, 8, 8) / 16
 layers = [Conv2D(16, 3), MaxPool2D(2), Flatten(), Dense(64)]
-net = BackpropClassifier(layers=layers, input_shape=(1, 8, 8), max_iter=30, random_state=0)
+net = BackpropClassifier(layers=layers, max_iter=30, random_state=0)
 net.fit(X, y)
 AttributionDisplay.from_estimator(net, X[:10], n_steps=200)
 plt.show()

@@ -9,7 +9,7 @@ the weights on; five ways to go on from there, and from scratch for comparison:
 
 - only the output layer (all others in `freeze`);
 - all layers at the same rate;
-- all layers, each at 1/2.6 of the rate of the one above it (`learning_rate_multipliers`);
+- all layers, each at 1/2.6 of the rate of the one above it (`groups` of the optimizer);
 - the same, but the layers join one by one, from the top (`GradualUnfreezing`);
 - low-rank changes of all layers (`LoRA`).
 
@@ -25,6 +25,7 @@ from sklearn.frozen import FrozenEstimator
 from skbp import BackpropClassifier
 from skbp.callbacks import GradualUnfreezing
 from skbp.layers import Conv2D, Dense, Flatten, LoRA, MaxPool2D
+from skbp.optimizers import AdamW, Group
 
 N_SEEDS, ROWS_A_CLASS = 10, 5
 
@@ -44,18 +45,18 @@ moved[..., :2] = 0
 print(f"the first network, on images of the other scanner: {first.score(moved[rows], y[rows]):.3f}")
 
 # %%
-# Factors are for the four layers with weights, the last one for the output layer. With three
-# epochs from one to the next, all layers take part in the last twenty of thirty epochs.
+# With three epochs from one to the next, all layers take part in the last twenty of thirty epochs.
 
-rates = [2.6**-3, 2.6**-2, 2.6**-1, 1]
+names = ["conv2d_0", "conv2d_2", "dense_5"]
+slower = AdamW(groups=[Group(name, rate=2.6**-k) for k, name in zip((3, 2, 1), names, strict=True)])
 adapted = [LoRA(layer, rank=2) if hasattr(layer, "activation") else layer for layer in layers]
 ways = {
     "from scratch": ({}, ()),
     "output layer only": ({"init_from": first, "freeze": ["conv*", "dense*"]}, ()),
     "all, one rate": ({"init_from": first}, ()),
-    "all, rates by layer": ({"init_from": first, "learning_rate_multipliers": rates}, ()),
+    "all, rates by layer": ({"init_from": first, "solver": slower}, ()),
     "... and unfreezing": (
-        {"init_from": first, "learning_rate_multipliers": rates}, (GradualUnfreezing(every=3),)
+        {"init_from": first, "solver": slower}, (GradualUnfreezing(every=3),)
     ),
     "LoRA": ({"init_from": first, "layers": adapted}, ()),
 }  # fmt: skip

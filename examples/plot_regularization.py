@@ -14,6 +14,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from skbp import BackpropClassifier
+from skbp.layers import Dense, Dropout, GaussianNoise
 from skbp.optimizers import AdamW
 
 X, y = load_digits(return_X_y=True)
@@ -29,16 +30,16 @@ ways = {
     "nothing": {"alpha": 0},
     "alpha=1": {"alpha": 1},
     "alpha=0.1, l1_ratio=1": {"alpha": 0.1, "l1_ratio": 1},
-    "dropout=0.5": {"alpha": 0, "dropout": 0.5},
-    "input_noise=0.5": {"alpha": 0, "input_noise": 0.5},
+    "Dropout(0.5)": {"alpha": 0, "layers": [Dense(128), Dropout(0.5)]},
+    "GaussianNoise(0.5)": {"alpha": 0, "layers": [GaussianNoise(0.5), Dense(128)]},
     "AdamW(weight_decay=1)": {"alpha": 0, "solver": AdamW(weight_decay=1)},
 }
 curves = {}
 for name, parameters in ways.items():
     net = BackpropClassifier(
-        (128,), batch_size=32, learning_rate="cosine", learning_rate_init=0.003, max_iter=40,
-        n_iter_no_change=np.inf, random_state=0, **parameters,
-    )  # fmt: skip
+        layers=[Dense(128)], batch_size=32, learning_rate="cosine", learning_rate_init=0.003,
+        max_iter=40, n_iter_no_change=np.inf, random_state=0,
+    ).set_params(**parameters)  # fmt: skip
     net.fit(X_train, y_train, X_val=X_test, y_val=y_test)  # recorded only: nothing is chosen by it
     curves[name] = 1 - np.array(net.validation_scores_)
     small = np.mean(np.abs(net.coefs_[0]) < 1e-3)

@@ -46,12 +46,13 @@ ways = {
     "by function": ({"validation_fraction": by_function}, train, {"groups": groups[train]}),
     "own set": ({}, train[fit], own),
     "by function, refit": (
-        {"validation_fraction": by_function, "refit": True}, train, {"groups": groups[train]},
+        {"validation_fraction": by_function, "early_stopping": "refit"}, train,
+        {"groups": groups[train]},
     ),
 }  # fmt: skip
 told, true = [], []
 for name, (parameters, rows, more) in ways.items():
-    net.set_params(validation_fraction=0.1, refit=False).set_params(**parameters)
+    net.set_params(validation_fraction=0.1, early_stopping=True).set_params(**parameters)
     net.fit(X[rows], labels[rows], **more)
     told.append(net.best_validation_score_)
     true.append(net.score(X[test], labels[test]))
@@ -59,7 +60,7 @@ for name, (parameters, rows, more) in ways.items():
 
 # %%
 # With any rows validation is too hopeful, since it meets functions that it knows. By function it is
-# not; a set of one's own comes to the same. And `refit` gives the rows set aside back to training.
+# not; a set of one's own comes to the same. And "refit" gives the rows set aside back to training.
 
 figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
 place = np.arange(len(ways))[::-1]

@@ -598,9 +598,8 @@ def test_bad_numeric_parameter(estimator_class, name, value):
 
 
 ODD_VALUES = [object(), 1j, b"adam", 3 + 0.5j, {"a"}, len, "no such name"]
-# What may be right: a folder that is still empty, a callable, or an iterable of splits.
+# What may be right: a file that is missing, a callable, or an iterable of splits.
 NOT_ODD = {
-    "resume_from": ["no such name"],
     "init_from": ["no such name"],  # a FileNotFoundError: see test_transfer.py
     "scoring": [len],
     "validation_fraction": [b"adam", {"a"}],

@@ -14,7 +14,9 @@ from sklearn.model_selection import GroupKFold, PredefinedSplit
 from skbp import BackpropClassifier, BackpropRegressor
 from skbp.activations import ReLU
 from skbp.callbacks import EarlyStopping
-from skbp.optimizers import LazyAdam
+from skbp.layers import Dense
+from skbp.optimizers import OPTIMIZERS, Adam, Group, LazyAdam
+from skbp.schedules import Scheduled
 
 ESTIMATORS = [BackpropClassifier, BackpropRegressor]
 BOTH = pytest.mark.parametrize("cls", ESTIMATORS)
@@ -68,15 +70,10 @@ def refused_fitted_or_not(cls, *words, error=(ValueError, TypeError), params=(),
         ["relu"], ["relu"] * 3, [], ("relu", "gelato"), ["relu", None], ["relu", ReLU],
         ["relu", ["tanh"]], [1, 2], np.array(["relu", "tanh"]), {"relu"})],
     *[("l1_ratio", value) for value in (-0.1, 1.1, np.nan, "0.5", None, [0.5])],
-    *[(name, value) for name in ("max_grad_norm", "max_grad_value", "max_norm")
-      for value in (0, -1.0, np.nan, np.inf, "1", True, [1.0])],
-    *[("ema_decay", value) for value in (-0.1, 1.0, 2, np.nan, "0.9", True)],
-    *[("learning_rate_multipliers", value) for value in (
-        [], [1, 1], [1] * 4, [1, 1, -1], [1, 1, np.nan], [1, 1, np.inf], ["a", 1, 1], 3,
-        [True, 1, 1], "abc", [[1], [1], [1]], np.ones(2), {1: 2})],
     *[("scoring", value) for value in ("no such scorer", 3, ["accuracy"], {"a": "r2"}, "")],
-    *[("refit", value) for value in (None, "yes", 1.0, 2)],
-    *[("resume_from", value) for value in (3, b"run", ["run"], True)],
+    *[("early_stopping", value) for value in (None, "yes", 1.0, 2)],
+    *[("learning_rate_init", value) for value in ("automatic", None, 0, -1.0, np.nan, np.inf)],
+    *[("freeze", value) for value in ("dense_7", ["dense_0", "dense_7"], "*.scale", 3)],
     *[("validation_fraction", value) for value in (-0.1, 1.0, 1, np.nan, "0.1", True, None, 1.5)],
 ], ids=lambda value: repr(value)[:30])  # fmt: skip
 @BOTH
@@ -84,11 +81,21 @@ def test_parameters(cls, name, value):
     refused_fitted_or_not(cls, name, params={name: value})
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw", "lion", "muon", "rmsprop"])
+@pytest.mark.parametrize("name, value", [
+    *[(name, value) for name in ("clip_norm", "clip_value")
+      for value in (0, -1.0, np.nan, np.inf, "1", True, [1.0])],
+    *[("ema_decay", value) for value in (-0.1, 1.0, 2, np.nan, "0.9", True)],
+    *[("weight_decay", value) for value in (-0.1, np.inf, np.nan, "0.9", True, None)],
+    *[("groups", value) for value in (3, "output", [3], {"output": 2}, [Group("output", rate=-1)])],
+], ids=lambda value: repr(value)[:30])  # fmt: skip
+def test_settings_of_optimizers(solver, name, value):
+    params = {"solver": OPTIMIZERS[solver](**{name: value})}
+    refused_fitted_or_not(BackpropRegressor, params=params, error=ValueError)
+
+
 @pytest.mark.parametrize("params", [
-    {"l1_ratio": 0.5}, {"max_grad_norm": 1.0}, {"max_grad_value": 1.0}, {"max_norm": 1.0},
-    {"ema_decay": 0.9}, {"learning_rate_multipliers": [1, 1, 1]},
-    {"learning_rate_multipliers": np.ones(3)}, {"refit": True, "early_stopping": True},
-    {"resume_from": "run"},
+    {"l1_ratio": 0.5}, {"early_stopping": "refit"}, {"freeze": "dense_0"},
 ], ids=str)  # fmt: skip
 @BOTH
 def test_lbfgs_takes_no_part_in_it(cls, params):
@@ -97,18 +104,27 @@ def test_lbfgs_takes_no_part_in_it(cls, params):
 
 
 @pytest.mark.parametrize("solver", ["lazy_adam", LazyAdam()], ids=str)
-@pytest.mark.parametrize("params", [
-    {"l1_ratio": 0.5}, {"max_grad_norm": 1.0}, {"max_grad_value": 1.0}, {"max_norm": 1.0},
-    {"ema_decay": 0.9},
+@BOTH
+def test_lazy_solvers_look_at_few_weights(cls, solver):
+    refused_fitted_or_not(
+        cls, "l1_ratio=0.5", "solver='adam'", params={"solver": solver, "l1_ratio": 0.5}
+    )
+
+
+@BOTH
+def test_a_splitter_needs_early_stopping(cls):
+    params = {"validation_fraction": 2}
+    refused_fitted_or_not(cls, "validation_fraction=2", "early_stopping=True", params=params)
+
+
+@pytest.mark.parametrize("name, value", [
+    ("hidden_layer_sizes", (5,)), ("activation", "tanh"), ("dropout", 0.1),
+    ("dropout", Scheduled("cosine", 0.5)), ("normalization", "layer"),
 ], ids=str)  # fmt: skip
 @BOTH
-def test_lazy_solvers_look_at_few_weights(cls, params, solver):
-    refused_fitted_or_not(cls, *params, "solver='adam'", params={"solver": solver, **params})
-
-
-@BOTH
-def test_refit_needs_early_stopping(cls):
-    refused_fitted_or_not(cls, "refit=True", "early_stopping=True", params={"refit": True})
+def test_what_layers_take_the_place_of(cls, name, value):
+    params = {"hidden_layer_sizes": (100,), "layers": [Dense(3)], name: value}
+    refused_fitted_or_not(cls, name, "layers", params=params)
 
 
 # ------------------------------------------------------------ validation sets
@@ -301,7 +317,7 @@ def test_scorers_for_other_targets():
 
 def test_a_scorer_that_fails_late():
     net = fitted(BackpropRegressor, warm_start=True)
-    net.set_params(scoring=Returns(1.0, 4), ema_decay=0.5)
+    net.set_params(scoring=Returns(1.0, 4), solver=Adam(ema_decay=0.5))
     refused(net, "ExpectedError", X=X, y=NUMBERS, X_val=X, y_val=NUMBERS)
 
 
@@ -339,7 +355,7 @@ class Faulty:
     ("setup", ""), ("begin", "fit"), ("begin", "epoch"), ("end", "epoch"), ("end", "fit"),
 ])  # fmt: skip
 @pytest.mark.parametrize("params", [
-    {}, {"early_stopping": True}, {"ema_decay": 0.9}, {"solver": "lbfgs"},
+    {}, {"early_stopping": True}, {"solver": Adam(ema_decay=0.9)}, {"solver": "lbfgs"},
 ], ids=str)  # fmt: skip
 @BOTH
 def test_callbacks_that_raise(cls, hook, at, params):

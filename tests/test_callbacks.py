@@ -48,7 +48,7 @@ def state_of(epoch):
     """Return a state that tells which epoch it is of."""
     params = np.full(5, float(epoch["epoch"]))
     history = {"loss": [epoch["loss"]]}
-    return TrainingState(params, params[:0], {}, "SGD", epoch["epoch"], 0, {}, history=history)
+    return TrainingState(params, params[:0], history, {})
 
 
 def make_net():
@@ -67,6 +67,8 @@ def make_net():
         def fit(self, X, y):
             context = self._init_callback_context(max_subtasks=None)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            for callback in getattr(self, "_skl_callbacks", ()):
+                getattr(callback, "state_to_resume", lambda *args: None)(self, context)
             self.classes_ = np.unique(y)
             self.n_iter_ = 0
             for i, loss in enumerate(self.losses):
@@ -173,7 +175,8 @@ def test_tasks_that_are_no_epochs_of_ours_are_ignored(callback, tmp_path, capsys
         callback = Checkpoint(tmp_path)
     pipe = make_pipeline(StandardScaler(), Net(losses=()))
     pipe.set_callbacks(callback)
-    pipe.fit(X, Y)
+    with pytest.warns(UserWarning, match=r"was set on Pipeline.*on the network itself"):
+        pipe.fit(X, Y)
     assert callback.on_fit_task_end(pipe, SimpleNamespace()) is False
     assert callback.epoch_of(SimpleNamespace()) is None
     assert capsys.readouterr().out == ""
@@ -263,7 +266,7 @@ def test_a_fit_under_way_is_not_pickled():
         (EarlyStopping("loss", mode="least"), "'mode'"),
         (EarlyStopping("auc"), "more or less of 'auc' is better: give mode='max'"),
         (GradualUnfreezing(every=0), "'every' .* a whole number from 1 on. Got 0"),
-        (GradualUnfreezing(schedule={"dense_0": 0}), "'schedule' .* a dict from layers' names"),
+        (GradualUnfreezing(schedule={"dense_0": 0}), "'schedule' .* a dict from parameters' names"),
         (GradualUnfreezing(schedule=[2, 3]), "'schedule'"),
         (TargetScore("high"), "'score'"),
         (TargetScore(1, "auc"), "more or less of 'auc'"),
@@ -536,8 +539,11 @@ def test_a_fit_that_goes_on(tmp_path, place):
     callback = Checkpoint(tmp_path, keep=2)
     for _ in range(2 if place else 1):
         epochs_run(callback, [5, 1, 3])
-    (tmp_path / place / "epoch-00000-mine.npz").write_bytes(b"not a checkpoint")
+    mine = tmp_path / place / "epoch-00000-mine.npz"
+    mine.write_bytes(b"not a checkpoint")
+    os.utime(mine, (0, 0))
     # it goes on, and is better than it was only in the end
+    callback = Checkpoint(tmp_path, keep=2, resume=True)
     epochs_run(callback, [4, 2], first=4)
     home = tmp_path / place
     assert sorted(path.name for path in home.glob("epoch-0000*.npz")) == [
@@ -558,8 +564,22 @@ def test_going_on_elsewhere(tmp_path):
 def test_going_on_beside_a_damaged_best(tmp_path):
     epochs_run(Checkpoint(tmp_path), [1, 2])
     (tmp_path / "best.npz").write_bytes(b"damaged")
-    epochs_run(Checkpoint(tmp_path), [3], first=3)
+    with pytest.warns(UserWarning, match=r"best\.npz is damaged"):
+        epochs_run(Checkpoint(tmp_path, resume=True), [3], first=3)
     assert epoch_in(tmp_path / "best.npz") == 3
+
+
+@pytest.mark.parametrize("first", [1, 4])
+def test_another_fit_takes_nothing_of_the_first_ones_files(tmp_path, first):
+    epochs_run(Checkpoint(tmp_path), [1, 2])
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.npz")}
+    epochs_run(Checkpoint(tmp_path, keep=1), [3, 0.5], first=first)  # from 4 on: a warm start
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.npz")} == before
+    assert epoch_in(tmp_path / "fit-2" / "best.npz") == first + 1
+    elsewhere = tmp_path / "elsewhere"
+    epochs_run(Checkpoint(elsewhere, resume=tmp_path), [4, 3], first=3)
+    assert names(elsewhere) == ["best.npz", "epoch-00003.npz", "epoch-00004.npz"]
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.npz")} == before
 
 
 def test_fits_at_the_same_time_in_one_folder(tmp_path):

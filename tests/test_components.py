@@ -20,8 +20,16 @@ from skbp.activations import ACTIVATIONS, Activation
 from skbp.initializers import INITIALIZERS, Initializer
 from skbp.layers import LAYERS, Dense, Dropout, Layer, Norm, Pass, Recurrent
 from skbp.losses import LOSSES, Loss
-from skbp.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
-from skbp.schedules import SCHEDULES, Adaptive, Constant, InverseScaling, Progress, Schedule
+from skbp.optimizers import OPTIMIZERS, SGD, Adam, Group, Optimizer
+from skbp.schedules import (
+    SCHEDULES,
+    Adaptive,
+    Constant,
+    InverseScaling,
+    Progress,
+    Schedule,
+    Scheduled,
+)
 
 # module: (registry, base class)
 KINDS = {
@@ -34,13 +42,13 @@ KINDS = {
 }
 COMPONENTS = [cls for registry, _ in KINDS.values() for cls in registry.values()]
 # Public, but what a schedule looks at, and what two layers share.
-NOT_A_COMPONENT = {Pass, Progress, Norm, Recurrent}
+NOT_A_COMPONENT = {Pass, Progress, Norm, Recurrent, Group, Scheduled}
 
 # Arguments of a constructor that have no default.
 REQUIRED = {
     "units": 3, "std": 0.5, "filters": 3, "kernel_size": 2, "size": 2, "shape": (-1,),
     "layer": Dense(3), "layers": [], "branches": [], "n_codes": 5, "dim": 3, "n_heads": 2,
-    "n_hidden": 4, "rate": 0.5,
+    "n_hidden": 4, "rate": 0.5, "table": "other.weight",
 }  # fmt: skip
 
 
@@ -289,15 +297,15 @@ def test_a_penalized_step_is_a_step_with_the_penalty_in_the_gradient(name):
     for t, strength in enumerate((0.3, 0.0, 0.1, 2.0), 1):
         grads = rng.normal(size=50)
         expected = np.square(a).sum() if strength else 0.0
-        squares = optimizer.penalized_step(a, grads.copy(), state_a, 0.05, t, strength)
+        squares = optimizer.penalized_step(a, grads.copy(), state_a, 0.05, t, strength, 0.9)
         assert squares == pytest.approx(expected, rel=1e-12)
         grads += strength * b
-        b *= 1 - 0.05 * optimizer.weight_decay
+        b *= 0.9
         optimizer.step(b, grads, state_b, 0.05, t)
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", [n for n, rule in OPTIMIZERS.items() if not rule.by_array])
 def test_a_step_block_by_block_is_a_step(name, monkeypatch):
     # As the engine does it; the blocks cut through parameters, and the last is shorter.
     from skbp import _kernels as kernels
@@ -445,9 +453,9 @@ def test_a_schedule_reaches_the_optimizer():
             seen.append((t, lr))
             super().step(params, grads, state, lr, t)
 
-        def penalized_step(self, params, grads, state, lr, t, strength):
+        def penalized_step(self, params, grads, state, lr, t, strength, decay=1.0):
             seen.append((t, lr))
-            return super().penalized_step(params, grads, state, lr, t, strength)
+            return super().penalized_step(params, grads, state, lr, t, strength, decay)
 
     seen = []
     net = BackpropRegressor(

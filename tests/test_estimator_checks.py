@@ -23,7 +23,7 @@ from skbp.layers import (
     SequencePool,
 )
 from skbp.losses import Huber, LogLoss
-from skbp.optimizers import AdamW, Lion
+from skbp.optimizers import Adam, AdamW, Group, Lion, Muon
 
 INEXACT_WEIGHTS = {
     f"check_sample_weight_equivalence_on_{kind}_data": (
@@ -72,14 +72,15 @@ SHARED = [
     {"solver": AdamW(weight_decay=0.1)},
     {"solver": Lion(weight_decay=0.1), "batch_size": 16},
     {"solver": "adam", "hidden_layer_sizes": (8, 6), "activation": ["gelu", "leaky_relu"]},
-    {"solver": "adam", "alpha": 0.1, "l1_ratio": 0.5, "max_grad_norm": 1.0, "max_norm": 2.0},
-    {"solver": "adamw", "ema_decay": 0.9, "learning_rate_multipliers": [0.5, 1.0]},
+    {"solver": Adam(clip_norm=1.0), "alpha": 0.1, "l1_ratio": 0.5},
+    {"solver": AdamW(ema_decay=0.9, groups=[Group("output", rate=0.5)])},
+    {"solver": Muon()},
+    {"solver": "adam", "layers": [Dense(8, max_norm=2.0)]},
     {"solver": "adamw", "learning_rate": "one_cycle", "batch_size": 16},
     {
         "solver": "adam",
-        "early_stopping": True,
+        "early_stopping": "refit",
         "scoring": "loss",
-        "refit": True,
         "validation_fraction": 0.2,
         "batch_size": 16,
     },
@@ -128,6 +129,8 @@ def configured(Estimator, **parameters):
         and "batch_size" in parameters
     ):
         fast["learning_rate_init"] = 0.002  # some of the checks' data are far from scaled
+    if "layers" in parameters:
+        del fast["hidden_layer_sizes"]
     return Estimator(**{**fast, **parameters})
 
 

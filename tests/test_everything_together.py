@@ -16,9 +16,9 @@ from sklearn.preprocessing import MaxAbsScaler
 
 from skbp import BackpropClassifier, BackpropRegressor
 from skbp.callbacks import EarlyStopping
-from skbp.layers import BatchNorm, Conv2D, Dense, Flatten, LoRA, MaxPool2D, Sequential
+from skbp.layers import BatchNorm, Conv2D, Dense, Flatten, Input, LoRA, MaxPool2D, Sequential
 from skbp.losses import Huber, LogLoss
-from skbp.optimizers import AdamW
+from skbp.optimizers import AdamW, Group
 from skbp.schedules import OneCycle
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -30,6 +30,9 @@ DATA = {
     BackpropRegressor: (DIABETES[0], (DIABETES[1] - 150) / 77),
 }
 LOSS = {BackpropClassifier: LogLoss(label_smoothing=0.1), BackpropRegressor: Huber(delta=2.0)}
+SOLVER = AdamW(
+    clip_norm=1.0, ema_decay=0.9, groups=[Group("dense_3", rate=0.5), Group("output", rate=2.0)]
+)
 SEARCHED = {
     BackpropClassifier: {"loss__label_smoothing": [0.0, 0.1]},
     BackpropRegressor: {"loss__delta": [0.5, 2.0]},
@@ -38,11 +41,10 @@ SEARCHED = {
 
 def make(cls, dtype):
     return cls(
-        (24, 12), activation=["gelu", "leaky_relu"], loss=LOSS[cls], solver=AdamW(), alpha=1e-3,
+        (24, 12), activation=["gelu", "leaky_relu"], loss=LOSS[cls], solver=SOLVER, alpha=1e-3,
         l1_ratio=0.2, learning_rate=OneCycle(max_rate=0.01), batch_size=32, max_iter=12,
-        dropout=0.1, normalization="layer", max_grad_norm=1.0, max_norm=4.0, ema_decay=0.9,
-        early_stopping=True, scoring="loss", refit=True, validation_fraction=0.2,
-        learning_rate_multipliers=[1.0, 0.5, 2.0], dtype=dtype, random_state=0,
+        dropout=0.1, normalization="layer", early_stopping="refit", scoring="loss",
+        validation_fraction=0.2, dtype=dtype, random_state=0,
     )  # fmt: skip
 
 
@@ -85,14 +87,14 @@ def test_the_search_runs_in_parallel_to_the_same_scores():
 
 def image_model(layers, **params):
     net = BackpropClassifier(**{
-        "layers": layers, "input_shape": (1, 8, 8), "batch_size": 32, "learning_rate_init": 0.01,
-        "max_iter": 4, "random_state": 0, **params,
+        "layers": layers, "batch_size": 32, "learning_rate_init": 0.01, "max_iter": 4,
+        "random_state": 0, **params,
     })  # fmt: skip
     return Pipeline([("scale", MaxAbsScaler()), ("net", net)])
 
 
 def image_layers(dense):
-    return [Conv2D(4, 3), BatchNorm(), MaxPool2D(2), Flatten(), dense]
+    return [Input((1, 8, 8)), Conv2D(4, 3), BatchNorm(), MaxPool2D(2), Flatten(), dense]
 
 
 def saved_and_loaded(search, X, folder):
@@ -109,8 +111,8 @@ def test_architectures_in_a_pipeline_and_a_search_saved_and_loaded(tmp_path):
         {"net__layers": [image_layers(Dense(16)), [Flatten(), Dense(8)]]},
         {
             "net__layers": [Sequential(image_layers(Dense(16)))],
-            "net__layers__0__filters": [2, 6],
-            "net__layers__4__activation": ["tanh"],
+            "net__layers__1__filters": [2, 6],
+            "net__layers__5__activation": ["tanh"],
         },
     ]
     search = GridSearchCV(image_model(None), grid, cv=2, error_score="raise", n_jobs=2).fit(X, y)
@@ -139,7 +141,7 @@ def test_fine_tuning_in_a_pipeline_and_a_search_saved_and_loaded(tmp_path):
         {
             "net__layers": [Sequential(low_rank)],
             "net__init_from": [FrozenEstimator(chain)],
-            "net__layers__4__rank": [1, 3],
+            "net__layers__5__rank": [1, 3],
         },
     ]
     X, y = X[y >= 5], y[y >= 5]

@@ -179,8 +179,14 @@ def shaped(name, layer):
     return layer
 
 
-# All layers; and `LoRA` around some, which has them itself around Dense.
-NAMES = [*LAYERS, "lora:multi_head_attention", "lora:transformer_encoder", "lora:conv_2d"]
+# All layers, save `Tied`, whose weights are those of another (tests/test_network.py); and `LoRA`
+# around some, which has them itself around Dense.
+NAMES = [
+    *(name for name in LAYERS if name != "tied"),
+    "lora:multi_head_attention",
+    "lora:transformer_encoder",
+    "lora:conv_2d",
+]
 
 
 def make_layer(name, activation):

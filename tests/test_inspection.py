@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 import skbp.inspection
 from skbp import BackpropClassifier, BackpropRegressor
 from skbp.activations import Tanh
+from skbp.estimators._plan import Plan
 from skbp.inspection import (
     LossCurveDisplay,
     LRRangeDisplay,
@@ -252,7 +253,7 @@ def test_updates_are_those_of_fit(net, y, params):
     n = len(X) if weight is None else np.count_nonzero(weight)
     size = min(200 if net.batch_size == "auto" else net.batch_size, n)
     sizes = np.diff([*range(0, n, size), n])
-    rates = [net.learning_rate_init] * (2 * len(sizes))
+    rates = [Plan.of(net).optimization.rate] * (2 * len(sizes))
     losses = list(net._range_test(rows, y, weight, rates))
     expected = fit(net, rows, y, sample_weight=weight).loss_curve_[:2]
     got = [np.average(part, weights=sizes) for part in np.split(np.array(losses), 2)]

@@ -170,7 +170,7 @@ def test_partial_fit_from_the_start_learns(estimator_class, params):
 @each(params=SETTINGS, estimator_class=ESTIMATORS)
 def test_size_of_a_pickle(estimator_class, params):
     estimator = fit(make(estimator_class, hidden_layer_sizes=(100, 50), max_iter=2, **params))
-    state = estimator._history.optimizer_state or {}
+    state = estimator._history.optimizer.arrays or {}
     arrays = sum(value.nbytes for value in state.values() if isinstance(value, np.ndarray))
     weights = estimator._network.params.nbytes
     assert weights > 20_000

@@ -202,14 +202,14 @@ def test_gaussian_noise(dtype):
 def test_noise_for_sparse_input_is_refused_in_training_only():
     y = np.arange(30.0)
     X = csr_array(np.eye(30))
-    net = BackpropRegressor((3,), input_noise=0.1, max_iter=3, random_state=0)
+    layers = [GaussianNoise(0.1), Dense(3)]
+    net = BackpropRegressor(layers=layers, max_iter=3, random_state=0)
     for method in (net.fit, net.partial_fit):
         for solver in ("adam", "lazy_adam"):
             net.set_params(solver=solver)
-            with pytest.raises(ValueError, match=r"input_noise=0.1.*toarray"):
+            with pytest.raises(ValueError, match=r"X is sparse.*toarray"):
                 method(X, y)
     fit(net, X.toarray(), y)
-    np.testing.assert_allclose(net.predict(X), net.predict(X.toarray()), rtol=1e-6)
     network = network_of(GaussianNoise(0.1), Dense(2), n_features=30)
     with pytest.raises(ValueError, match=r"GaussianNoise.*dense"):
         network.forward(X, Workspace(network, 30), np.random.default_rng(0))
@@ -299,13 +299,12 @@ def states(estimator):
 
 
 def test_order_of_the_layers():
-    net = fit(make(activation="tanh", dropout=0.1, input_noise=0.1))
+    net = fit(make(activation="tanh", dropout=0.1))
     layers = net._network.layers
     hidden = [Dense, BatchNorm, Dropout]
-    assert [type(layer) for layer in layers] == [GaussianNoise, *hidden, *hidden, Dense]
-    assert layers[0].std == 0.1
-    assert layers[1].activation == "identity"
-    assert isinstance(layers[2].activation, Tanh)
+    assert [type(layer) for layer in layers] == [*hidden, *hidden, Dense]
+    assert layers[0].activation == "identity"
+    assert isinstance(layers[1].activation, Tanh)
     assert net.n_layers_ == 4
     assert [w.shape for w in net.coefs_] == [(6, 8), (8, 5), (5, 1)]
     assert [b.shape for b in net.intercepts_] == [(8,), (5,), (1,)]
@@ -337,7 +336,7 @@ def test_what_is_no_normalization(bad):
 
 
 @pytest.mark.parametrize(
-    "params", [{"normalization": "batch"}, {"normalization": BatchNorm()}, {"input_noise": 0.1}]
+    "params", [{"normalization": "batch"}, {"normalization": BatchNorm()}, {"dropout": 0.1}]
 )
 def test_what_needs_a_stochastic_solver(params):
     (name,) = params
@@ -378,9 +377,9 @@ def test_statistics_go_on(how):
 
 def test_a_warm_start_with_another_normalization_is_refused():
     net = fit(make(warm_start=True))
-    with pytest.raises(ValueError, match="normalization='layer'"):
+    with pytest.raises(ValueError, match="normalization or layers do not match"):
         net.set_params(normalization="layer").fit(X, Y)
-    fit(net.set_params(normalization="batch", input_noise=0.1, dropout=0.1))
+    fit(net.set_params(normalization="batch", dropout=0.1))
 
 
 class Explode(Schedule):
@@ -423,6 +422,9 @@ def test_deep_logistic_nets_learn(normalization):
 
 
 def test_noise_smooths():
-    flat, rough = (fit(make(normalization=None, input_noise=std, max_iter=60, alpha=0,
-                            learning_rate_init=0.01)) for std in (1.5, 0))  # fmt: skip
+    flat, rough = (
+        fit(BackpropRegressor(layers=[GaussianNoise(std), Dense(8), Dense(5)], max_iter=60,
+                              alpha=0, learning_rate_init=0.01, batch_size=30, random_state=0))
+        for std in (1.5, 0)
+    )  # fmt: skip
     assert np.var(flat.predict(X)) < 0.5 * np.var(rough.predict(X))

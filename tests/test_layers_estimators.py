@@ -1,4 +1,4 @@
-"""Any architecture in the estimators: layers=[...] and input_shape."""
+"""Any architecture in the estimators: layers=[...], and rows of several axes."""
 
 import pickle
 
@@ -21,6 +21,7 @@ from skbp.layers import (
     Dropout,
     Embedding,
     Flatten,
+    Input,
     MaxPool2D,
     MultiHeadAttention,
     PositionalEncoding,
@@ -29,19 +30,20 @@ from skbp.layers import (
     Sequential,
     TransformerEncoder,
 )  # fmt: skip
+from skbp.optimizers import Adam, Group
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:600] / 16, Y[:600]
 IMAGE = (1, 8, 8)
+CNN = [Conv2D(8, 3, padding="same"), MaxPool2D(2), Dropout(0.1), Flatten(), Dense(16)]
 
 
 def cnn(**params):
     return BackpropClassifier(**{
-        "layers": [Conv2D(8, 3, padding="same"), MaxPool2D(2), Dropout(0.1), Flatten(), Dense(16)],
-        "input_shape": IMAGE, "batch_size": 32, "learning_rate_init": 0.01, "max_iter": 15,
-        "random_state": 0, **params,
+        "layers": [Input(IMAGE), *CNN], "batch_size": 32, "learning_rate_init": 0.01,
+        "max_iter": 15, "random_state": 0, **params,
     })  # fmt: skip
 
 
@@ -61,7 +63,7 @@ def test_a_cnn():
     assert net.n_features_in_ == 64
     images = X.reshape(-1, *IMAGE)
     np.testing.assert_array_equal(net.predict_proba(images), net.predict_proba(X))
-    same = cnn(input_shape=None).fit(images[:400], Y[:400])
+    same = cnn(layers=CNN).fit(images[:400], Y[:400])
     np.testing.assert_array_equal(same.predict_proba(images), net.predict_proba(X))
     again = pickle.loads(pickle.dumps(net))
     np.testing.assert_array_equal(again.predict_proba(X), net.predict_proba(X))
@@ -70,11 +72,11 @@ def test_a_cnn():
 
 
 def test_what_the_caller_owns_is_as_it_was():
-    layers = [Conv2D(4, 3), Flatten(), Dense(8)]
+    layers = [Input(IMAGE), Conv2D(4, 3), Flatten(), Dense(8)]
     before = repr(layers)
     net = cnn(layers=layers, max_iter=2).fit(X, Y)
     assert repr(layers) == before
-    layers[0].set_params(filters=5)
+    layers[1].set_params(filters=5)
     assert net.predict(X[:3]).shape == (3,)
     assert net.layers is layers
 
@@ -83,15 +85,15 @@ def test_in_a_pipeline_and_a_search():
     model = make_pipeline(MinMaxScaler(), cnn(max_iter=3))
     grid = {
         "backpropclassifier__layers": [
-            [Conv2D(4, 3), Flatten()],
-            Sequential([Conv2D(4, 3), BatchNorm("relu"), Flatten(), Dense(8)]),
+            [Input(IMAGE), Conv2D(4, 3), Flatten()],
+            Sequential([Input(IMAGE), Conv2D(4, 3), BatchNorm("relu"), Flatten(), Dense(8)]),
         ]
     }
     search = GridSearchCV(model, grid, cv=2, error_score="raise", n_jobs=2).fit(X, Y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     nested = GridSearchCV(
-        cnn(layers=Sequential([Conv2D(4, 3), Flatten(), Dense(8)]), max_iter=2),
-        {"layers__0__filters": [2, 6], "layers__2__units": [4, 9]}, cv=2, error_score="raise",
+        cnn(layers=Sequential([Input(IMAGE), Conv2D(4, 3), Flatten(), Dense(8)]), max_iter=2),
+        {"layers__1__filters": [2, 6], "layers__3__units": [4, 9]}, cv=2, error_score="raise",
     ).fit(X, Y)  # fmt: skip
     assert len(set(nested.cv_results_["mean_test_score"])) > 1
     twin = clone(search.best_estimator_).fit(X, Y)
@@ -118,7 +120,7 @@ def test_sequences_of_different_length(layers):
     np.testing.assert_array_equal(net.predict(flat), net.predict(x))
     longer = np.concatenate([x[:, :5], np.full((len(x), 4, 2), np.nan)], axis=1)  # cut after five
     shorter = x[:, :5]
-    assert net.set_params(input_shape=None).predict(longer).shape == (len(x),)
+    assert net.predict(longer).shape == (len(x),)
     with pytest.raises(ValueError, match=r"rows of shape \(5, 2\).*\(9, 2\)"):
         net.predict(shorter)
 
@@ -157,28 +159,29 @@ def test_a_regressor_with_shortcuts():
 
 
 @pytest.mark.parametrize(
-    "layers, input_shape, message",
+    "layers, message",
     [
-        ([Conv2D(4, 3)], None, r"layers\[0\], Conv2D.*\(64,\)"),
-        ([Conv2D(4, 11)], IMAGE, r"layers\[0\], Conv2D.*8"),
-        ([Conv2D(4, 3), LSTM(4)], IMAGE, r"layers\[1\], LSTM.*\(4, 6, 6\)"),
-        ([Dense(4)], (1, 8, 9), "input_shape=.*72.*64"),
-        (["relu"], None, "layers must hold objects"),
-        ([Dense], None, "layers must hold objects"),
-        ([Dropout(2.0)], None, "rate"),
-        (Dense, None, "layers"),
+        ([Conv2D(4, 3)], r"layers\[0\], Conv2D.*\(64,\)"),
+        ([Input(IMAGE), Conv2D(4, 11)], r"layers\[1\], Conv2D.*8"),
+        ([Input(IMAGE), Conv2D(4, 3), LSTM(4)], r"layers\[2\], LSTM.*\(4, 6, 6\)"),
+        ([Input((1, 8, 9)), Conv2D(4, 3)], r"Input.*64.*\(1, 8, 9\)"),
+        ([Input((3.7,))], "shape"),
+        (["relu"], "layers must hold objects"),
+        ([Dense], "layers must hold objects"),
+        ([Dropout(2.0)], "rate"),
+        (Dense, "layers"),
     ],
 )
-def test_a_mismatch_names_the_layer(layers, input_shape, message):
-    net = BackpropClassifier(layers=layers, input_shape=input_shape)
+def test_a_mismatch_names_the_layer(layers, message):
+    net = BackpropClassifier(layers=layers)
     with pytest.raises(ValueError, match=message):
         net.fit(X, Y)
     assert not hasattr(net, "classes_")
 
 
 @pytest.mark.parametrize("params", [{"dropout": 0.1}, {"normalization": "batch"}])
-def test_what_is_for_hidden_layer_sizes(params):
-    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+def test_what_is_not_used_with_layers(params):
+    with pytest.raises(ValueError, match=r"not used with layers"):
         cnn(**params).fit(X, Y)
 
 
@@ -189,20 +192,40 @@ def test_sparse_rows_have_no_other_shape():
     assert net.fit(csr_array(X), Y).predict(csr_array(X)).shape == Y.shape
 
 
-def test_warm_start_and_multipliers():
-    net = cnn(warm_start=True, max_iter=2, learning_rate_multipliers=[0, 1, 1]).fit(X, Y)
+def test_warm_start_and_groups():
+    solver = Adam(groups=[Group("conv2d_1", rate=0)])
+    net = cnn(warm_start=True, max_iter=2, solver=solver).fit(X, Y)
     frozen = net.coefs_[0].copy()
     np.testing.assert_array_equal(net.fit(X, Y).coefs_[0], frozen)
-    with pytest.raises(ValueError, match="have parameters"):
-        cnn(learning_rate_multipliers=[1, 1]).fit(X, Y)
     with pytest.raises(ValueError, match="do not match"):
-        net.set_params(layers=[Flatten(), Dense(3)], learning_rate_multipliers=None).fit(X, Y)
+        net.set_params(layers=[Flatten(), Dense(3)], solver="adam").fit(X, Y)
+
+
+def test_a_fitted_estimator_asks_its_network():
+    x, y = sequences(60)
+    net = BackpropClassifier(layers=[GRU(3)], max_iter=2, random_state=0).fit(x, y)
+    before = net.predict_proba(x)
+    for layers in (None, [Dense(3)], [GRU(5)]):
+        net.set_params(layers=layers)
+        np.testing.assert_array_equal(net.predict_proba(x), before)
+        assert net.__sklearn_tags__().input_tags.allow_nan
+        assert net.__sklearn_tags__().input_tags.three_d_array
+        assert not net.__sklearn_tags__().input_tags.sparse
+    dense = BackpropClassifier(max_iter=2).fit(X, Y).set_params(layers=[GRU(5)])
+    assert dense.predict(csr_array(X)).shape == Y.shape
+    assert dense.__sklearn_tags__().input_tags.sparse
+
+
+def test_rows_with_axes_where_the_network_makes_them():
+    images = X.reshape(-1, *IMAGE)
+    net = cnn(max_iter=1).fit(X, Y)
+    np.testing.assert_array_equal(net.predict_proba(images), net.predict_proba(X))
+    with pytest.raises(ValueError, match=r"rows of shape \(8, 8, 1\)"):
+        net.predict(images.reshape(-1, 8, 8, 1))
 
 
 def test_batch_normalisation_of_images_is_by_channel():
-    net = cnn(
-        layers=[Conv2D(4, 3, activation="identity"), BatchNorm("relu"), Flatten()], max_iter=3
-    )
-    net.fit(X, Y)
+    layers = [Conv2D(4, 3, activation="identity"), BatchNorm("relu"), Flatten()]
+    net = cnn(layers=layers, max_iter=3).fit(X.reshape(-1, *IMAGE), Y)
     assert net._network.views[1]["gamma"].shape == (4,)
     assert np.ptp(net._network.views[1]["running_mean"]) > 0

@@ -334,7 +334,7 @@ def test_weights_of_a_convolution():
 @pytest.mark.parametrize(
     "layer, shape, text",
     [
-        (Conv2D(3, 3), (784,), r"Conv2D.*\(784,\).*\(channels, height, width\).*Reshape"),
+        (Conv2D(3, 3), (784,), r"Conv2D.*\(784,\).*\(channels, height, width\).*Input"),
         (Conv1D(3, 3), (1, 2, 3), r"Conv1D.*\(1, 2, 3\).*\(time, features\)"),
         (MaxPool2D(2), (3, 4), r"MaxPool2D.*\(3, 4\).*\(channels, height, width\)"),
         (AvgPool1D(2), (3,), r"AvgPool1D.*\(3,\).*\(time, features\)"),

@@ -186,8 +186,8 @@ def test_tuning_and_merging(first, targets):
 
 
 def test_only_the_change_is_trained_with_max_norm_and_decay(first):
-    layers = [Flatten(), LoRA(Dense(12)), Dense(6)]
-    net = make(layers=layers, max_norm=0.5, solver="adamw", alpha=1.0).fit(X, OTHER)
+    layers = [Flatten(), LoRA(Dense(12, max_norm=0.5)), Dense(6, max_norm=0.5)]
+    net = make(layers=layers, solver="adamw", alpha=1.0).fit(X, OTHER)
     begun = make(layers=layers, learning_rate_init=1e-30, max_iter=1, alpha=0.0).fit(X, OTHER)
     for name in ("weight", "bias"):
         np.testing.assert_array_equal(net._network.views[1][name], begun._network.views[1][name])

@@ -17,10 +17,12 @@ from sklearn.datasets import make_multilabel_classification
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from skbp import BackpropClassifier, BackpropRegressor
+from skbp.optimizers import OPTIMIZERS
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore:A column-vector y was passed"),
+    pytest.mark.filterwarnings("ignore:learning_rate=.* is for solver='sgd'"),
 ]
 
 PAIRS = {
@@ -272,8 +274,12 @@ def test_every_parameter_of_mlp_with_its_default(kind):
         assert name in ours
         if name == "loss":  # MLPRegressor's first positional one; "log_loss" is MLP's only other
             assert ours[name].default == getattr(PAIRS[kind][0](), "loss", "log_loss")
+        elif name == "learning_rate_init":  # each optimizer's usual one
+            usual = {OPTIMIZERS[solver].usual_rate for solver in ("adam", "sgd")}
+            assert (ours[name].default, usual) == ("auto", {parameter.default})
         else:
             assert ours[name].default == parameter.default, name
+    assert len(ours) <= (34 if kind == "classifier" else 33)
     positional = [p.name for p in theirs.values() if p.kind is not p.KEYWORD_ONLY]
     assert [p.name for p in ours.values() if p.kind is not p.KEYWORD_ONLY] == [
         name for name in positional if name != "loss"

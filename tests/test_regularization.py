@@ -1,4 +1,4 @@
-"""Penalties, clipping, norms of units, averages, learning rates by layer."""
+"""Penalties, clipping, norms of units, averages, groups of parameters."""
 
 import warnings
 
@@ -15,8 +15,10 @@ from skbp._engine.objective import Objective
 from skbp._engine.regularization import Average, Clip, MaxNorm, Penalty, add_l1
 from skbp.activations import Activation, ReLU, Tanh
 from skbp.callbacks import Callback
-from skbp.layers import GRU, Conv2D, Dense, Embedding, Flatten, Residual
+from skbp.layers import GRU, Conv2D, Dense, Embedding, Flatten, Input, Residual
 from skbp.losses import SquaredError
+from skbp.optimizers import OPTIMIZERS, SGD, Adam, Group, LazyAdam
+from skbp.schedules import Constant
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -31,6 +33,10 @@ def make(**params):
         "dtype": "float64", "learning_rate_init": 0.01,
     }  # fmt: skip
     return BackpropRegressor(**{**defaults, **params})
+
+
+def make_layers(layers, **params):
+    return make(hidden_layer_sizes=(100,), layers=layers, **params)
 
 
 def assert_same_weights(a, b):
@@ -161,29 +167,29 @@ def test_what_is_not_finite_stays_so(bad):
 
 
 @pytest.mark.parametrize("limits", [
-    {"max_grad_norm": 0.05}, {"max_grad_value": 0.01},
-    {"max_grad_norm": 0.02, "max_grad_value": 0.01},
+    {"clip_norm": 0.05}, {"clip_value": 0.01}, {"clip_norm": 0.02, "clip_value": 0.01},
 ], ids=str)  # fmt: skip
 def test_sgd_with_clipped_gradients_by_hand(limits):
     """One epoch of full-batch steps; the gradient is recovered from an unclipped step."""
     params = {
-        "solver": "sgd", "momentum": 0.0, "nesterovs_momentum": False, "batch_size": 120,
-        "alpha": 0.0, "max_iter": 1, "shuffle": False, "learning_rate_init": 0.1,
+        "solver": SGD(momentum=0.0), "batch_size": 120, "alpha": 0.0, "max_iter": 1,
+        "shuffle": False, "learning_rate_init": 0.1,
     }  # fmt: skip
     start = flat(make(**{**params, "learning_rate_init": 1e-300}).fit(X, Y))
     grads = (start - flat(make(**params).fit(X, Y))) / 0.1
-    if "max_grad_value" in limits:
-        grads = np.clip(grads, -limits["max_grad_value"], limits["max_grad_value"])
-    if "max_grad_norm" in limits:
-        grads *= min(1.0, limits["max_grad_norm"] / np.linalg.norm(grads))
-    clipped = flat(make(**params, **limits).fit(X, Y))
+    if "clip_value" in limits:
+        grads = np.clip(grads, -limits["clip_value"], limits["clip_value"])
+    if "clip_norm" in limits:
+        grads *= min(1.0, limits["clip_norm"] / np.linalg.norm(grads))
+    params["solver"] = SGD(momentum=0.0, **limits)
+    clipped = flat(make(**params).fit(X, Y))
     np.testing.assert_allclose(clipped, start - 0.1 * grads, rtol=1e-9, atol=1e-12)
 
 
 def test_the_penalty_is_not_clipped():
     params = {
-        "solver": "sgd", "momentum": 0.0, "nesterovs_momentum": False, "batch_size": 120,
-        "max_iter": 1, "alpha": 240.0, "max_grad_norm": 1e-9,
+        "solver": SGD(momentum=0.0, clip_norm=1e-9), "batch_size": 120, "max_iter": 1,
+        "alpha": 240.0,
     }  # fmt: skip
     start = make(**{**params, "learning_rate_init": 1e-300}).fit(X, Y)
     net = make(**params).fit(X, Y)  # w -= 0.01 * 240 / 120 * w
@@ -198,9 +204,13 @@ def norms(network):
     return [np.linalg.norm(p["weight"], axis=0) for p in network.views if "weight" in p]
 
 
+def limited(*sizes, limit=0.3):
+    return [Dense(size, max_norm=limit) for size in sizes]
+
+
 @pytest.mark.parametrize("params", [
-    {}, {"solver": "sgd", "learning_rate_init": 0.1}, {"dropout": 0.2},
-    {"normalization": "batch"}, {"ema_decay": 0.5}, {"dtype": "float32"},
+    {}, {"solver": "sgd", "learning_rate_init": 0.1}, {"solver": Adam(ema_decay=0.5)},
+    {"dtype": "float32"},
 ], ids=str)  # fmt: skip
 def test_max_norm_after_every_update(params, monkeypatch):
     longest = []
@@ -208,10 +218,10 @@ def test_max_norm_after_every_update(params, monkeypatch):
 
     def spy(self):
         after(self)
-        longest.append(max(np.linalg.norm(w.astype(float), axis=0).max() for w in self._weights))
+        longest.append(max(np.linalg.norm(w.astype(float), axis=0).max() for w, _ in self._weights))
 
     monkeypatch.setattr(MaxNorm, "__call__", spy)
-    net = make(max_norm=0.3, **params).fit(X, 5 * Y)
+    net = make_layers(limited(8, 5), **params).fit(X, 5 * Y)
     assert len(longest) == 4 * 4
     assert max(longest) <= 0.3 * (1 + 1e-6)
     *hidden, output = norms(net._network)
@@ -220,28 +230,27 @@ def test_max_norm_after_every_update(params, monkeypatch):
 
 
 def test_max_norm_scales_only_columns_that_are_too_long():
-    network = Network([Dense(2, "relu"), Dense(1, "identity")], (2,), np.float64)
+    network = Network([Dense(2, max_norm=1.0), Dense(1, "identity")], (2,), np.float64)
     network.views[0]["weight"][...] = [[3.0, 0.1], [4.0, 0.2]]
     network.views[1]["weight"][...] = 9.0
-    MaxNorm(network, 1.0)()
+    MaxNorm(network)()
     np.testing.assert_allclose(network.views[0]["weight"], [[0.6, 0.1], [0.8, 0.2]])
     assert (network.views[1]["weight"] == 9).all()
 
 
+LIMIT = {"max_norm": 0.2}
 LAYERS = {
-    "images": ([Conv2D(4, 3), Flatten(), Dense(6)], (1, 8, 8)),
-    "sequences": ([GRU(5, bidirectional=True), Dense(4)], (8, 8)),
-    "nested": ([Flatten(), Residual([Dense(9), Dense(64)])], (8, 8)),
-    "codes": ([Embedding(17, 3), Flatten(), Dense(6)], (64,)),
+    "images": [Input((1, 8, 8)), Conv2D(4, 3, **LIMIT), Flatten(), Dense(6, **LIMIT)],
+    "sequences": [Input((8, 8)), GRU(5, bidirectional=True, **LIMIT), Dense(4, **LIMIT)],
+    "nested": [Residual([Dense(9, **LIMIT), Dense(64, **LIMIT)])],
+    "codes": [Embedding(17, 3), Flatten(), Dense(6, **LIMIT)],
 }
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_max_norm_holds_for_the_units_of_every_layer_but_the_last(name):
-    layers, shape = LAYERS[name]
+def test_max_norm_holds_for_the_units_of_the_layers_that_have_it(name):
     X, y = load_digits(return_X_y=True)  # whole numbers, codes as well
-    net = BackpropClassifier(layers=layers, input_shape=shape, max_norm=0.2, max_iter=2)
-    net.fit(X[:200], y[:200])
+    net = BackpropClassifier(layers=LAYERS[name], max_iter=2).fit(X[:200], y[:200])
     found = []
     for layer, p in zip(net._network.layers, net._network.views, strict=True):
         for parameter in layer.penalized:
@@ -272,15 +281,15 @@ def test_average_by_a_loop(decay):
     np.testing.assert_array_equal(params, before)
 
 
-@pytest.mark.parametrize("params", [{}, {"max_norm": 0.5}, {"solver": "sgd"}], ids=str)
-def test_the_average_of_a_fit_by_a_loop(params):
+@pytest.mark.parametrize("solver", ["adam", "sgd", "muon"])
+def test_the_average_of_a_fit_by_a_loop(solver):
     """Full batches: an epoch is an update, so the raw weights can be watched."""
     seen = []
-    params = {**params, "batch_size": 120, "max_iter": 12, "ema_decay": 0.7}
+    params = {"batch_size": 120, "max_iter": 12, "solver": OPTIMIZERS[solver](ema_decay=0.7)}
     net = make(**params).set_callbacks(Steps(seen)).fit(X, Y)
-    raw = flat(make(**{**params, "ema_decay": None}).fit(X, Y))
+    raw = flat(make(**{**params, "solver": OPTIMIZERS[solver]()}).fit(X, Y))
     np.testing.assert_array_equal(seen[-1].params, raw)  # averaging does not change the training
-    first = {**params, "learning_rate_init": 1e-300, "max_iter": 1, "max_norm": None}
+    first = {**params, "learning_rate_init": 1e-300, "max_iter": 1}
     expected = flat(make(**first).fit(X, Y))
     for t, state in enumerate(seen, start=1):
         d = min(0.7, (1 + t) / (10 + t))
@@ -289,18 +298,18 @@ def test_the_average_of_a_fit_by_a_loop(params):
 
 
 def test_the_average_is_what_is_validated_and_published():
-    net = make(ema_decay=0.9, max_iter=6).fit(X, Y, X_val=X[:40], y_val=Y[:40])
+    net = make(solver=Adam(ema_decay=0.9), max_iter=6).fit(X, Y, X_val=X[:40], y_val=Y[:40])
     assert net.validation_scores_[-1] == pytest.approx(net.score(X[:40], Y[:40]), rel=1e-12)
     raw = make(max_iter=6).fit(X, Y)
     assert net.loss_curve_ == raw.loss_curve_  # that of the weights that are trained
     assert abs(net.score(X[:40], Y[:40]) - raw.score(X[:40], Y[:40])) > 1e-6
-    net = make(ema_decay=0.9, max_iter=30, early_stopping=True)
+    net = make(solver=Adam(ema_decay=0.9), max_iter=30, early_stopping=True)
     net.fit(X, Y, X_val=X[:40], y_val=Y[:40])
     assert net.best_validation_score_ == pytest.approx(net.score(X[:40], Y[:40]), rel=1e-12)
 
 
 def test_partial_fit_goes_on_from_the_raw_weights():
-    params = {"ema_decay": 0.9, "shuffle": False}
+    params = {"solver": Adam(ema_decay=0.9), "shuffle": False}
     longer = make(**params, max_iter=1).fit(X, Y)
     for _ in range(3):
         longer.partial_fit(X, Y)
@@ -309,16 +318,17 @@ def test_partial_fit_goes_on_from_the_raw_weights():
 
 def test_a_warm_start_goes_on_from_the_raw_weights():
     # sgd without momentum has no state: two fits train like one; the average starts afresh
-    params = {"solver": "sgd", "momentum": 0.0, "shuffle": False}
-    net = make(**params, ema_decay=0.9, warm_start=True, max_iter=2).fit(X, Y)
+    params = {"solver": SGD(momentum=0.0), "shuffle": False}
+    averaged = {**params, "solver": SGD(momentum=0.0, ema_decay=0.9)}
+    net = make(**averaged, warm_start=True, max_iter=2).fit(X, Y)
     seen = []
     net.set_callbacks(Steps(seen)).fit(X, Y)
     np.testing.assert_array_equal(seen[-1].params, flat(make(**params, max_iter=4).fit(X, Y)))
 
 
 def test_partial_fit_after_early_stopping_goes_on_from_the_best_epoch():
-    net = make(ema_decay=0.99, early_stopping=True, max_iter=60, n_iter_no_change=60,
-               learning_rate_init=0.05, alpha=0.0)  # fmt: skip
+    net = make(solver=Adam(ema_decay=0.99), early_stopping=True, max_iter=60,
+               n_iter_no_change=60, learning_rate_init=0.05, alpha=0.0)  # fmt: skip
     net.fit(X[:40], Y[:40], X_val=X[40:], y_val=RNG.normal(size=80))
     assert net.best_epoch_ < net.n_iter_ - 5
     best = flat(net)
@@ -327,93 +337,137 @@ def test_partial_fit_after_early_stopping_goes_on_from_the_best_epoch():
 
 
 def test_averaging_can_be_switched_off():
-    net = make(ema_decay=0.9, shuffle=False, max_iter=2).fit(X, Y)
-    net.set_params(ema_decay=None).partial_fit(X, Y)
+    net = make(solver=Adam(ema_decay=0.9), shuffle=False, max_iter=2).fit(X, Y)
+    net.set_params(solver__ema_decay=None).partial_fit(X, Y)
     assert_same_weights(net, make(shuffle=False, max_iter=3).fit(X, Y))
 
 
-# ------------------------------------------------------------ learning rates by layer
+# ------------------------------------------------------------ groups of parameters
 
 
-@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw", "rmsprop", "lion"])
+def grouped(solver, *groups, **settings):
+    return OPTIMIZERS[solver](groups=list(groups), **settings)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw", "rmsprop", "lion", "muon"])
 @pytest.mark.parametrize("params", [
-    {}, {"l1_ratio": 0.5, "alpha": 1.0}, {"max_norm": 0.2}, {"ema_decay": 0.5},
-    {"hidden_layer_sizes": (200, 60)}, {"dropout": 0.3},
+    {}, {"l1_ratio": 0.5, "alpha": 1.0}, {"ema_decay": 0.5}, {"hidden_layer_sizes": (200, 60)},
+    {"dropout": 0.3}, {"weight_decay": 0.5},
 ], ids=str)  # fmt: skip
-def test_a_factor_of_zero_keeps_a_layer(solver, params):
-    first = make(solver=solver, **params, learning_rate_init=1e-300, max_iter=1)
-    if "max_norm" in params:
-        first.set_params(max_norm=None)
-    first.fit(X, Y)
-    net = make(solver=solver, **params, learning_rate_multipliers=[0, 1, 0.5]).fit(X, Y)
+def test_a_rate_of_zero_keeps_parameters(solver, params):
+    params = dict(params)
+    settings = {k: params.pop(k) for k in ("ema_decay", "weight_decay") if k in params}
+    first = make(solver=solver, **params, learning_rate_init=1e-300, max_iter=1).fit(X, Y)
+    groups = Group("dense_0", rate=0), Group("output.weight", rate=0.5)
+    net = make(solver=grouped(solver, *groups, **settings), **params).fit(X, Y)
     np.testing.assert_array_equal(net.coefs_[0], first.coefs_[0])
     np.testing.assert_array_equal(net.intercepts_[0], first.intercepts_[0])
     for layer in (1, 2):
         assert not np.array_equal(net.coefs_[layer], first.coefs_[layer])
 
 
-def test_factors_of_one_change_no_bit():
-    for solver in ("sgd", "adam", "adamw"):
-        one = make(solver=solver, learning_rate_multipliers=(1.0, 1.0, 1.0), alpha=1.0).fit(X, Y)
-        plain = make(solver=solver, alpha=1.0).fit(X, Y)
-        np.testing.assert_allclose(flat(one), flat(plain), rtol=1e-12, atol=1e-14)
-        np.testing.assert_allclose(one.loss_curve_, plain.loss_curve_, rtol=1e-12)
+@pytest.mark.parametrize("solver", ["sgd", "adam", "adamw", "muon"])
+def test_a_rate_of_one_changes_nothing(solver):
+    one = make(solver=grouped(solver, Group("*", rate=1.0)), alpha=1.0).fit(X, Y)
+    plain = make(solver=OPTIMIZERS[solver](), alpha=1.0).fit(X, Y)
+    np.testing.assert_allclose(flat(one), flat(plain), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(one.loss_curve_, plain.loss_curve_, rtol=1e-12)
+
+
+FACTORS = {"*": 0.25, "dense_0.bias": 7.0, "dense_2": 3.0, "dense_1.*": 3.0, "output": 0.5}
+
+
+def factor_of(name):
+    """Return the factor by hand: that of the last pattern that fits."""
+    factors = [0.25]
+    factors += [7.0] * (name == "dense_0.bias") + [3.0] * name.startswith(("dense_1", "dense_2"))
+    return [*factors, *[0.5] * name.startswith("output")][-1]
 
 
 @pytest.mark.parametrize("normalization", [None, "layer"])
-def test_factors_are_those_of_sgd_by_hand(normalization):
+def test_rates_are_those_of_sgd_by_hand(normalization):
     params = {
-        "solver": "sgd", "momentum": 0.0, "nesterovs_momentum": False, "batch_size": 120,
-        "max_iter": 1, "normalization": normalization, "alpha": 1.0,
+        "batch_size": 120, "max_iter": 1, "normalization": normalization, "alpha": 1.0,
+        "solver": SGD(momentum=0.0),
     }  # fmt: skip
-    factors = [0.25, 3.0, 0.5]
-    start = make(**{**params, "learning_rate_init": 1e-300}).fit(X, Y)._network
-    plain = make(**params).fit(X, Y)._network
-    scaled = make(**params, learning_rate_multipliers=factors).fit(X, Y)._network
-    number = -1
-    for p0, p1, p in zip(start.views, plain.views, scaled.views, strict=True):
-        number += "weight" in p0
-        for name in p0:
-            expected = p0[name] + factors[number] * (p1[name] - p0[name])
-            np.testing.assert_allclose(p[name], expected, rtol=1e-9, atol=1e-12)
-    assert number == 2
+    not_there = "dense_2" if normalization is None else "dense_1.*"
+    groups = [Group(name, rate=rate) for name, rate in FACTORS.items() if name != not_there]
+    start = make(**{**params, "learning_rate_init": 1e-300}).fit(X, Y).weights_
+    plain = make(**params).fit(X, Y).weights_
+    scaled = make(**params).set_params(solver__groups=groups).fit(X, Y).weights_
+    for name in start:
+        expected = start[name] + factor_of(name) * (plain[name] - start[name])
+        np.testing.assert_allclose(scaled[name], expected, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("factor", [0.0, 0.5])
-def test_factors_reach_the_first_layer_of_a_lazy_solver(factor):
+def test_weight_decay_of_a_group_by_hand():
+    # Without a gradient that counts, all that moves weights is the decay.
+    still = {"clip_norm": 1e-300, "weight_decay": 0.5, "momentum": 0.0}
+    groups = [Group("dense_1", weight_decay=2.0), Group("output", weight_decay=0)]
+    start = make(learning_rate_init=1e-300, max_iter=1).fit(X, Y).weights_
+    net = make(
+        solver=SGD(**still, groups=groups), alpha=0.0, learning_rate_init=0.1, max_iter=3
+    ).fit(X, Y)
+    kept = {"dense_0.weight": 0.95, "dense_1.weight": 0.8, "dense_1.bias": 0.8}
+    for name, array in net.weights_.items():
+        expected = start[name] * kept.get(name, 1.0) ** (3 * 4)
+        np.testing.assert_allclose(array, expected, rtol=1e-10, err_msg=name)
+
+
+class Rates(Constant):
+    """Half the rate in each epoch; keeps what it is asked."""
+
+    def __call__(self, progress, initial):
+        return initial / 2**progress.epochs
+
+
+def test_a_schedule_of_a_group_by_hand():
+    params = {"solver": SGD(momentum=0.0), "shuffle": False, "batch_size": 120, "alpha": 0.0}
+    nets = [make(**params, max_iter=3).fit(X, Y)]
+    nets.append(make(**params, max_iter=3).fit(X, Y))
+    everything = make(**params, max_iter=3, learning_rate=Rates()).fit(X, Y)
+    by_group = make(**params, max_iter=3)
+    by_group.set_params(solver__groups=[Group("*", schedule=Rates())]).fit(X, Y)
+    np.testing.assert_array_equal(flat(by_group), flat(everything))
+    assert not np.array_equal(flat(by_group), flat(nets[0]))
+    first = make(**params, max_iter=1).fit(X, Y)
+    still = make(**params, max_iter=3)
+    still.set_params(solver__groups=[Group("output", schedule=Once())]).fit(X, Y)
+    np.testing.assert_array_equal(still.coefs_[-1], first.coefs_[-1])
+    assert not np.array_equal(still.coefs_[0], first.coefs_[0])
+
+
+class Once(Constant):
+    """The rate in the first epoch, then none."""
+
+    def __call__(self, progress, initial):
+        return initial * (progress.epochs == 0)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_groups_reach_the_first_layer_of_a_lazy_solver(rate):
     sparse = random_array((120, 300), density=0.02, format="csr", rng=1)
+    groups = [Group("dense_0", rate=rate)]
     nets = [
-        make(solver=solver, alpha=0.0, batch_size=120, max_iter=1,
-             learning_rate_multipliers=[factor, 1, 1]).fit(sparse, Y)
-        for solver in ("lazy_adam", "adam")
-    ]  # fmt: skip
+        make(solver=solver, alpha=0.0, batch_size=120, max_iter=1).fit(sparse, Y)
+        for solver in (LazyAdam(groups=groups), Adam(groups=groups))
+    ]
     for lazy, eager in zip(nets[0].coefs_, nets[1].coefs_, strict=True):
         np.testing.assert_allclose(lazy, eager, rtol=1e-9, atol=1e-12)
 
 
-def test_factors_as_an_array():
-    net = make(learning_rate_multipliers=np.array([1, 0, 2])).fit(X, Y)
-    assert_same_weights(net, make(learning_rate_multipliers=[1.0, 0.0, 2.0]).fit(X, Y))
+def test_groups_by_patterns_that_fit_nothing_and_settings_that_are_not_allowed():
+    with pytest.raises(ValueError, match=r"no parameter's name fits 'conv'.*dense_0\.weight"):
+        make(solver=Adam(groups=[Group("conv")])).fit(X, Y)
+    for bad in (
+        [Group("output", rate=-1)], [Group(1)], [Group("output", weight_decay="a")], {"output": 1},
+        [Group("output", schedule="never")], Group("output"), ["output"],
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"parameter of (Group|Adam) must be"):
+            make(solver=Adam(groups=bad)).fit(X, Y)
 
 
 # ------------------------------------------------------------ an activation for each layer
-
-
-def test_rates_by_the_names_of_layers():
-    net = make(learning_rate_multipliers=[0.1, 0.1, 2]).fit(X, Y)
-    named = {"*": 5, "dense_*": 0.1, "output": 2}
-    assert_same_weights(net, make(learning_rate_multipliers=named).fit(X, Y))
-    layers = [Dense(8), Residual([Dense(8)])]
-    frozen = make(layers=layers, learning_rate_multipliers={"residual_1": 0}, max_iter=1)
-    start = frozen.fit(X, Y)._network.views[1]["0.weight"].copy()
-    np.testing.assert_array_equal(
-        frozen.set_params(max_iter=3).fit(X, Y)._network.views[1]["0.weight"], start
-    )
-    with pytest.raises(ValueError, match=r"learning_rate_multipliers: no layer is named 'conv'"):
-        make(learning_rate_multipliers={"conv": 1}).fit(X, Y)
-    for bad in ({"output": -1}, {1: 1.0}, {"output": "a"}):
-        with pytest.raises(ValueError, match="must map names of layers"):
-            make(learning_rate_multipliers=bad).fit(X, Y)
 
 
 @pytest.mark.parametrize("given", [["relu", "tanh"], ("relu", Tanh()), [ReLU(), "tanh"]], ids=str)
@@ -456,12 +510,12 @@ def test_no_hidden_layers():
 
 
 def test_everything_together():
+    solver = Adam(clip_norm=1.0, clip_value=0.5, ema_decay=0.99, groups=[Group("output", rate=0.5)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         net = BackpropClassifier(
-            (16, 8), ["tanh", "relu"], max_iter=120, alpha=0.1, l1_ratio=0.5, max_grad_norm=1.0,
-            max_grad_value=0.5, max_norm=3.0, ema_decay=0.99, dropout=0.1, random_state=0,
-            learning_rate_multipliers=[1, 1, 0.5], early_stopping=True, scoring="roc_auc",
-            refit=True, learning_rate_init=0.01, batch_size=30,
+            (16, 8), ["tanh", "relu"], max_iter=120, alpha=0.1, l1_ratio=0.5, dropout=0.1,
+            random_state=0, early_stopping="refit", scoring="roc_auc", learning_rate_init=0.01,
+            batch_size=30, solver=solver,
         ).fit(X, Y > 0)  # fmt: skip
     assert net.score(X, Y > 0) > 0.9

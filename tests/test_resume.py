@@ -4,6 +4,8 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from dataclasses import asdict, fields, is_dataclass
+from tempfile import mkdtemp
 
 import joblib
 import numpy as np
@@ -18,8 +20,9 @@ from skbp._engine.history import History
 from skbp._engine.network import Network
 from skbp._engine.resume import capture, put_back
 from skbp.callbacks import Call, Checkpoint, TimeLimit, read_state
-from skbp.layers import Dense
-from skbp.optimizers import SGD
+from skbp.layers import Dense, GaussianNoise
+from skbp.optimizers import SGD, Adam, AdamW, Group, Muon
+from skbp.schedules import Scheduled
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -47,6 +50,11 @@ def stopper(epoch_number):
     return Call(lambda epoch: epoch["epoch"] == epoch_number)
 
 
+def resumed(net, source, *callbacks):
+    """Return the net with a checkpoint of its own, aside, that goes on from a source."""
+    return net.set_callbacks(Checkpoint(mkdtemp(), resume=source), *callbacks)
+
+
 def assert_same_fit(one, other):
     for name in ("params", "state"):
         np.testing.assert_array_equal(getattr(one._network, name), getattr(other._network, name))
@@ -69,7 +77,8 @@ CASES = {
     "adaptive": {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 1, "tol": 9.0},
     "invscaling": {"solver": "sgd", "learning_rate": "invscaling"},
     "dropout": {"dropout": 0.3},
-    "input noise": {"input_noise": 0.3},
+    "input noise": {"layers": [GaussianNoise(0.3), Dense(8)], "hidden_layer_sizes": (100,)},
+    "scheduled dropout": {"dropout": Scheduled("cosine", 0.5)},
     "batch norm": {"normalization": "batch"},
     "batch norm, dropout, early stopping": {
         "normalization": "batch", "dropout": 0.2, "early_stopping": True,
@@ -79,8 +88,9 @@ CASES = {
     "splitter": {"early_stopping": True, "validation_fraction": ShuffleSplit(1, random_state=1)},
     "scorer": {"early_stopping": True, "scoring": "loss"},
     "validation set": {"X_val": X[:30], "y_val": slice(30)},
-    "ema": {"ema_decay": 0.9},
-    "ema and early stopping": {"ema_decay": 0.9, "early_stopping": True},
+    "ema": {"solver": Adam(ema_decay=0.9)},
+    "ema and early stopping": {"solver": Adam(ema_decay=0.9), "early_stopping": True},
+    "muon": {"solver": Muon(weight_decay=Scheduled("cosine", 0.1))},
     "sparse": {"X": SPARSE},
     "float32": {"dtype": "float32"},
     "float64": {"dtype": "float64"},
@@ -90,10 +100,13 @@ CASES = {
     "sample weight": {"sample_weight": WEIGHT},
     "one batch": {"batch_size": 120},
     "l1, clipping, max norm": {
-        "l1_ratio": 0.5, "alpha": 0.1, "max_grad_norm": 0.5, "max_norm": 1.0,
+        "l1_ratio": 0.5, "alpha": 0.1, "solver": Adam(clip_norm=0.5),
+        "layers": [Dense(8, max_norm=1.0)], "hidden_layer_sizes": (100,),
     },
-    "multipliers": {"learning_rate_multipliers": [0.1, 1, 0]},
-    "refit": {"early_stopping": True, "refit": True, "dropout": 0.2},
+    "groups": {"solver": AdamW(groups=[
+        Group("dense_0", rate=0.1, schedule="cosine"), Group("output.weight", rate=0),
+    ])},
+    "refit": {"early_stopping": "refit", "dropout": 0.2},
 }  # fmt: skip
 GIVEN = {"X", "X_val", "y_val", "sample_weight"}
 
@@ -107,10 +120,10 @@ def prepared(cls, case):
 
 def check(cls, params, given, folder, stop=4):
     whole = make(cls, **params).fit(**given)
-    assert whole.n_iter_ > stop or params.get("refit")
+    assert whole.n_iter_ > stop or params.get("early_stopping") == "refit"
     make(cls, **params).set_callbacks(Checkpoint(folder), stopper(stop)).fit(**given)
     assert read_state(folder / f"epoch-{stop:05d}.npz").history["n_iter"] == stop
-    assert_same_fit(make(cls, **params, resume_from=folder).fit(**given), whole)
+    assert_same_fit(resumed(make(cls, **params), folder).fit(**given), whole)
 
 
 @each(case=CASES, cls=(BackpropClassifier, BackpropRegressor))
@@ -118,23 +131,51 @@ def test_the_same_bits(case, cls, tmp_path):
     check(cls, *prepared(cls, CASES[case]), tmp_path)
 
 
+def filled(value, first=1):
+    """Return a history, or a part of it, in which nothing is as it is by default."""
+    for number, one in enumerate(fields(value), first):
+        old = getattr(value, one.name)
+        if is_dataclass(old):
+            new = filled(old, 100 * number)
+        elif one.name == "name":
+            new = "SGD"
+        elif one.name in ("average", "training_params"):
+            new = np.full(8, number)
+        elif one.name == "arrays":
+            new = {"velocity": np.full(8, number)}
+        else:
+            new = [number] if isinstance(old, list) else number
+        setattr(value, one.name, new)
+    return value
+
+
 def test_every_field_of_the_history_comes_back():
     network = Network([Dense(2)], (3,), np.float64)
     rows = Data(np.zeros((9, 3)), np.zeros((9, 2)))
     batches = Batches(rows, None, 5, True, np.random.RandomState(0))
-    history, again = History(optimizer_name="SGD"), History(optimizer_name="SGD")
-    for number, (name, value) in enumerate(vars(history).items()):
-        if name == "optimizer_state":
-            value = {"velocity": np.full(8, number)}
-        elif name == "average":
-            value = np.full(8, number)
-        elif name != "optimizer_name":
-            value = [number] if isinstance(value, list) else number
-        setattr(history, name, value)
-    put_back(capture(network, history, batches, None), network, again, batches, None)
-    for name, value in vars(history).items():
-        if name not in ("raw", "training_params"):  # only there once training has ended
-            np.testing.assert_equal(getattr(again, name), value, name)
+    history, again = filled(History()), History()
+    again.optimizer.name = "SGD"
+    state = capture(network, history, batches, None)
+    put_back(state, network, again, batches, None)
+    np.testing.assert_equal(asdict(again), asdict(history))
+
+
+def test_a_copy_of_the_history_shares_nothing_that_changes():
+    history = filled(History())
+    copy = history.copy()
+    np.testing.assert_equal(asdict(copy), asdict(history))
+    for part in (copy, copy.optimizer, copy.call, copy.best):
+        for one in fields(part):
+            value = getattr(part, one.name)
+            if isinstance(value, list):
+                value.append("new")
+            elif isinstance(value, dict):
+                value["velocity"][...] = -1
+            elif isinstance(value, np.ndarray):
+                value[...] = -1
+            elif not is_dataclass(value):
+                setattr(part, one.name, "new")
+    np.testing.assert_equal(asdict(history), asdict(filled(History())))
 
 
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 2.0, 1: 0.5}])
@@ -153,10 +194,10 @@ def test_wherever_it_was_interrupted(stop, tmp_path):
 def test_several_interruptions(tmp_path):
     cls, params = BackpropClassifier, {"dropout": 0.2, "early_stopping": True}
     for stop in (2, 3, 7):
-        net = make(cls, **params, resume_from=tmp_path)
-        net.set_callbacks(Checkpoint(tmp_path), stopper(stop)).fit(**data(cls))
+        net = make(cls, **params)
+        net.set_callbacks(Checkpoint(tmp_path, resume=True), stopper(stop)).fit(**data(cls))
         assert len(net.loss_curve_) == net.n_iter_ == stop
-    net = make(cls, **params, resume_from=tmp_path).fit(**data(cls))
+    net = resumed(make(cls, **params), tmp_path).fit(**data(cls))
     assert_same_fit(net, make(cls, **params).fit(**data(cls)))
 
 
@@ -171,10 +212,11 @@ SCRIPT = """
     y = (X[:, 0] > 0).astype(int)
     net = BackpropClassifier(
         (8,), max_iter=8, batch_size=25, dropout=0.2, random_state=0, early_stopping=True,
-        normalization="batch", resume_from=sys.argv[1],
+        normalization="batch",
     )
     stop = int(sys.argv[2])
-    net.set_callbacks(Checkpoint(sys.argv[1]), Call(lambda epoch: epoch["epoch"] == stop))
+    stopper = Call(lambda epoch: epoch["epoch"] == stop)
+    net.set_callbacks(Checkpoint(sys.argv[1], resume=True), stopper)
     net.fit(X, y)
     print(net.n_iter_, net._network.params.tobytes().hex())
 """
@@ -209,7 +251,7 @@ def test_the_split_is_kept_without_a_seed(share, tmp_path):
     }  # fmt: skip
     first = make(cls, **params).set_callbacks(Checkpoint(tmp_path)).fit(**data(cls))
     files = [tmp_path / "epoch-00007.npz"] * 2
-    one, other = (make(cls, **params, resume_from=file).fit(**data(cls)) for file in files)
+    one, other = (resumed(make(cls, **params), file).fit(**data(cls)) for file in files)
     assert_same_fit(one, first)
     assert_same_fit(other, first)
     assert len(set(seen)) == 2  # the rows held out, and those trained on
@@ -221,7 +263,7 @@ def test_numpys_own_random_state_is_left_alone(tmp_path):
     file = tmp_path / "epoch-00002.npz"
     draws = []
     for _ in range(2):
-        make(cls, **params, resume_from=file).fit(**data(cls))
+        resumed(make(cls, **params), file).fit(**data(cls))
         draws.append(np.random.random())
     assert draws[0] != draws[1]
 
@@ -235,20 +277,20 @@ def test_a_finished_fit_does_nothing_more(tmp_path, monkeypatch):
         "converged": {"tol": 10.0, "n_iter_no_change": 2},
         "all epochs": {},
         "early stopping": {"early_stopping": True, "tol": 10.0, "n_iter_no_change": 2},
-        "average": {"ema_decay": 0.9},
+        "average": {"solver": Adam(ema_decay=0.9)},
     }.items():
         folder = tmp_path / name
         net = make(cls, **params).set_callbacks(Checkpoint(folder)).fit(**data(cls))
         with monkeypatch.context() as patch:
             patch.setattr(Network, "backward", None)
-            again = make(cls, **params, resume_from=folder).fit(**data(cls))
+            again = resumed(make(cls, **params), folder).fit(**data(cls))
         assert_same_fit(again, net)
 
 
 def test_more_epochs_than_were_planned(tmp_path):
     cls = BackpropRegressor
     make(cls).set_callbacks(Checkpoint(tmp_path)).fit(**data(cls))
-    net = make(cls, max_iter=14, resume_from=tmp_path).fit(**data(cls))
+    net = resumed(make(cls, max_iter=14), tmp_path).fit(**data(cls))
     assert_same_fit(net, make(cls, max_iter=14).fit(**data(cls)))
 
 
@@ -259,12 +301,12 @@ def test_ways_to_name_a_checkpoint(form, tmp_path):
     make(cls).set_callbacks(Checkpoint(folder), stopper(5)).fit(**data(cls))
     other = tmp_path / "weights.ckpt"
     other.write_bytes((folder / "epoch-00005.npz").read_bytes())
-    resume_from = {
+    source = {
         "str": str(folder), "path": folder, "file": folder / "epoch-00005.npz",
         "file of another name": other,
     }[form]  # fmt: skip
     seen = []
-    net = make(cls, resume_from=resume_from).set_callbacks(Call(seen.append)).fit(**data(cls))
+    net = resumed(make(cls), source, Call(seen.append)).fit(**data(cls))
     assert [epoch["epoch"] for epoch in seen] == [6, 7, 8, 9]
     assert_same_fit(net, make(cls).fit(**data(cls)))
 
@@ -275,20 +317,21 @@ def test_a_folder_without_checkpoints_means_from_the_start(exists, tmp_path):
     if exists:
         folder.mkdir()
     cls = BackpropRegressor
-    assert_same_fit(make(cls, resume_from=folder).fit(**data(cls)), make(cls).fit(**data(cls)))
+    assert_same_fit(resumed(make(cls), folder).fit(**data(cls)), make(cls).fit(**data(cls)))
 
 
+@pytest.mark.filterwarnings("ignore:partial_fit calls no callbacks")
 def test_partial_fit_does_not_resume(tmp_path):
     cls = BackpropRegressor
     make(cls).set_callbacks(Checkpoint(tmp_path)).fit(**data(cls))
-    net = make(cls, resume_from=tmp_path).partial_fit(**data(cls))
+    net = resumed(make(cls), tmp_path).partial_fit(**data(cls))
     assert len(net.loss_curve_) == 1
 
 
 def test_a_fit_that_was_interrupted_by_the_clock(tmp_path):
     cls = BackpropRegressor
     make(cls).set_callbacks(Checkpoint(tmp_path), TimeLimit(1e-9)).fit(**data(cls))
-    net = make(cls, resume_from=tmp_path).fit(**data(cls))
+    net = resumed(make(cls), tmp_path).fit(**data(cls))
     assert_same_fit(net, make(cls).fit(**data(cls)))
 
 
@@ -307,8 +350,8 @@ def folder(tmp_path_factory):
 def refused(net, given, match, error=ValueError):
     for fitted in (False, True):
         if fitted:
-            resume_from = net.resume_from
-            net.set_params(resume_from=None).fit(**given).set_params(resume_from=resume_from)
+            callbacks = net._skl_callbacks
+            net.set_callbacks().fit(**given).set_callbacks(*callbacks)
         before = joblib.hash(vars(net))
         with pytest.raises(error, match=match):
             net.fit(**given)
@@ -328,16 +371,16 @@ def refused(net, given, match, error=ValueError):
     ({"solver": "adamw"}, "optimizer"),
 ], ids=str)  # fmt: skip
 def test_a_checkpoint_of_another_fit(params, what, folder):
-    net = make(BackpropRegressor, **params, resume_from=folder)
+    net = resumed(make(BackpropRegressor, **params), folder)
     refused(net, data(BackpropRegressor), f"another fit: it has .*{what}")
 
 
 def test_a_checkpoint_of_other_data(folder):
     given = data(BackpropRegressor)
-    net = make(BackpropRegressor, resume_from=folder)
+    net = resumed(make(BackpropRegressor), folder)
     refused(net, {"X": given["X"][:-1], "y": given["y"][:-1]}, "n_rows 120, not 119")
     refused(net, {"X": given["X"][:, :-1], "y": given["y"]}, "n_params")
-    refused(make(BackpropClassifier, resume_from=folder), data(BackpropClassifier), "n_params")
+    refused(resumed(make(BackpropClassifier), folder), data(BackpropClassifier), "n_params")
 
 
 def test_a_damaged_file(folder, tmp_path):
@@ -345,12 +388,12 @@ def test_a_damaged_file(folder, tmp_path):
     damaged = tmp_path / "damaged.npz"
     for bad in (b"", b"no archive", content[:-100], content[:500] + b"xxxx" + content[504:]):
         damaged.write_bytes(bad)
-        net = make(BackpropRegressor, resume_from=damaged)
+        net = resumed(make(BackpropRegressor), damaged)
         refused(net, data(BackpropRegressor), "damaged")
 
 
 def test_a_file_that_is_missing(tmp_path):
-    net = make(BackpropRegressor, resume_from=tmp_path / "missing.npz")
+    net = resumed(make(BackpropRegressor), tmp_path / "missing.npz")
     refused(net, data(BackpropRegressor), "missing.npz", FileNotFoundError)
 
 
@@ -359,7 +402,7 @@ def test_a_folder_in_which_the_latest_is_damaged(folder, tmp_path):
     for number in (2, 3):
         name = f"epoch-{number:05d}.npz"
         (tmp_path / name).write_bytes((folder / name).read_bytes()[: 200 if number == 3 else None])
-    net = make(cls, resume_from=tmp_path)
+    net = resumed(make(cls), tmp_path)
     with pytest.warns(UserWarning, match="damaged") as caught:
         net.fit(**data(cls))
     assert caught[0].filename == __file__

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
 
 from skbp import BackpropRegressor
-from skbp.estimators._parameters import Components
+from skbp.estimators._plan import Plan
 from skbp.optimizers import SGD
 from skbp.schedules import (
     SCHEDULES,
@@ -243,7 +244,7 @@ def test_nested_parameters():
     assert twin.learning_rate.schedule is not net.learning_rate.schedule
     grid = ParameterGrid({"learning_rate__schedule": ["constant", Step(), Cosine()]})
     for params in grid:
-        Components.of(clone(net).set_params(**params))
+        Plan.of(clone(net).set_params(**params))
 
 
 @pytest.mark.parametrize(
@@ -313,7 +314,10 @@ def test_an_own_schedule_inside_a_warm_up():
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_names_of_an_estimator(solver, name):
     net = BackpropRegressor(solver=solver, learning_rate=name, power_t=0.7)
-    schedule = Components.of(net).schedule
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        schedule = Plan.of(net).optimization.schedule
+    assert len(caught) == (solver != "sgd" and name in ("invscaling", "adaptive"))
     if solver != "sgd" and name in ("constant", "invscaling", "adaptive"):
         assert type(schedule) is Constant  # as in scikit-learn
     else:
@@ -324,9 +328,9 @@ def test_names_of_an_estimator(solver, name):
 
 def test_the_rate_of_each_update_reaches_the_optimizer():
     class Spy(SGD):
-        def penalized_step(self, params, grads, state, lr, t, strength):
+        def penalized_step(self, params, grads, state, lr, t, strength, decay=1.0):
             seen[t] = lr
-            return super().penalized_step(params, grads, state, lr, t, strength)
+            return super().penalized_step(params, grads, state, lr, t, strength, decay)
 
     seen = {}
     X = np.random.default_rng(0).normal(size=(50, 2))

@@ -352,7 +352,8 @@ def test_goes_on_from_a_checkpoint(tmp_path):
     whole = transformer(dropout=0.2, **params).fit(X)
     stop = Call(lambda epoch: epoch["epoch"] == 3)
     transformer(dropout=0.2, **params).set_callbacks(Checkpoint(tmp_path), stop).fit(X)
-    rest = transformer(dropout=0.2, **params, resume_from=tmp_path).fit(X)
+    rest = transformer(dropout=0.2, **params)
+    rest.set_callbacks(Checkpoint(tmp_path, resume=True)).fit(X)
     assert rest.loss_curve_ == whole.loss_curve_
     np.testing.assert_array_equal(rest._network.params, whole._network.params)
 

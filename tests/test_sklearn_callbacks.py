@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skbp import BackpropClassifier, BackpropRegressor
+from skbp.optimizers import Adam
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -21,8 +22,9 @@ TARGETS = {
 WEIGHT = RNG.uniform(size=90)
 BOTH = pytest.mark.parametrize("cls", TARGETS)
 KINDS = pytest.mark.parametrize("params", [
-    {}, {"early_stopping": True}, {"ema_decay": 0.9}, {"dropout": 0.2, "normalization": "batch"},
-    {"early_stopping": True, "ema_decay": 0.5}, {"solver": "lbfgs"}, {"warm_start": True},
+    {}, {"early_stopping": True}, {"solver": Adam(ema_decay=0.9)},
+    {"dropout": 0.2, "normalization": "batch"}, {"solver": "lbfgs"}, {"warm_start": True},
+    {"early_stopping": True, "solver": Adam(ema_decay=0.5)},
 ], ids=str)  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from sklearn.datasets import load_iris
 from skbp import BackpropClassifier, BackpropRegressor
 from skbp._engine.batches import Data
 from skbp._engine.objective import Objective
-from skbp.estimators._parameters import Components
+from skbp.estimators._plan import Plan
 from skbp.initializers import Initializer
 from skbp.schedules import Progress
 
@@ -54,13 +54,22 @@ class PrivateNames:
     @property
     def _optimizer(self):
         history = self._history
-        progress = Progress(history.samples, history.n_iter, history.plateaus)
-        schedule = Components.of(self).schedule
-        return SimpleNamespace(learning_rate=schedule(progress, self.learning_rate_init))
+        progress = Progress(history.samples, history.n_iter, history.call.plateaus)
+        how = Plan.of(self).optimization
+        return SimpleNamespace(learning_rate=how.schedule(progress, how.rate))
+
+    @property
+    def learning_rate_init(self):
+        given = vars(self)["learning_rate_init"]
+        return 0.001 if given == "auto" else given
+
+    @learning_rate_init.setter
+    def learning_rate_init(self, rate):
+        vars(self)["learning_rate_init"] = rate
 
     @property
     def _no_improvement_count(self):
-        return self._history.no_improvement
+        return self._history.call.no_improvement
 
     @_no_improvement_count.setter
     def _no_improvement_count(self, count):

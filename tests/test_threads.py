@@ -117,7 +117,8 @@ def test_the_same_seed_gives_the_same_bits_and_a_resumed_fit_too(with_threads, t
     np.testing.assert_array_equal(whole.predict_proba(x), again.predict_proba(x))
     first = BackpropClassifier(**params, max_iter=3)
     first.set_callbacks(Checkpoint(tmp_path)).fit(x, y)
-    rest = BackpropClassifier(**params, max_iter=6, resume_from=tmp_path).fit(x, y)
+    rest = BackpropClassifier(**params, max_iter=6)
+    rest.set_callbacks(Checkpoint(tmp_path, resume=True)).fit(x, y)
     np.testing.assert_array_equal(whole.predict_proba(x), rest.predict_proba(x))
 
 

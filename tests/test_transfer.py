@@ -14,19 +14,20 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from skbp import BackpropClassifier, BackpropRegressor, HiddenFeatures
-from skbp.layers import Conv2D, Dense, Flatten, LoRA, MaxPool2D
+from skbp.layers import Conv2D, Dense, Flatten, GaussianNoise, Input, LoRA, MaxPool2D
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-X, Y = load_digits(return_X_y=True)
-X = X / 16
+FLAT, Y = load_digits(return_X_y=True)
+FLAT = FLAT / 16
+X = FLAT.reshape(-1, 1, 8, 8)
 LOW, HIGH = Y < 5, Y >= 5
 
 
 def make(**params):
     return BackpropClassifier(**{
-        "layers": [Conv2D(8, 3), MaxPool2D(2), Flatten(), Dense(24)], "input_shape": (1, 8, 8),
-        "batch_size": 32, "learning_rate_init": 0.005, "max_iter": 10, "random_state": 0, **params,
+        "layers": [Conv2D(8, 3), MaxPool2D(2), Flatten(), Dense(24)], "batch_size": 32,
+        "learning_rate_init": 0.005, "max_iter": 10, "random_state": 0, **params,
     })  # fmt: skip
 
 
@@ -77,10 +78,14 @@ def test_tuning_beats_scratch(low):
 
 def test_from_a_file_and_from_a_pipeline(low, tmp_path):
     joblib.dump(low, tmp_path / "low.joblib")
-    pipeline = make_pipeline(MinMaxScaler(), make(max_iter=2)).fit(X[LOW], Y[LOW])
+    layers = [Input((1, 8, 8), name="image"), *make().layers]
+    pipeline = make_pipeline(MinMaxScaler(), make(layers=layers, max_iter=2))
+    pipeline.fit(FLAT[LOW], Y[LOW])
     for start in (str(tmp_path / "low.joblib"), FrozenEstimator(pipeline)):
-        net = make(init_from=start, max_iter=1).fit(X[HIGH], Y[HIGH])
-        assert net.copied_layers_["conv2d_0"]
+        shaped = isinstance(start, FrozenEstimator)
+        net = make(init_from=start, max_iter=1, layers=layers if shaped else layers[1:])
+        net.fit(FLAT[HIGH] if shaped else X[HIGH], Y[HIGH])
+        assert net.copied_layers_["conv2d_1" if shaped else "conv2d_0"]
 
 
 def test_from_arrays(low, tmp_path):
@@ -118,9 +123,7 @@ def test_what_does_not_fit_is_new(low):
     net = make(layers=layers, init_from=FrozenEstimator(low), max_iter=1).fit(X[HIGH], Y[HIGH])
     assert net.copied_layers_ == {"conv2d_0": True, "dense_3": False, "output": False}
     with pytest.warns(UserWarning, match="nothing copied"):
-        make(layers=[Dense(3)], input_shape=None, init_from=FrozenEstimator(low), max_iter=1).fit(
-            X[HIGH], Y[HIGH]
-        )
+        make(layers=[Dense(3)], init_from=FrozenEstimator(low), max_iter=1).fit(FLAT[HIGH], Y[HIGH])
 
 
 @pytest.mark.parametrize(
@@ -129,7 +132,7 @@ def test_what_does_not_fit_is_new(low):
         ({"init_from": FrozenEstimator(LogisticRegression())}, "fitted estimator of skbp"),
         ({"init_from": FrozenEstimator(BackpropClassifier())}, "fitted estimator of skbp"),
         ({"init_from": BackpropClassifier()}, "init_from"),
-        ({"freeze": "conv2d_7"}, r"no layer is named 'conv2d_7'.*dense_3"),
+        ({"freeze": "conv2d_7"}, r"no parameter's name fits 'conv2d_7'.*dense_3"),
         ({"freeze": ["output", "lstm_*"]}, "lstm"),
         ({"freeze": 3}, "freeze"),
     ],
@@ -163,11 +166,12 @@ def test_hidden_features(low):
 
 
 def test_the_code_of_an_autoencoder():
-    net = BackpropRegressor((32, 6, 32), max_iter=100, input_noise=0.1, random_state=0)
-    features = HiddenFeatures(net, layer="dense_2").fit(X)
-    code = features.transform(X)
+    layers = [GaussianNoise(0.1), Dense(32), Dense(6, name="code"), Dense(32)]
+    net = BackpropRegressor(layers=layers, max_iter=100, random_state=0)
+    features = HiddenFeatures(net, layer="code").fit(FLAT)
+    code = features.transform(FLAT)
     assert code.shape == (len(X), 6)
-    assert np.mean((features.estimator_.predict(X) - X) ** 2) < 0.6 * X.var(axis=0).mean()
+    assert np.mean((features.estimator_.predict(FLAT) - FLAT) ** 2) < 0.6 * FLAT.var(axis=0).mean()
     assert not hasattr(net, "_network")
 
 

@@ -15,13 +15,13 @@ from skbp import BackpropClassifier
 from skbp._engine.network import Network, Workspace
 from skbp.callbacks import Call, Callback, Checkpoint, GradualUnfreezing
 from skbp.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, LayerNorm, MaxPool2D
-from skbp.optimizers import Adam
+from skbp.optimizers import SGD, Adam, Group
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-X, Y = load_digits(return_X_y=True)
-X = X[:300] / 16
-Y = Y[:300]
+FLAT, Y = load_digits(return_X_y=True)
+FLAT, Y = FLAT[:300] / 16, Y[:300]
+X = FLAT.reshape(-1, 1, 8, 8)
 LAYERS = [
     Conv2D(4, 3, activation="identity"), BatchNorm("relu"), MaxPool2D(2), Flatten(), Dense(12),
     Dropout(0.2), Dense(10),
@@ -32,7 +32,7 @@ TURNS = [[7], [6], [4], [0, 1]]
 
 def make(*callbacks, **params):
     return BackpropClassifier(**{
-        "layers": LAYERS, "input_shape": (1, 8, 8), "batch_size": 60, "max_iter": 6,
+        "layers": LAYERS, "batch_size": 60, "max_iter": 6,
         "learning_rate_init": 0.01, "n_iter_no_change": np.inf, "random_state": 0, **params,
     }).set_callbacks(*callbacks)  # fmt: skip
 
@@ -54,8 +54,9 @@ class Weights(Callback):
 def changes(unfreezing, **params):
     """Return for each epoch the numbers of the layers that it changed."""
     seen = []
-    net = make(Weights(seen), unfreezing, **params).fit(X, Y)
-    epochs = [arrays_of(start(net).views), *seen]
+    rows = X if "layers" not in params else FLAT
+    net = make(Weights(seen), unfreezing, **params).fit(rows, Y)
+    epochs = [arrays_of(start(net, rows).views), *seen]
     return [
         [i for i, (a, b) in enumerate(zip(*pair, strict=True)) if not np.array_equal(a, b)]
         for pair in pairwise(epochs)
@@ -84,14 +85,15 @@ def expected(every, n_epochs=6):
 @pytest.mark.parametrize("every", [1, 2, 5])
 @pytest.mark.parametrize("params", [
     {}, {"solver": "adamw"}, {"solver": "sgd"}, {"l1_ratio": 0.5, "alpha": 0.1},
-    {"max_norm": 0.1, "layers": LAYERS[2:]}, {"max_grad_norm": 0.1, "l1_ratio": 0.5},
-    {"dtype": "float64"},
+    {"solver": Adam(clip_norm=0.1), "l1_ratio": 0.5}, {"dtype": "float64"},
 ], ids=str)  # fmt: skip
 def test_layers_join_from_the_top(every, params):
-    turns = expected(every)
-    if "layers" in params:
-        turns = [[i - 2 for i in turn if i > 1] for turn in turns]
-    assert changes(GradualUnfreezing(every), **params) == turns
+    assert changes(GradualUnfreezing(every), **params) == expected(every)
+
+
+def test_layers_with_limits_join_from_the_top():
+    layers = [Dense(12, max_norm=0.1), Dropout(0.2), Dense(10, max_norm=0.1)]
+    assert changes(GradualUnfreezing(), layers=layers) == [[3], [2, 3], *[[0, 2, 3]] * 4]
 
 
 def test_a_schedule_by_name():
@@ -99,24 +101,25 @@ def test_a_schedule_by_name():
     assert changes(unfreezing) == [[0, 7], [0, 6, 7], *[[0, 4, 6, 7]] * 2, *[[0, 1, 4, 6, 7]] * 2]
 
 
-def test_with_freeze_and_multipliers():
+def test_with_freeze_and_groups():
     turns = changes(GradualUnfreezing(), freeze="dense_4")
     assert turns == [[7], [6, 7], *[[0, 1, 6, 7]] * 4]
-    turns = changes(GradualUnfreezing(), learning_rate_multipliers=[1, 1, 0, 1, 0.5])
+    solver = Adam(groups=[Group("dense_4", rate=0), Group("output", rate=0.5)])
+    turns = changes(GradualUnfreezing(), solver=solver)
     assert turns == [[7], [6, 7], *[[0, 1, 6, 7]] * 4]
 
 
 def test_a_pattern_that_names_no_layer():
     net = make(GradualUnfreezing(schedule={"dense_4": 2, "lstm_*": 3}))
-    with pytest.raises(ValueError, match=r"no layer is named 'lstm_\*'.*dense_4"):
+    with pytest.raises(ValueError, match=r"no parameter's name fits 'lstm_\*'.*dense_4"):
         net.fit(X, Y)
     assert not hasattr(net, "classes_")
 
 
 def test_hidden_layer_sizes_with_normalization():
     params = {
-        "layers": None, "input_shape": None, "hidden_layer_sizes": (8, 8),
-        "normalization": "batch", "learning_rate_multipliers": [0.3, 0.5, 1],
+        "layers": None, "hidden_layer_sizes": (8, 8), "normalization": "batch",
+        "solver": Adam(groups=[Group("dense_0", rate=0.3)]),
     }  # fmt: skip
     turns = changes(GradualUnfreezing(2), **params)
     assert turns == [[4], [4], *[[2, 3, 4]] * 2, *[[0, 1, 2, 3, 4]] * 2]
@@ -133,28 +136,28 @@ def test_a_layer_that_joins_counts_its_own_steps(solver):
         seen = []
         plan = GradualUnfreezing(schedule={"dense_0": epochs})
         make(
-            Weights(seen), plan, layers=[Dense(5)], input_shape=None, batch_size=300, alpha=0.0,
-            max_iter=epochs, solver=solver, learning_rate_init=1e-3, dtype="float64",
-        ).fit(X, Y)  # fmt: skip
-        before = start(make(layers=[Dense(5)], input_shape=None, dtype="float64"))
+            Weights(seen), plan, layers=[Dense(5)], batch_size=300, alpha=0.0, max_iter=epochs,
+            solver=solver, learning_rate_init=1e-3, dtype="float64",
+        ).fit(FLAT, Y)  # fmt: skip
+        before = start(make(layers=[Dense(5)], dtype="float64"), FLAT)
         steps.append(np.abs(seen[-1][0] - arrays_of(before.views)[0]).max())
     np.testing.assert_allclose(steps[0], steps[1], rtol=0.5 if solver == "radam" else 0.05)
 
 
 def test_the_same_as_two_fits():
     # Frozen for two epochs, then all: what partial_fit does with `freeze` set and taken back.
-    params = {"layers": [Dense(9), LayerNorm(), Dense(8)], "input_shape": None, "shuffle": False}
-    whole = make(GradualUnfreezing(schedule={"dense_0": 3}), **params).fit(X, Y)
+    params = {"layers": [Dense(9), LayerNorm(), Dense(8)], "shuffle": False}
+    whole = make(GradualUnfreezing(schedule={"dense_0": 3}), **params).fit(FLAT, Y)
     parts = make(**params, freeze="dense_0")
     for epoch in range(6):
         parts.set_params(freeze="dense_0" if epoch < 2 else None).partial_fit(
-            X, Y, classes=range(10)
+            FLAT, Y, classes=range(10)
         )
     np.testing.assert_array_equal(whole._network.params, parts._network.params)
 
 
 def test_the_average_of_a_layer_that_waits_is_the_layer():
-    net = make(GradualUnfreezing(every=10), ema_decay=0.9).fit(X, Y)
+    net = make(GradualUnfreezing(every=10), solver=Adam(ema_decay=0.9)).fit(X, Y)
     begun = start(net)
     for number in (0, 1, 4, 6):
         for name, array in begun.views[number].items():
@@ -164,7 +167,7 @@ def test_the_average_of_a_layer_that_waits_is_the_layer():
 
 def test_the_first_layer_of_a_lazy_solver():
     sparse = random_array((300, 400), density=0.02, format="csr", rng=1)
-    params = {"layers": [Dense(6)], "input_shape": None, "alpha": 0.0, "batch_size": 300}
+    params = {"layers": [Dense(6)], "alpha": 0.0, "batch_size": 300}
     nets = [
         make(GradualUnfreezing(2), **params, max_iter=3, solver=solver).fit(sparse, Y)
         for solver in ("lazy_adam", "adam")
@@ -184,15 +187,15 @@ def test_the_first_layer_of_a_lazy_solver():
 
 @pytest.mark.parametrize("stop", [1, 3])
 @pytest.mark.parametrize("params", [
-    {}, {"early_stopping": True, "refit": True}, {"ema_decay": 0.9}, {"solver": "lion"},
-    {"freeze": "dense_4", "max_grad_norm": 0.5},
+    {}, {"early_stopping": "refit"}, {"solver": Adam(ema_decay=0.9)}, {"solver": "lion"},
+    {"freeze": "dense_4", "solver": Adam(clip_norm=0.5)},
 ], ids=str)  # fmt: skip
 def test_resuming_gives_the_same_bits(stop, params, tmp_path):
     unfreezing = GradualUnfreezing()
     whole = make(unfreezing, **params).fit(X, Y)
     stopper = Call(lambda epoch: epoch["epoch"] == stop)
     make(unfreezing, Checkpoint(tmp_path), stopper, **params).fit(X, Y)
-    again = make(unfreezing, **params, resume_from=tmp_path).fit(X, Y)
+    again = make(unfreezing, Checkpoint(tmp_path, resume=True), **params).fit(X, Y)
     np.testing.assert_array_equal(again._network.params, whole._network.params)
     np.testing.assert_array_equal(again._network.state, whole._network.state)
     assert again.loss_curve_ == whole.loss_curve_
@@ -214,7 +217,7 @@ def test_each_fit_begins_anew():
 
 
 def test_refit_unfreezes_as_the_first_training_did():
-    net = make(GradualUnfreezing(10), early_stopping=True, refit=True).fit(X, Y)
+    net = make(GradualUnfreezing(10), early_stopping="refit").fit(X, Y)
     begun = start(net)
     np.testing.assert_array_equal(net._network.views[4]["weight"], begun.views[4]["weight"])
     assert (net._network.views[7]["weight"] != begun.views[7]["weight"]).any()
@@ -277,7 +280,7 @@ def test_frozen_running_means_stay():
     kept = first._network.views[1]
     for params in (
         {"freeze": ["conv2d_0", "batchnorm_1"]},
-        {"learning_rate_multipliers": [0, 0, 1, 1, 1]},
+        {"solver": Adam(groups=[Group("conv*", rate=0), Group("batch*", rate=0)])},
     ):
         net = make(init_from=FrozenEstimator(first), **params, max_iter=2).fit(X, Y)
         for name, array in kept.items():
@@ -290,16 +293,16 @@ def test_frozen_running_means_stay():
 def test_gradients_of_frozen_layers_do_not_count_for_clipping(frozen):
     layers = [Dense(8), Dense(8)]
     params = {
-        "layers": layers, "input_shape": None, "solver": "sgd", "momentum": 0.0, "alpha": 0.0,
+        "layers": layers, "solver": SGD(momentum=0.0, clip_norm=1e-3), "alpha": 0.0,
         "max_iter": 1, "batch_size": 300, "freeze": frozen, "dtype": "float64",
-        "nesterovs_momentum": False, "learning_rate_init": 1.0, "max_grad_norm": 1e-3,
+        "learning_rate_init": 1.0,
     }  # fmt: skip
     net = make(**params)
-    step = net.fit(X, Y)._network.params - start(net).params
+    step = net.fit(FLAT, Y)._network.params - start(net, FLAT).params
     np.testing.assert_allclose(np.linalg.norm(step), 1e-3, rtol=1e-6)
 
 
-def test_what_was_missed_is_the_optimizers_count():
+def test_what_was_skipped_is_not_in_the_optimizers_count():
     seen = []
 
     class Counting(Adam):
@@ -308,9 +311,10 @@ def test_what_was_missed_is_the_optimizers_count():
             super().step(params, grads, state, lr, t)
 
     net = make(
-        GradualUnfreezing(2), layers=[Dense(2)], input_shape=None, batch_size=150, max_iter=3,
-        solver=Counting(),
-    )  # fmt: skip
-    net.fit(X, Y)  # `step` is that of the biases
+        GradualUnfreezing(2), layers=[Dense(2)], batch_size=150, max_iter=3, solver=Counting()
+    )
+    net.fit(FLAT, Y)  # `step` is that of the biases
     assert seen == [1, 2, 3, 4, 1, 5, 2, 6]
-    assert net._history.missed == [4, 0]
+    skipped = net._history.optimizer.skipped
+    named = dict(zip((p.name for p in net._network.parameters), skipped, strict=True))
+    assert named == {"dense_0.weight": 4, "dense_0.bias": 4, "output.weight": 0, "output.bias": 0}

@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from skbp import BackpropClassifier, BackpropRegressor
 from skbp.callbacks import Call
 from skbp.losses import LogLoss
+from skbp.optimizers import Adam
 from skbp.schedules import Schedule
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -409,13 +410,13 @@ class Twice(Schedule):
 @BOTH
 @pytest.mark.parametrize("params", [
     {}, {"solver": "sgd"}, {"solver": "sgd", "learning_rate": "adaptive", "n_iter_no_change": 1},
-    {"ema_decay": 0.9}, {"learning_rate": Twice(), "n_iter_no_change": 1, "tol": 0.01},
+    {"solver": Adam(ema_decay=0.9)}, {"learning_rate": Twice(), "n_iter_no_change": 1, "tol": 0.01},
 ], ids=str)  # fmt: skip
 def test_refit(kind, params):
     """With a validation set of one's own all rows are the same: the epochs are repeated."""
     params = {"max_iter": 25, "shuffle": False, "learning_rate_init": 0.05, **params}
     one = make(kind, early_stopping=True, **params).fit(**own(kind))
-    net = make(kind, early_stopping=True, refit=True, **params).fit(**own(kind))
+    net = make(kind, early_stopping="refit", **params).fit(**own(kind))
     np.testing.assert_array_equal(flat(net), flat(one))
     assert net.best_epoch_ == one.best_epoch_ == net.n_iter_
     assert net.loss_ == net.loss_curve_[net.best_epoch_ - 1]
@@ -424,7 +425,7 @@ def test_refit(kind, params):
 @BOTH
 def test_refit_is_a_fit_on_all_rows(kind):
     params = {"shuffle": False, "learning_rate_init": 0.05}
-    net = make(kind, early_stopping=True, refit=True, max_iter=25, **params).fit(X, TARGETS[kind])
+    net = make(kind, early_stopping="refit", max_iter=25, **params).fit(X, TARGETS[kind])
     plain = make(kind, max_iter=net.best_epoch_, **params).fit(X, TARGETS[kind])
     np.testing.assert_array_equal(flat(net), flat(plain))
     assert net.loss_ == plain.loss_
@@ -434,7 +435,7 @@ def test_refit_is_a_fit_on_all_rows(kind):
 
 @BOTH
 def test_refit_shuffles_and_repeats_itself(kind):
-    params = {"early_stopping": True, "refit": True, "dropout": 0.2, "max_iter": 8}
+    params = {"early_stopping": "refit", "dropout": 0.2, "max_iter": 8}
     one, other = (make(kind, **params).fit(X, TARGETS[kind]) for _ in range(2))
     np.testing.assert_array_equal(flat(one), flat(other))
     assert one.t_ == 160 * one.best_epoch_
@@ -444,7 +445,7 @@ def test_refit_goes_on_from_the_weights_of_a_warm_start():
     params = {"shuffle": False, "solver": "sgd", "momentum": 0.0, "warm_start": True}
     net = make("numbers", **params, max_iter=2).fit(X, SCORE)
     plain = make("numbers", **params, max_iter=2).fit(X, SCORE)
-    net.set_params(early_stopping=True, refit=True, max_iter=6).fit(X, SCORE)
+    net.set_params(early_stopping="refit", max_iter=6).fit(X, SCORE)
     plain.set_params(max_iter=net.best_epoch_).fit(X, SCORE)
     np.testing.assert_array_equal(flat(net), flat(plain))
     assert net.t_ == plain.t_

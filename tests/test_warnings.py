@@ -99,23 +99,23 @@ def test_interruption(monkeypatch):
 
 
 def test_ctrl_c_before_and_in_a_refit(monkeypatch):
-    from skbp._engine.trainer import Trainer
+    from skbp._engine.training import Training
 
-    train, asked = Trainer.train, []
+    train, asked = Training.run, []
 
     def interrupted_at(number):
-        def run(self, *args, **kwargs):
-            asked.append(self.max_iter)
-            outcome = train(self, *args, **kwargs)
+        def run(self):
+            asked.append(number)
+            outcome = train(self)
             return type(outcome).INTERRUPTED if len(asked) == number else outcome
 
         return run
 
     for number in (1, 2):
         asked.clear()
-        monkeypatch.setattr(Trainer, "train", interrupted_at(number))
+        monkeypatch.setattr(Training, "run", interrupted_at(number))
         with pytest.warns(UserWarning, match="interrupted") as caught:
             line = next_line()
-            net(early_stopping=True, refit=True).fit(X, Y)
+            net(early_stopping="refit").fit(X, Y)
         assert_here(caught, line)
         assert len(asked) == number  # no refit after an interruption

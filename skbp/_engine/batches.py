@@ -77,14 +77,14 @@ class Data(NamedTuple):
     """Validated training data.
 
     x : ndarray of shape (n, ...) or CSR; y : ndarray of shape (n,) or (n, k), as the loss wants it;
-    weight : ndarray of shape (n,), float64, or None where every row counts one; factor : likewise,
-    the class weights, which multiply them.
+    weight : ndarray of shape (n,), float64, or None where every row counts one; class_weight :
+    likewise, the factors by class, which multiply them.
     """
 
     x: np.ndarray | CSR
     y: np.ndarray
     weight: np.ndarray | None = None
-    factor: np.ndarray | None = None
+    class_weight: np.ndarray | None = None
 
     @property
     def dtype(self):
@@ -92,10 +92,10 @@ class Data(NamedTuple):
         return self.x.data.dtype if isinstance(self.x, CSR) else self.x.dtype
 
     def row_weights(self):
-        """Return weight times factor, or None where both are one."""
-        if self.weight is None or self.factor is None:
-            return self.factor if self.weight is None else self.weight
-        return self.weight * self.factor
+        """Return the product of both weights, or None where both are one."""
+        if self.weight is None or self.class_weight is None:
+            return self.class_weight if self.weight is None else self.weight
+        return self.weight * self.class_weight
 
 
 class Batch(NamedTuple):
@@ -152,7 +152,7 @@ class Batches:
         self.lazy = find_columns and isinstance(data.x, CSR)
         chosen = slice(None) if rows is None else rows
         weight = None if data.weight is None else data.weight[chosen]
-        factor = None if data.factor is None else data.factor[chosen]
+        factor = None if data.class_weight is None else data.class_weight[chosen]
         self._mean_weight = 1.0 if weight is None else weight.mean()
         self._mean_factor = 1.0 if factor is None else float(np.average(factor, weights=weight))
         if shuffle or rows is not None:
@@ -190,7 +190,7 @@ class Batches:
                 kernels.gather(data.x, rows, x)
         if self.lazy:
             x = x.with_columns()
-        if data.weight is None and data.factor is None:
+        if data.weight is None and data.class_weight is None:
             return Batch(x, y, self._uniform_weight(n), n)
         return Batch(x, y, *self._weights(rows, n))
 
@@ -205,8 +205,8 @@ class Batches:
         weight = np.ones(n) if data.weight is None else data.weight[rows]
         total = float(weight.sum())
         weight = weight / total
-        if data.factor is not None:
-            weight *= data.factor[rows] / self._mean_factor
+        if data.class_weight is not None:
+            weight *= data.class_weight[rows] / self._mean_factor
         total = self._mean_factor * max(total, SMALLEST_SHARE * n * self._mean_weight)
         return weight.astype(data.dtype), total
 

@@ -34,25 +34,16 @@ class TrainingState:
         The network's parameters.
     state : ndarray of shape (n_state,)
         The network's arrays that are not trained (running means); may be empty.
-    optimizer_state : dict of str to ndarray
-        State of the optimizer named `optimizer_name`, after `steps` updates.
-    optimizer_name : str
-    steps : int
-        Finished updates.
-    samples : int
-        Training rows seen, repeats counted.
+    history : dict of str to object
+        All fields of the `History`: losses, scores, counters, the optimizer's state.
     rng_state : dict
         ``RandomState.get_state(legacy=False)`` of the stream behind the batches.
     noise_state : dict or None
         ``Generator.bit_generator.state`` of the stream behind dropout and the like.
     order : ndarray of shape (n_rows,), intp, or None
         The batches' running permutation.
-    history : dict of str to list or number
-        Losses, scores and counters so far.
     best : tuple of (ndarray, ndarray or None), or None
         `params` and `state` of the best epoch.
-    ema : ndarray of shape (n_params,) or None
-        Running average of the parameters.
     split : tuple of (ndarray, ndarray), or None
         Numbers of the rows to train and to validate on, where fit chose them.
     fingerprint : dict of str to number, str, list or tuple
@@ -61,16 +52,11 @@ class TrainingState:
 
     params: np.ndarray
     state: np.ndarray
-    optimizer_state: dict
-    optimizer_name: str
-    steps: int
-    samples: int
+    history: dict
     rng_state: dict
     noise_state: dict | None = None
     order: np.ndarray | None = None
-    history: dict = field(default_factory=dict)
     best: tuple | None = None
-    ema: np.ndarray | None = None
     split: tuple | None = None
     fingerprint: dict = field(default_factory=dict)
 
@@ -226,7 +212,7 @@ def read_state(path):
         If there is no such file, or no checkpoint in the folder that can be read.
     """
     path = Path(path)
-    return _latest(path)[1] if path.is_dir() else _read(path)[0]
+    return find_latest(path)[1] if path.is_dir() else _read(path)[0]
 
 
 def read_epoch(path):
@@ -250,7 +236,7 @@ def latest(folder):
     FileNotFoundError
         If there is none.
     """
-    return _latest(Path(folder))[0]
+    return find_latest(Path(folder))[0]
 
 
 def newest_first(folder):
@@ -262,7 +248,8 @@ def newest_first(folder):
     return [path for *_, path in sorted(found, reverse=True)]
 
 
-def _latest(folder):
+def find_latest(folder):
+    """Return path and state of a folder's latest checkpoint; see `latest`."""
     for path in newest_first(folder):
         try:
             return path, _read(path)[0]

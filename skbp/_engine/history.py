@@ -1,7 +1,7 @@
 """What training remembers."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 
 import numpy as np
 
@@ -37,59 +37,89 @@ class Curves(dict):
 
 
 @dataclass
+class OptimizerMemory:
+    """What is remembered for the optimizer named `name` after `steps` updates.
+
+    arrays : its state, or None before the first step; skipped : for each parameter the number of
+    steps it was frozen for, so that the optimizer counts its own; average : the average of the
+    weights, where they are averaged, and training_params what training then goes on from.
+    """
+
+    name: str = ""
+    steps: int = 0
+    arrays: dict | None = None
+    skipped: list[int] = field(default_factory=list)
+    average: np.ndarray | None = None
+    training_params: np.ndarray | None = None
+
+
+@dataclass
+class Progressing:
+    """Where the last call of fit stands.
+
+    epochs, updates, plateaus : counted from its beginning; no_improvement : epochs without
+    progress; frozen : for each epoch the numbers of the parameters that a callback froze.
+    """
+
+    epochs: int = 0
+    updates: int = 0
+    plateaus: int = 0
+    no_improvement: int = 0
+    frozen: list[list[int]] = field(default_factory=list)
+
+
+@dataclass
+class Best:
+    """The lowest loss, or the highest validation score and its epoch, from 1."""
+
+    loss: float | None = math.inf
+    score: float | None = None
+    epoch: int | None = None
+
+
+@dataclass
 class History:
     """What training remembers from one call of fit or partial_fit to the next.
 
-    The first fields have the meaning of scikit-learn's fitted attributes of the same names;
-    `samples` is its ``t_``, `no_improvement` counts epochs without progress. `optimizer_state` is
-    that of the optimizer named `optimizer_name` after `steps` updates; another one starts afresh.
-    `missed` tells for each layer how many of these it was frozen for. `epochs` and `updates` count
-    since the last call of fit, and `frozen` has for each of these epochs the numbers of the layers
-    that a callback froze; `records` has a dict for each epoch ever. Where weights are averaged,
-    `average` is the average and `raw` what training goes on from.
+    n_iter : epochs of the last call; samples : training rows seen, scikit-learn's ``t_``; loss,
+    loss_curve : of the last epoch, and of all; records : a dict for each epoch ever; then what is
+    remembered for the optimizer, of this call of fit, and of the best epoch.
     """
 
     n_iter: int = 0
     samples: int = 0
     loss: float = math.nan
     loss_curve: list[float] = field(default_factory=list)
-    best_loss: float | None = math.inf
-    best_validation_score: float | None = None
-    best_epoch: int | None = None
-    no_improvement: int = 0
-    plateaus: int = 0
-    epochs: int = 0
-    updates: int = 0
-    optimizer_name: str = ""
-    steps: int = 0
-    optimizer_state: dict | None = None
-    missed: list[int] = field(default_factory=list)
-    frozen: list[list[int]] = field(default_factory=list)
-    average: np.ndarray | None = None
-    raw: np.ndarray | None = None
     records: list[dict] = field(default_factory=list)
+    optimizer: OptimizerMemory = field(default_factory=OptimizerMemory)
+    call: Progressing = field(default_factory=Progressing)
+    best: Best = field(default_factory=Best)
 
     def copy(self):
         """Return a copy that can be trained further without changing what was there."""
-        state = self.optimizer_state
-        return replace(
-            self,
-            loss_curve=list(self.loss_curve),
-            records=list(self.records),
-            missed=list(self.missed),
-            frozen=list(self.frozen),
-            average=None if self.average is None else self.average.copy(),
-            optimizer_state=None
-            if state is None
-            else {name: np.array(array) for name, array in state.items()},
-        )
+        return copied(self)
 
     def start_over(self):
-        """Begin another call of fit: scores and losses go on, the optimizer starts afresh."""
-        self.optimizer_state = self.average = self.best_epoch = None
-        self.plateaus = self.epochs = self.updates = 0
-        self.frozen = []
+        """Begin another call of fit: losses and scores go on, the optimizer starts afresh."""
+        self.optimizer = replace(self.optimizer, arrays=None, average=None)
+        self.call = Progressing(no_improvement=self.call.no_improvement)
+        self.best = replace(self.best, epoch=None)
 
     def curve(self, name):
         """Return one number of each epoch that has it, or None if none has."""
         return [record[name] for record in self.records if name in record] or None
+
+
+def copied(value):
+    """Copy dataclasses, lists, dicts and arrays through and through; let all else pass."""
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {one.name: copied(getattr(value, one.name)) for one in fields(value)}
+        return replace(value, **parts)
+    if isinstance(value, list):
+        return [copied(item) for item in value]
+    if isinstance(value, dict):
+        return {key: copied(item) for key, item in value.items()}
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+__all__ = ["Best", "Curves", "History", "OptimizerMemory", "Progressing"]

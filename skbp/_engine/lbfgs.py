@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from skbp._engine.interrupt import Interruptible
-from skbp._engine.trainer import DivergenceError
+from skbp._engine.training import DivergenceError
 
 
 @dataclass
@@ -22,7 +22,7 @@ class LBFGSResult:
 
 
 class LBFGSRun:
-    """One minimisation as it goes: what callbacks may look at; see `Run`."""
+    """One minimisation as it goes: what callbacks may look at; see `Training`."""
 
     def __init__(self, network, history, hooks):
         self.network = network
@@ -81,7 +81,7 @@ def train_lbfgs(objective, data, history, max_iter, max_fun, tol, verbose=False,
     verbose : bool or int, default=False
         Whether to print a line an iteration.
     hooks : object or None, default=None
-        Called around each iteration, as in `Trainer.train`.
+        Called around each iteration, as in `Training`.
 
     Returns
     -------

@@ -108,17 +108,21 @@ class Network:
             (*place, start) for place, start in zip(state, ends_of_state, strict=False)
         ]
         self._ties = [
-            (index, key, self._tied(f"{names[index]}.{key}", name))
-            for index, layer in enumerate(self.layers)
+            (index, key, self._tied(f"{names[index]}.{key}", name, layer.tied_shapes(shape)[key]))
+            for index, (layer, shape) in enumerate(zip(self.layers, self.input_shapes, strict=True))
             for key, name in layer.ties.items()
         ]
         return ends[-1], ends_of_state[-1]
 
-    def _tied(self, own, name):
-        """Return the parameter to which another one is tied."""
+    def _tied(self, own, name, shape):
+        """Return the parameter, of that shape, to which another one is tied."""
         for parameter in self.parameters:
-            if parameter.name == name:
+            if parameter.name == name and parameter.shape == shape:
                 return parameter
+            if parameter.name == name:
+                raise ValueError(
+                    f"{own} is tied to {name}, of shape {parameter.shape}, and needs {shape}."
+                )
         known = [parameter.name for parameter in self.parameters]
         raise ValueError(f"{own} is tied to {name!r}, which is none of the parameters {known}.")
 
@@ -208,10 +212,12 @@ class Network:
 
     def by_name(self):
         """Return all parameters and state by name, such as ``conv2d_0.weight``, as views."""
+        tied = {(index, key) for index, key, _ in self._ties}
         return {
             f"{name}.{key}": array
-            for name, p in zip(self.names, self.views, strict=True)
+            for index, (name, p) in enumerate(zip(self.names, self.views, strict=True))
             for key, array in p.items()
+            if (index, key) not in tied
         }
 
     def named(self, pattern):

@@ -57,7 +57,7 @@ class Objective:
         """Gradient of the last `value_and_grad`, shape (n_params,)."""
         return self._workspaces[0].grads
 
-    def data_value_and_grad(self, batch, rng=None):
+    def data_value_and_grad(self, batch, rng=None, progress=None):
         """Compute the loss of a batch, without the penalty; leaves its gradient in `grads`.
 
         Parameters
@@ -66,12 +66,37 @@ class Objective:
             Rows, targets, and weights.
         rng : numpy.random.Generator, optional
             For layers that draw random numbers.
+        progress : Progress, optional
+            For layers whose hyperparameters change as training goes on.
 
         Returns
         -------
         data : float
         """
-        return self._data_term(batch.x, batch.y, batch.weight, rng)
+        x, y, weight, _ = batch
+        n = x.shape[0]
+        shares = threads.even_shares(n, len(self._workspaces))
+        if len(shares) == 1:
+            return self._share(x, y, weight, self._dy[:n], self._workspaces[0], rng, progress)
+        # A generator cannot be used by two threads; one made anew for each batch leaves no state
+        # that a resumed training would need.
+        rngs = [rng] * len(shares)
+        if rng is not None:
+            rngs[1:] = map(np.random.default_rng, rng.integers(2**63, size=len(shares) - 1))
+        values = [0.0] * len(shares)
+
+        def task(i):
+            rows = shares[i]
+            values[i] = self._share(
+                x[rows], y[rows], weight[rows], self._dy[rows], self._workspaces[i], rngs[i],
+                progress,
+            )  # fmt: skip
+
+        threads.run(task, range(len(shares)))
+        grads = self.grads
+        for workspace in self._workspaces[1 : len(shares)]:
+            grads += workspace.grads
+        return sum(values)
 
     def value_and_grad(self, batch, rng=None):
         """Compute loss and penalty of a batch; leaves the gradient of their sum in `grads`.
@@ -104,10 +129,10 @@ class Objective:
         value, sums = 0.0, None
         for start in range(0, n, CHUNK):
             stop = min(start + CHUNK, n)
-            value += self._data_term(
-                rows_between(data.x, start, stop), data.y[start:stop],
-                (weights[start:stop] / total).astype(self.network.params.dtype),
-            )  # fmt: skip
+            part = (weights[start:stop] / total).astype(self.network.params.dtype)
+            value += self.data_value_and_grad(
+                Batch(rows_between(data.x, start, stop), data.y[start:stop], part, total)
+            )
             if stop < n or sums is not None:
                 sums = self.grads.copy() if sums is None else np.add(sums, self.grads, out=sums)
         if sums is not None:
@@ -118,32 +143,8 @@ class Objective:
         """Return the number shown to people, from the two terms."""
         return self.loss.reported(data, self.network.output_shape[-1]) + penalty
 
-    def _data_term(self, x, y, weight, rng=None):
-        n = x.shape[0]
-        shares = threads.even_shares(n, len(self._workspaces))
-        if len(shares) == 1:
-            return self._share(x, y, weight, self._dy[:n], self._workspaces[0], rng)
-        # A generator cannot be used by two threads; one made anew for each batch leaves no state
-        # that a resumed training would need.
-        rngs = [rng] * len(shares)
-        if rng is not None:
-            rngs[1:] = map(np.random.default_rng, rng.integers(2**63, size=len(shares) - 1))
-        values = [0.0] * len(shares)
-
-        def task(i):
-            rows = shares[i]
-            values[i] = self._share(
-                x[rows], y[rows], weight[rows], self._dy[rows], self._workspaces[i], rngs[i]
-            )
-
-        threads.run(task, range(len(shares)))
-        grads = self.grads
-        for workspace in self._workspaces[1 : len(shares)]:
-            grads += workspace.grads
-        return sum(values)
-
-    def _share(self, x, y, weight, dy, workspace, rng):
-        raw = self.network.forward(x, workspace, rng)
+    def _share(self, x, y, weight, dy, workspace, rng, progress):
+        raw = self.network.forward(x, workspace, rng, progress)
         value = self.loss.value_and_grad(raw, y, weight, dy)
         self.network.backward(dy, workspace)
         return value

@@ -64,6 +64,9 @@ class Clip:
     max_value: float | None = None
     max_norm: float | None = None
 
+    def __bool__(self):
+        return self.max_value is not None or self.max_norm is not None
+
     def __call__(self, grads):
         """Clip a vector in place; one that is not finite stays so."""
         if self.max_value is not None:
@@ -83,16 +86,14 @@ class Clip:
 
 
 class MaxNorm:
-    """Keeps the norm of each hidden unit's incoming weights at most `limit`.
+    """Keeps the norms of units' incoming weights within what layers say (`Layer.norm_limits`).
 
-    Those of each matrix for itself; a filter's weights are one unit's. Embeddings are left out.
+    Those of each matrix for itself; a filter's weights are one unit's.
 
     Parameters
     ----------
     network : Network
-    limit : float
-    multipliers : sequence of float, default=()
-        Factors of the learning rate, one per layer; a layer whose factor is 0 is left as it is.
+        Its frozen parameters are left as they are.
 
     References
     ----------
@@ -100,23 +101,24 @@ class MaxNorm:
     simple way to prevent neural networks from overfitting", section 5.1.
     """
 
-    def __init__(self, network, limit, multipliers=()):
-        views = network.views_of(network.params)  # without what no optimizer changes
-        factors = multipliers or [1.0] * len(views)
-        hidden = list(zip(network.layers, views, factors, strict=True))[:-1]
+    def __init__(self, network):
+        limits = [layer.norm_limits for layer in network.layers]
         self._weights = [
-            p[name].reshape(-1, p[name].shape[-1])
-            for layer, p, factor in hidden if factor
-            for name in layer.penalized if name not in layer.tables
-        ]  # fmt: skip
-        self._limit = limit
+            (view.reshape(-1, view.shape[-1]), limits[one.layer][one.key])
+            for number, one in enumerate(network.parameters)
+            if one.key in limits[one.layer] and number not in network.frozen
+            for view in [network.views[one.layer][one.key]]
+        ]
+
+    def __bool__(self):
+        return bool(self._weights)
 
     def __call__(self):
         """Scale down, in place, the columns that are too long."""
-        for weight in self._weights:
+        for weight, limit in self._weights:
             norms = np.sqrt(np.einsum("ij,ij->j", weight, weight))
-            if (norms > self._limit).any():
-                weight *= self._limit / np.maximum(norms, self._limit)
+            if (norms > limit).any():
+                weight *= limit / np.maximum(norms, limit)
 
 
 class Average:

@@ -1,14 +1,12 @@
 """The state of a training, out of the parts of a fit and back into them."""
 
-import numpy as np
+from dataclasses import asdict, fields
 
 from skbp._engine.checkpoint import TrainingState
+from skbp._engine.history import Best, OptimizerMemory, Progressing
 
-#: Fields of a `History` that go into a checkpoint as they are.
-NUMBERS = (
-    "n_iter", "loss", "loss_curve", "best_loss", "best_validation_score", "best_epoch",
-    "no_improvement", "plateaus", "epochs", "updates", "records", "missed", "frozen",
-)  # fmt: skip
+#: The parts of a `History` that are dataclasses.
+PARTS = {"optimizer": OptimizerMemory, "call": Progressing, "best": Best}
 
 
 def capture(network, history, batches, noise, best=None):
@@ -33,23 +31,14 @@ def capture(network, history, batches, noise, best=None):
     return TrainingState(
         params=params,
         state=state,
-        optimizer_state={name: np.array(a) for name, a in history.optimizer_state.items()},
-        optimizer_name=history.optimizer_name,
-        steps=history.steps,
-        samples=history.samples,
+        history=asdict(history),
         rng_state=batches.rng.get_state(legacy=False),
         noise_state=None if noise is None else noise.bit_generator.state,
         order=None if batches.order is None else batches.order.copy(),
-        history={name: _copy(getattr(history, name)) for name in NUMBERS},
         best=best,
-        ema=None if history.average is None else history.average.copy(),
         split=batches.split,
         fingerprint=fingerprint(network, history, batches),
     )
-
-
-def _copy(value):
-    return [_copy(item) for item in value] if isinstance(value, list) else value
 
 
 def fingerprint(network, history, batches):
@@ -60,7 +49,7 @@ def fingerprint(network, history, batches):
         "dtype": network.params.dtype.name,
         "n_rows": batches.n_rows,
         "batch_size": batches.batch_size,
-        "optimizer": history.optimizer_name,
+        "optimizer": history.optimizer.name,
     }
 
 
@@ -71,8 +60,8 @@ def check_fingerprint(state, now):
     if differ:
         told = ", ".join(f"{name} {then.get(name)!r}, not {now[name]!r}" for name in differ)
         raise ValueError(
-            f"resume_from is the checkpoint of another fit: it has {told}. Give the data and the "
-            "parameters of that fit, or remove the checkpoint."
+            f"Checkpoint(resume=...) found the checkpoint of another fit: it has {told}. Give the "
+            "data and the parameters of that fit, or remove the checkpoint."
         )
 
 
@@ -83,14 +72,13 @@ def put_back(state, network, history, batches, noise):
     ------
     ValueError
         If it is the state of another fit, for example with another optimizer than
-        ``history.optimizer_name``.
+        ``history.optimizer.name``.
     """
     check_fingerprint(state, fingerprint(network, history, batches))
     network.restore((state.params, state.state))
-    history.optimizer_state = dict(state.optimizer_state)
-    history.steps, history.samples, history.average = state.steps, state.samples, state.ema
-    for name in NUMBERS:
-        setattr(history, name, state.history[name])
+    for one in fields(history):
+        kept = state.history[one.name]
+        setattr(history, one.name, PARTS[one.name](**kept) if one.name in PARTS else kept)
     batches.rng.set_state(state.rng_state)
     batches.order = state.order
     if noise is not None:

@@ -10,15 +10,15 @@ class LossWatch:
 
     def __init__(self, history):
         self._history = history
-        if history.best_loss is None:
-            history.best_loss = math.inf
+        if history.best.loss is None:
+            history.best.loss = math.inf
 
     def note(self, tol):
         """Look at the epoch that ended; returns whether it counts as improvement."""
         history = self._history
         # As scikit-learn has it: only a loss above best - tol is none.
-        improved = not history.loss > history.best_loss - tol
-        history.best_loss = min(history.best_loss, history.loss)
+        improved = not history.loss > history.best.loss - tol
+        history.best.loss = min(history.best.loss, history.loss)
         return improved
 
     def restore(self, network):
@@ -45,24 +45,26 @@ class ScoreWatch:
         self._history = history
         self._network = network
         self.best = network.snapshot() if best is None else best
-        history.best_loss = None
-        if history.best_validation_score is None:
-            history.best_validation_score = -math.inf
+        history.best.loss = None
+        if history.best.score is None:
+            history.best.score = -math.inf
 
     def note(self, tol):
-        """Look at the epoch that ended; returns whether it bettered the best one by `tol`."""
-        history = self._history
-        score = history.records[-1]["validation_score"]
-        improved = score >= history.best_validation_score + tol  # which NaN is not
-        if score > history.best_validation_score:
-            history.best_validation_score = score
-            history.best_epoch = history.n_iter
+        """Look at the epoch that ended; returns whether it bettered the best one by `tol`.
+
+        A network that is not finite is never the best, whatever its score.
+        """
+        best = self._history.best
+        score = self._history.records[-1]["validation_score"]
+        improved = score >= best.score + tol  # which NaN is not
+        if score > best.score and self._network.finite:
+            best.score, best.epoch = score, self._history.n_iter
             self.best = self._network.snapshot()
         return improved
 
     def restore(self, network):
         """Put the best epoch's weights into a network, if there is one; return whether there is."""
-        found = self._history.best_validation_score > -math.inf
+        found = self._history.best.score > -math.inf
         if found:
             network.restore(self.best)
         return found

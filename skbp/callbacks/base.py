@@ -4,6 +4,10 @@ import re
 from numbers import Integral
 
 from skbp._component import Component
+from skbp._warnings import warn
+
+#: Attributes of estimators that hold other ones: Pipelines, searches and their like.
+AROUND_OTHERS = "steps", "estimator", "estimators", "transformers"
 
 
 class Whole:
@@ -77,7 +81,8 @@ class Callback(Component):
         memory : object
             What `start` returned for this fit.
         context : sklearn.callback.CallbackContext
-            Of the epoch; ``context.training.freeze(numbers)`` says which layers it leaves alone.
+            Of the epoch; ``context.training.freeze(numbers)`` says which parameters it leaves
+            alone.
         """
 
     def on_epoch_end(self, epoch, memory, context):
@@ -100,6 +105,22 @@ class Callback(Component):
         """
         return False
 
+    def state_to_resume(self, estimator, context):
+        """Return the state that a fit is to go on from, before it begins to train; or None.
+
+        Parameters
+        ----------
+        estimator : estimator
+            That is fitted.
+        context : sklearn.callback.CallbackContext
+            Of the fit.
+
+        Returns
+        -------
+        state : TrainingState or None
+        """
+        return None
+
     def finish(self, memory):
         """Put things away: a fit has ended, whether it succeeded or not."""
 
@@ -110,6 +131,12 @@ class Callback(Component):
     def setup(self, estimator, context):
         """Begin a fit; scikit-learn calls this."""
         self.check()
+        if any(hasattr(estimator, name) for name in AROUND_OTHERS):
+            warn(
+                f"{type(self).__name__} was set on {type(estimator).__name__}, which has no epochs "
+                "to tell of. Set it on the network itself, before that goes into a Pipeline or a "
+                "search: net.set_callbacks(...)."
+            )
         self._memories[id(estimator)] = self.start(estimator, context)
 
     def on_fit_task_begin(self, estimator, context):

@@ -10,8 +10,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from skbp._component import Flag
-from skbp._engine.checkpoint import FIT_FOLDERS, newest_first, read_epoch, write_state
+import numpy as np
+
+from skbp._component import AnyOf, Flag
+from skbp._engine.checkpoint import (
+    FIT_FOLDERS,
+    find_latest,
+    newest_first,
+    read_epoch,
+    read_state,
+    write_state,
+)
 from skbp.callbacks.base import Callback, Whole, task_path
 from skbp.callbacks.stopping import direction
 
@@ -40,6 +49,16 @@ class FileName:
         )
 
 
+class PathLike:
+    """A path that is not empty."""
+
+    def __contains__(self, value):
+        return isinstance(value, str | os.PathLike) and str(value) != ""
+
+    def __str__(self):
+        return "the path of a file or folder"
+
+
 class CountOrNone(Whole):
     """The whole numbers from `low` on, and None."""
 
@@ -51,7 +70,7 @@ class CountOrNone(Whole):
 
 
 @dataclass
-class Run:
+class Files:
     """What is known of the files of one fit.
 
     `base` is its place; `home` the folder in use, once there is a file; `written` the checkpoints
@@ -59,16 +78,12 @@ class Run:
     """
 
     base: Path
-    begun: bool = False
     home: Path | None = None
     written: list[Path] = field(default_factory=list)
     best: float = -math.inf
 
-    def go_on(self, pattern):
-        """Take up where an earlier fit was left that is continued now, if it is found."""
-        newest = next(iter(newest_first(self.base)), None)
-        if newest is None:
-            return
+    def go_on(self, newest, pattern):
+        """Take up the files of an earlier fit, which goes on from its newest."""
         self.home = newest.parent
         same_name = set(self.home.glob(re.sub(r"\{[^{}]*\}", "*", pattern))) - {self.home / BEST}
         self.written = [
@@ -170,8 +185,8 @@ class Checkpoint(Callback):
     No fit replaces another's files. A fit by itself, also as part of a Pipeline, writes to
     `folder`; each candidate of a search to a subfolder with the ids of its task (``folder/0/3``),
     the refit again to `folder`. Where there are checkpoints of another fit already, a new one takes
-    ``fit-2``, ``fit-3`` ... inside. A fit that goes on from a checkpoint goes on in the folder of
-    the latest.
+    ``fit-2``, ``fit-3`` ... inside. A fit that goes on from a checkpoint in its own place goes on
+    with the files there.
 
     Parameters
     ----------
@@ -187,6 +202,10 @@ class Checkpoint(Callback):
         loss.
     name : str, default="epoch-{epoch:05d}.npz"
         Names of the files, with fields from the epoch's numbers.
+    resume : bool, str or path-like, default=False
+        Whether `fit` goes on from the latest checkpoint that is whole in its own place, as if it
+        had never been interrupted; or a file or folder to go on from. Where there is none yet, it
+        begins at the start. In `partial_fit` callbacks take no part.
 
     Raises
     ------
@@ -207,26 +226,43 @@ class Checkpoint(Callback):
     Checkpoint(every=10, folder='run')
     """
 
-    allowed = {"every": Whole(1), "keep": CountOrNone(1), "best": Flag(), "name": FileName()}
+    allowed = {
+        "every": Whole(1), "keep": CountOrNone(1), "best": Flag(), "name": FileName(),
+        "resume": AnyOf(Flag(), PathLike()),
+    }  # fmt: skip
 
-    def __init__(self, folder, every=1, keep=3, best=True, name="epoch-{epoch:05d}.npz"):
+    def __init__(
+        self, folder, every=1, keep=3, best=True, name="epoch-{epoch:05d}.npz", resume=False
+    ):
         self.folder = folder
         self.every = every
         self.keep = keep
         self.best = best
         self.name = name
+        self.resume = resume
 
     def start(self, estimator, context):
         base = Path(self.folder).joinpath(*task_path(context))
         base.mkdir(parents=True, exist_ok=True)
-        return Run(base)
+        return Files(base)
+
+    def state_to_resume(self, estimator, context):
+        memory = self._memory_of(estimator, context)
+        if isinstance(self.resume, bool | np.bool_):
+            source = memory.base if self.resume else None
+        else:
+            source = Path(self.resume)
+        if source is None:
+            return None
+        if source.suffix != ".npz" and not source.is_file() and not newest_first(source):
+            return None  # a folder to which nothing has been saved yet
+        path, state = find_latest(source) if source.is_dir() else (source, read_state(source))
+        if memory.base in (path.parent, path.parent.parent):
+            memory.go_on(path, self.name)
+        return state
 
     def on_epoch_end(self, epoch, memory, context):
         number = int(epoch["epoch"])
-        if not memory.begun:
-            memory.begun = True
-            if number > 1:
-                memory.go_on(self.name)
         if not math.isfinite(epoch["loss"]):
             return False  # nothing to go on from, and it must not push out what is
         value = signed_value(epoch)

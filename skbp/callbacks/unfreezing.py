@@ -6,7 +6,7 @@ from skbp.layers import Norm
 
 
 class _Plan:
-    """Names or patterns of layers, and for each the epoch with which they join."""
+    """Names or patterns of parameters, and for each the epoch with which they join."""
 
     def __contains__(self, value):
         return isinstance(value, dict) and all(
@@ -14,7 +14,7 @@ class _Plan:
         )
 
     def __str__(self):
-        return "a dict from layers' names, or patterns, to whole numbers from 1 on"
+        return "a dict from parameters' names, or patterns, to whole numbers from 1 on"
 
 
 class GradualUnfreezing(Callback):
@@ -22,8 +22,8 @@ class GradualUnfreezing(Callback):
 
     For a network that starts from another's weights (`init_from`): what it learned is not torn
     down while its new output layer is still random. Layers that wait are left as they are, as by
-    the estimator's `freeze`. With `freeze`, the layers it names never join; with
-    `learning_rate_multipliers`, a layer that has joined is trained at its own rate.
+    the estimator's `freeze`. What `freeze` names never joins; what has joined is trained at the
+    rate that the optimizer's groups give it.
 
     Parameters
     ----------
@@ -31,13 +31,13 @@ class GradualUnfreezing(Callback):
         The epochs from one layer's joining to the next one's, at least 1. Only layers with
         parameters count, and a normalisation joins with the layer before it.
     schedule : dict of str to int, or None, default=None
-        In place of `every`: names of layers, or patterns of names as in `freeze`, and the number,
-        from 1, of the epoch with which they join; what it does not name is trained from the start.
+        In place of `every`: names of parameters, or patterns as in `freeze`, and the number, from
+        1, of the epoch with which they join; what it does not name is trained from the start.
 
     Raises
     ------
     ValueError
-        In fit, if a parameter is not allowed, or a pattern names no layer.
+        In fit, if a parameter is not allowed, or a pattern fits no parameter.
 
     Notes
     -----
@@ -56,12 +56,14 @@ class GradualUnfreezing(Callback):
     >>> from skbp.layers import BatchNorm, Dense
     >>> training = SimpleNamespace(
     ...     network=Network([Dense(8), BatchNorm(), Dense(4), Dense(2)], (3,), float),
-    ...     trainable=[0, 1, 2, 3])
-    >>> unfreezing = GradualUnfreezing(every=2)
-    >>> [unfreezing.waiting(training, epoch) for epoch in (1, 2, 3, 5)]
-    [[0, 1, 2], [0, 1, 2], [0, 1], []]
-    >>> GradualUnfreezing(schedule={"dense_0": 3, "batch*": 4}).waiting(training, 3)
-    [1]
+    ...     trainable=range(8))
+    >>> names = [parameter.name for parameter in training.network.parameters]
+    >>> waiting = GradualUnfreezing(every=2).waiting(training, epoch=3)
+    >>> sorted(names[number] for number in waiting)
+    ['batchnorm_1.beta', 'batchnorm_1.gamma', 'dense_0.bias', 'dense_0.weight']
+    >>> waiting = GradualUnfreezing(schedule={"dense_0": 3, "batch*": 4}).waiting(training, 3)
+    >>> sorted(names[number] for number in waiting)
+    ['batchnorm_1.beta', 'batchnorm_1.gamma']
     """
 
     allowed = {"every": Whole(1), "schedule": Maybe(_Plan())}
@@ -72,15 +74,15 @@ class GradualUnfreezing(Callback):
 
     def on_epoch_begin(self, memory, context):
         training = context.training
-        training.freeze(self.waiting(training, training.history.epochs + 1))
+        training.freeze(self.waiting(training, training.history.call.epochs + 1))
 
     def waiting(self, training, epoch):
-        """Return the numbers of the layers that have not joined yet.
+        """Return the numbers of the parameters that have not joined yet.
 
         Parameters
         ----------
         training : object
-            Has the `network`, and as `trainable` the numbers of the layers that can join.
+            Has the `network`, and as `trainable` the numbers of the parameters that can join.
         epoch : int
             Number of the epoch that begins, from 1.
         """
@@ -88,19 +90,20 @@ class GradualUnfreezing(Callback):
         return [number for number, first in joins.items() if epoch < first]
 
     def _joins_in_turn(self, training):
-        """Return for each layer the epoch with which it joins."""
+        """Return for each parameter the epoch with which it joins."""
+        parameters, network = training.network.parameters, training.network
         joins, first = {}, 1
-        for number in reversed(training.trainable):
-            joins[number] = first
-            if not isinstance(training.network.layers[number], Norm):
+        for layer in sorted({parameters[i].layer for i in training.trainable}, reverse=True):
+            joins[layer] = first
+            if not isinstance(network.layers[layer], Norm):
                 first += self.every
-        return dict(sorted(joins.items()))
+        return {i: joins[parameters[i].layer] for i in training.trainable}
 
     def _joins_by_name(self, training):
         joins: dict[int, int] = {}
         for pattern, first in self.schedule.items():
             try:
-                numbers = training.network.named(pattern)
+                numbers = training.network.matching(pattern)
             except ValueError as error:
                 raise ValueError(f"GradualUnfreezing: {error}") from None
             joins |= {i: max(first, joins.get(i, 1)) for i in numbers}

@@ -1,63 +1,63 @@
-"""From an estimator's parameters to the layers of its network."""
-
-from math import prod
+"""From an estimator's parameters to the layers of its network, and what rows these take."""
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.base import clone
 
-from skbp.estimators._parameters import hidden_layer_sizes
-from skbp.layers import ColumnBranch, Dense, Dropout, Flatten, GaussianNoise, Parallel
+from skbp._component import resolve
+from skbp.activations import ACTIVATIONS, Logistic
+from skbp.estimators._parameters import activations, hidden_layer_sizes, own_copy, own_layers
+from skbp.initializers import INITIALIZERS, GlorotUniform
+from skbp.layers import NORMALIZATIONS, ColumnBranch, Dense, Dropout, Flatten, Input, Parallel
 from skbp.layers.base import LEAVE_OUT
 
 
-def build_layers(estimator, components, row_shape, n_outputs):
-    """Return the layers of a network, the output layer included.
+def hidden_layers(estimator):
+    """Return the hidden layers of a network for tables: new objects, checked.
 
     Parameters
     ----------
     estimator : estimator
-    components : Components
-    row_shape : tuple of int
-        Shape of an input row.
-    n_outputs : int
-        Raw outputs that the loss needs.
-
-    Returns
-    -------
-    layers : list of Layer
-
-    Raises
-    ------
-    ValueError
-        If a layer cannot take what the one before it makes; names it and both shapes.
+        With `layers`, or `hidden_layer_sizes`, `activation`, `normalization` and `dropout`.
     """
-    layers: list = [GaussianNoise(estimator.input_noise)] if estimator.input_noise else []
-    if components.layers is None:
-        layers += _hidden_layers(estimator, components)
-    else:
-        layers += components.layers
-    shape = output_shape(layers, row_shape)
-    return [*layers, *estimator._output_layers(shape, n_outputs, components.initializer)]
+    given = own_layers(estimator.layers)
+    if given is not None:
+        return given
+    sizes = hidden_layer_sizes(estimator.hidden_layer_sizes)
+    chosen = [
+        own_copy(resolve(one, ACTIVATIONS, "activation"), one)
+        for one in activations(estimator.activation, len(sizes))
+    ]
+    norm, initializer, layers = estimator.normalization, first_weights(estimator), []
+    if norm is not None:
+        norm = resolve(norm, NORMALIZATIONS, "normalization")
+        norm.check()
+    for size, activation in zip(sizes, chosen, strict=True):
+        layers.append(Dense(size, activation if norm is None else "identity", initializer))
+        if norm is not None:
+            layers.append(clone(norm).set_params(activation=clone(activation)))
+        if estimator.dropout:
+            layers.append(Dropout(estimator.dropout))
+            layers[-1].check()
+    return layers
+
+
+def first_weights(estimator):
+    """Return the initializer of an estimator's own layers."""
+    given = estimator.initializer
+    if given != "auto":
+        return own_copy(resolve(given, INITIALIZERS, "initializer"), given)
+    # scikit-learn's factors; without hidden layers it still looks at the parameter
+    activation = estimator.activation
+    first = activation[0] if isinstance(activation, list | tuple) and activation else activation
+    first = resolve(first or "relu", ACTIVATIONS, "activation")
+    return GlorotUniform(2.0 if isinstance(first, Logistic) else 6.0, random_bias=True)
 
 
 def flat_output(shape, n_outputs, initializer):
     """Return the layers that make raw outputs of a whole row of some shape."""
     flatten = [Flatten()] if len(shape) > 1 else []
     return [*flatten, Dense(n_outputs, "identity", initializer)]
-
-
-def _hidden_layers(estimator, components):
-    layers: list = []
-    sizes, norms = hidden_layer_sizes(estimator.hidden_layer_sizes), components.normalizations
-    for index, (size, activation) in enumerate(zip(sizes, components.activations, strict=True)):
-        layers.append(
-            Dense(size, activation if norms is None else "identity", components.initializer)
-        )
-        if norms is not None:
-            layers.append(norms[index])
-        if estimator.dropout:
-            layers.append(Dropout(estimator.dropout))
-    return layers
 
 
 def output_shape(layers, shape):
@@ -76,7 +76,8 @@ def flat_rows(estimator, X):
     Parameters
     ----------
     estimator : estimator
-        Without `layers` it leaves X as it is, for scikit-learn's checks to refuse.
+        Without `layers`, and with a network for flat rows or none, it leaves X as it is, for
+        scikit-learn's checks to refuse.
     X : array-like
 
     Returns
@@ -84,51 +85,21 @@ def flat_rows(estimator, X):
     X : array-like of shape (n, n_features)
     shape : tuple of int or None
     """
-    several_axes = isinstance(X, np.ndarray) and X.ndim > 2 and X.size > 0
-    if estimator.layers is None or not several_axes:
+    if not isinstance(X, np.ndarray) or X.ndim <= 2 or X.size == 0 or not takes_axes(estimator):
         return X, None
     return X.reshape(len(X), -1), X.shape[1:]
 
 
-def takes_sparse(estimator):
-    """Whether the first layer can multiply a sparse matrix."""
-    layers = estimator.layers
-    if layers is None:
-        return True
-    first = layers[0] if isinstance(layers, list | tuple) and layers else layers
-    return isinstance(first, Dense) and estimator.input_shape is None
+def takes_axes(estimator):
+    """Whether an estimator takes rows of several axes."""
+    network = getattr(estimator, "_network", None)
+    fitted = network is not None and len(network.input_shape) > 1
+    return fitted or estimator.layers is not None
 
 
-def row_shape(estimator, n_features, given):
-    """Return the shape in which a row of so many features enters the network.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Its `input_shape` says so, if it is not None.
-    n_features : int
-    given : tuple of int or None
-        The shape in which X came, if it had more than two dimensions.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not go together.
-    """
-    wanted = estimator.input_shape
-    wanted = None if wanted is None else tuple(int(size) for size in wanted)
-    if wanted is None:
-        return given or (n_features,)
-    if given is not None and given != wanted:
-        raise ValueError(
-            f"X has rows of shape {given}, but input_shape={wanted}. Make them the same."
-        )
-    if prod(wanted) != n_features:
-        raise ValueError(
-            f"input_shape={wanted} means {prod(wanted)} numbers a row, but X has {n_features} "
-            "features. Give rows of that length, or another input_shape."
-        )
-    return wanted
+def takes_sparse(layers, input_shape=(1,)):
+    """Whether hidden layers can multiply a sparse matrix: the first one has to."""
+    return len(input_shape) == 1 and (not layers or isinstance(layers[0], Dense))
 
 
 def check_row_shape(network, given):
@@ -140,7 +111,9 @@ def check_row_shape(network, given):
     given : tuple of int or None
         As `flat_rows` returns it.
     """
-    if given is not None and given != network.input_shape:
+    first = network.layers[0]
+    inner = first.output_shape(network.input_shape) if isinstance(first, Input) else None
+    if given not in (None, network.input_shape, inner):
         raise ValueError(
             f"X has rows of shape {given}, but the network takes rows of {network.input_shape}."
         )
@@ -149,15 +122,17 @@ def check_row_shape(network, given):
 def finite_or_missing(estimator):
     """Return what scikit-learn's checks are to say of NaN: whether some layer takes it as missing.
 
-    Which values may be NaN, `check_absent` tells.
+    Which values may be NaN, `check_absent` tells. A fitted estimator asks its network.
 
     Returns
     -------
     ensure_all_finite : True or "allow-nan"
     """
-    layers = estimator.layers or ()
-    layers = layers if isinstance(layers, list | tuple) else [layers]
-    return "allow-nan" if any(map(_may_leave_out, layers)) else True
+    network = getattr(estimator, "_network", None)
+    given = estimator.layers or ()
+    layers = given if isinstance(given, list | tuple) else [given]
+    takes = any(map(_may_leave_out, layers if network is None else network.layers))
+    return "allow-nan" if takes else True
 
 
 def _may_leave_out(layer):

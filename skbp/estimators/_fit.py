@@ -1,6 +1,6 @@
 """One call of fit or partial_fit, from what the caller gave to a trained network."""
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,36 +9,35 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import column_or_1d, indexable, validate_data
 
+from skbp._compat import InvalidParameterError
 from skbp._engine.batches import CSR, Batches, Data
-from skbp._engine.checkpoint import newest_first, read_state
 from skbp._engine.history import History
 from skbp._engine.lbfgs import train_lbfgs
 from skbp._engine.network import Network
 from skbp._engine.objective import CHUNK, Objective
 from skbp._engine.range_test import losses_at
-from skbp._engine.regularization import Clip
-from skbp._engine.trainer import DivergenceError, Outcome, Trainer
+from skbp._engine.training import DivergenceError, Outcome, Replay, Training
 from skbp._warnings import warn
 from skbp.estimators._architecture import (
-    build_layers,
     check_absent,
     check_row_shape,
     finite_or_missing,
     flat_rows,
-    row_shape,
+    output_shape,
     takes_sparse,
 )
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
-from skbp.estimators._held_out import AllRows, Rows, Validation, some_rows, split
-from skbp.estimators._parameters import Components, check_parameters
-from skbp.estimators._transfer import arrays_for, copy_weights, frozen_layers, source_of
-from skbp.estimators._validation import (
+from skbp.estimators._held_out import AsGiven, Encoded, Validation, some_rows, split
+from skbp.estimators._input_checks import (
     all_finite,
     check_dtype,
     check_sparse_format,
     check_weights,
     drop_rows_without_weight,
 )
+from skbp.estimators._parameters import check_parameters
+from skbp.estimators._plan import Plan
+from skbp.estimators._transfer import arrays_for, copy_weights, source_of
 
 FLOATS = (np.float64, np.float32)
 #: The most rows that first weights look at, where they look at data.
@@ -81,7 +80,7 @@ class Fit:
         Of the validated rows.
     """
 
-    _all_rows: AllRows
+    _as_given: AsGiven
 
     def __init__(self, estimator, given, incremental, classes=None, hooks=None):
         self._estimator = estimator
@@ -95,47 +94,68 @@ class Fit:
     def run(self):
         """Check everything, and train."""
         self._prepare()
-        if self._components.optimizer is None:
+        if self._plan.optimization.optimizer is None:
             self._run_lbfgs()
-        else:
-            self._run_stochastic()
+            return
+        training, train, first = self._first_training()
+        try:
+            outcome = training.run()
+        except DivergenceError as error:
+            if scale := unscaled_feature(self._rows.x):
+                raise DivergenceError(error.where, f" Here, {scale}.") from None
+            raise
+        ended = outcome not in (Outcome.INTERRUPTED, Outcome.DIVERGED)
+        if self._plan.held_out.refit and ended and self.history.best.epoch is not None:
+            again = self._training_again(*first)
+            outcome = self._take_over(again, again.run()) or outcome
+        self._warn_of(outcome)
+        if not self._incremental and self.history.n_iter > 1:
+            self._diagnose(outcome, train)
 
     def losses_at(self, rates):
         """Train a new network with one update at each rate; return a generator of the losses."""
         self._prepare()
-        if self._components.optimizer is None:
+        optimizer = self._plan.optimization.optimizer
+        if optimizer is None:
             raise ValueError(
                 "solver='lbfgs' finds its own step sizes: there is no learning rate to look for. "
                 "Use a stochastic solver, such as 'adam'."
             )
         objective, batches = self._objective_and_batches()
-        return losses_at(rates, objective, batches, self._components.optimizer, self._noise())
+        return losses_at(rates, objective, batches, optimizer, self._noise())
 
     def _prepare(self):
         """Check parameters and data, and build the network."""
         estimator = self._estimator
         check_parameters(estimator)
-        self._fresh = not estimator.__sklearn_is_fitted__() or not (
-            estimator.warm_start or self._incremental
-        )
+        plan = Plan.of(estimator)
+        self._plan = plan.one_pass() if self._incremental else plan
+        self._fresh = not estimator.__sklearn_is_fitted__() or not self._plan.start.warm
         X, y, weight, kept = self._check_rows()
         targets = estimator._encode_targets(y, self._fresh, self._incremental, self._classes)
         self.loss = estimator._checked_loss(targets, self._fresh)
-        factor = estimator._class_weights(targets, weight)
-        X, y, targets, weight, factor, kept = drop_rows_without_weight(
-            factor, X, y, targets, weight, factor, kept
+        class_weight = estimator._class_weights(targets, weight)
+        X, y, targets, weight, class_weight, kept = drop_rows_without_weight(
+            class_weight, X, y, targets, weight, class_weight, kept
         )
-        self._all_rows = self._all_rows._replace(kept=kept)
-        self._rng = check_random_state(estimator.random_state)
-        self._components = Components.of(estimator)
+        self._as_given = self._as_given._replace(kept=kept)
+        self._rng = check_random_state(self._plan.start.random_state)
         self.network = self._make_network(X, targets)
+        self._check_freeze()
         check_absent(self.network, X)
         self.input_dtype = X.dtype
         x, targets = self._cast(X, targets)
-        self._data = Data(x, targets, weight, factor)
-        self._rows = Rows(X, y, x, targets, self._data.row_weights())
+        self._data = Data(x, targets, weight, class_weight)
+        self._rows = Encoded(X, y, x, targets, self._data.row_weights())
         self.history = History() if self._fresh else estimator._history.copy()
         self._held_out = self._given_validation()
+
+    def _check_freeze(self):
+        try:
+            for pattern in self._plan.optimization.frozen:
+                self.network.matching(pattern)
+        except ValueError as error:
+            raise InvalidParameterError(f"freeze: {error}") from None
 
     @property
     def rows(self):
@@ -150,15 +170,10 @@ class Fit:
     # ------------------------------------------------------------ data
 
     def _check_rows(self):
-        given, estimator = self._given, self._estimator
+        given = self._given
         X, self._shape = flat_rows(self._estimator, given.X)
         X, y = self._validate(X, given.y, reset=self._fresh)
-        if estimator.input_noise and issparse(X):
-            raise ValueError(
-                f"input_noise={estimator.input_noise!r} was given a sparse X, and noise would make "
-                "it dense. Give X.toarray(), or use input_noise=0."
-            )
-        if issparse(X) and not takes_sparse(estimator):
+        if issparse(X) and not takes_sparse(self._estimator._hidden_layers()):
             raise ValueError(
                 "X is sparse, but only a first layer Dense, on flat rows, takes sparse input. Give "
                 "X.toarray()."
@@ -171,13 +186,13 @@ class Fit:
             raise ValueError("y_val or sample_weight_val is given without X_val; give all of them.")
         if given.X_val is not None and given.y_val is None:
             raise ValueError("X_val is given without y_val; give both.")
-        if given.X_val is not None and estimator.solver == "lbfgs":
+        if given.X_val is not None and self._plan.optimization.optimizer is None:
             raise ValueError(
                 "X_val is for stochastic solvers; solver='lbfgs' does not validate. Use "
                 "solver='adam', or score the validation set after fit."
             )
-        self._all_rows = AllRows(X, y, groups, np.arange(X.shape[0]))
-        return drop_rows_without_weight(weight, X, y, weight, self._all_rows.kept)
+        self._as_given = AsGiven(X, y, groups, np.arange(X.shape[0]))
+        return drop_rows_without_weight(weight, X, y, weight, self._as_given.kept)
 
     def _validate(self, X, y, reset):
         estimator = self._estimator
@@ -212,7 +227,7 @@ class Fit:
             x, targets = self._cast(X, targets)
         except ValueError as error:
             raise ValueError(f"X_val, y_val (the validation set): {error}") from error
-        return Rows(X, y, x, targets, weight)
+        return Encoded(X, y, x, targets, weight)
 
     def _cast(self, X, y):
         """Convert X and y to the dtype of the computation; a value too large is an error."""
@@ -230,28 +245,34 @@ class Fit:
 
     def _make_network(self, X, targets):
         """Build a network: with new weights, or with a copy of the weights so far."""
-        estimator = self._estimator
-        dtype = self._compute_dtype(X.dtype, len(targets)) if self._fresh else estimator.dtype_
-        shape = row_shape(estimator, X.shape[1], self._shape)
-        layers = build_layers(estimator, self._components, shape, estimator._n_outputs(targets))
-        network = Network(layers, shape, dtype)
+        estimator, start = self._estimator, self._plan.start
+        dtype = estimator.__dict__.get("dtype_")
+        if self._fresh:
+            dtype = start.computes_in(X.dtype, self._plan.optimization, len(targets))
+        shape = self._shape or (X.shape[1],)
+        hidden = estimator._hidden_layers()
+        outputs = estimator._output_layers(
+            output_shape(hidden, shape), estimator._n_outputs(targets)
+        )
+        network = Network([*hidden, *outputs], shape, dtype)
         if self._fresh:
             network.init(self._rng, self._rows_to_start_from(network, X))
             estimator.copied_layers_ = None
-            if estimator.init_from is not None:
+            if start.init_from is not None:
                 self._copy_weights(network)
             estimator._check_network(network)
             return network
         if not network.same_shapes(estimator._network):
+            units = [len(b) for b in estimator.intercepts_]
             raise ValueError(
-                f"hidden_layer_sizes={estimator.hidden_layer_sizes!r} and normalization="
-                f"{estimator.normalization!r} do not match the fitted network, whose layers have "
-                f"{[len(b) for b in estimator.intercepts_]} units. Set them back, or fit anew with "
+                "hidden_layer_sizes, normalization or layers do not match the fitted network, "
+                f"whose layers have {units} units. Set them back, or fit anew with "
                 "warm_start=False."
             )
         network.restore(estimator._network.snapshot())
-        if estimator._history.raw is not None:
-            network.params[...] = estimator._history.raw
+        training_params = estimator._history.optimizer.training_params
+        if training_params is not None:
+            network.params[...] = training_params
         return network
 
     @staticmethod
@@ -265,7 +286,7 @@ class Fit:
 
     def _copy_weights(self, network):
         """Start from the weights of another estimator, as far as they fit."""
-        source, estimator = source_of(self._estimator.init_from), self._estimator
+        source, estimator = source_of(self._plan.start.init_from), self._estimator
         if isinstance(source, dict):
             arrays = arrays_for(network, source)
         else:
@@ -276,32 +297,19 @@ class Fit:
         estimator.copied_layers_ = copy_weights(network, arrays)
         if not any(estimator.copied_layers_.values()):
             warn("init_from: no layer of that network has the shapes of one here; nothing copied.")
-        if estimator.verbose:
+        if self._plan.stopping.verbose:
             for name, copied in estimator.copied_layers_.items():
                 print(f"{name}: {'copied' if copied else 'new weights'}")
-
-    def _compute_dtype(self, input_dtype, n_rows):
-        """Choose the precision: see the parameter `dtype`."""
-        estimator = self._estimator
-        if estimator.dtype != "auto":
-            return np.dtype(estimator.dtype)
-        if estimator.solver == "lbfgs":
-            return np.dtype(np.float64)
-        mini_batches = self._batch_size(n_rows) < n_rows
-        return np.dtype(np.float32 if mini_batches or input_dtype == np.float32 else np.float64)
-
-    def _batch_size(self, n_rows):
-        given = self._estimator.batch_size
-        return min(200 if given == "auto" else given, n_rows)
 
     # ------------------------------------------------------------ training
 
     def _run_lbfgs(self):
-        estimator, history, data = self._estimator, self.history, self._data
-        objective = Objective(self.network, self.loss, estimator.alpha, min(len(data.y), CHUNK))
+        history, data, stopping = self.history, self._data, self._plan.stopping
+        alpha = self._plan.optimization.alpha
+        objective = Objective(self.network, self.loss, alpha, min(len(data.y), CHUNK))
         result = train_lbfgs(
-            objective, data, history, estimator.max_iter, estimator.max_fun, estimator.tol,
-            estimator.verbose, self._hooks,
+            objective, data, history, stopping.max_iter, stopping.max_fun, stopping.tol,
+            stopping.verbose, self._hooks,
         )  # fmt: skip
         if result.interrupted:
             self._warn_interrupted()
@@ -312,122 +320,86 @@ class Fit:
                 ConvergenceWarning,
             )
 
-    def _run_stochastic(self):
-        estimator, history = self._estimator, self.history
+    def _first_training(self):
+        """Return the training, its rows (None for all), and where it begins."""
+        history, plan = self.history, self._plan
         if not self._incremental:
             history.start_over()
-        early_stopping = estimator.early_stopping and not self._incremental
-        resume = None if self._incremental else self._resume_state()
+        resume = self._state_to_resume()
         train, held_out, rest = None, self._held_out, None
-        if early_stopping and held_out is None:
+        if plan.held_out.early_stopping and held_out is None:
             train, rest = self._split(resume)
             held_out = self._rows.take(rest)
         self._warn_of_large_batch(len(self._data.y) if train is None else len(train))
         objective, batches = self._objective_and_batches(train, rest)
-        trainer, first = self._trainer(early_stopping), (self.network.snapshot(), history.samples)
-        try:
-            outcome = trainer.train(
-                objective, batches, history, self._validation(held_out, train), self._noise(),
-                self._hooks, resume,
-            )  # fmt: skip
-        except DivergenceError as error:
-            if scale := unscaled_feature(self._rows.x):
-                raise DivergenceError(error.where, f" Here, {scale}.") from None
-            raise
-        ended = outcome not in (Outcome.INTERRUPTED, Outcome.DIVERGED)
-        if early_stopping and estimator.refit and ended and history.best_epoch is not None:
-            outcome = self._refit(trainer, *first) or outcome
-        self._warn_of(outcome)
-        if not self._incremental and history.n_iter > 1 and outcome is not Outcome.INTERRUPTED:
-            self._diagnose(train, early_stopping)
+        first = self.network.snapshot(), history.samples
+        training = Training(
+            plan.optimization, plan.stopping, objective, batches, history,
+            self._validation(held_out, train), self._noise(), self._hooks, resume,
+        )  # fmt: skip
+        return training, train, first
 
     def _objective_and_batches(self, train=None, held_out=None):
         """Return what to minimise, and the batches of some rows (of all, by default)."""
-        estimator = self._estimator
-        batch_size = self._batch_size(len(self._data.y) if train is None else len(train))
-        objective = Objective(
-            self.network, self.loss, estimator.alpha, batch_size, estimator.l1_ratio
-        )
-        lazy = self._components.optimizer.lazy
+        how = self._plan.optimization
+        batch_size = how.rows_per_batch(len(self._data.y) if train is None else len(train))
+        objective = Objective(self.network, self.loss, how.alpha, batch_size, how.l1_ratio)
         return objective, Batches(
-            self._data, train, batch_size, estimator.shuffle, self._rng, lazy, held_out
+            self._data, train, batch_size, how.shuffle, self._rng, how.optimizer.lazy, held_out
         )
 
-    def _diagnose(self, train, kept_best):
-        rows = self._rows if train is None else self._rows.take(train[:SAMPLE])
-        for found in findings(self.network, self.loss, rows, self.history, kept_best):
-            warn(f"Training went badly: {found}.", ConvergenceWarning)
-
-    def _resume_state(self):
-        """Return the state to go on from, or None."""
-        if self._estimator.resume_from is None:
-            return None
-        path = Path(self._estimator.resume_from)
-        if path.suffix != ".npz" and not path.is_file() and not newest_first(path):
-            return None  # a folder to which nothing has been saved yet
-        if self._estimator.random_state is None:
+    def _state_to_resume(self):
+        """Return the state that a callback has to go on from, or None."""
+        state = None if self._hooks is None else self._hooks.state_to_resume()
+        if state is not None and self._plan.start.random_state is None:
             self._rng = np.random.RandomState()  # the state goes into it, not into NumPy's own
-        return read_state(path)
+        return state
 
     def _split(self, resume):
         if resume is not None and resume.split is not None:
             return resume.split
         stratify = self._estimator._split_groups(self._rows.targets)
-        return split(self._estimator, self._all_rows, self._rng, stratify)
-
-    def _trainer(self, early_stopping):
-        estimator = self._estimator
-        clip = None
-        if estimator.max_grad_norm is not None or estimator.max_grad_value is not None:
-            clip = Clip(estimator.max_grad_value, estimator.max_grad_norm)
-        return Trainer(
-            self._components.optimizer, self._components.schedule, estimator.learning_rate_init,
-            1 if self._incremental else estimator.max_iter, estimator.tol,
-            estimator.n_iter_no_change, estimator.verbose, early_stopping, clip,
-            estimator.max_norm, estimator.ema_decay, self._multipliers(),
-            estimator.max_iter,
-        )  # fmt: skip
-
-    def _multipliers(self):
-        """Return the factor of the learning rate of each of the network's layers; () for ones."""
-        factors = self._components.multipliers(self.network)
-        if self._estimator.freeze is None:
-            return factors
-        frozen = frozen_layers(self.network, self._estimator.freeze)
-        factors = factors or [1.0] * len(frozen)
-        return tuple(0.0 if f else factor for f, factor in zip(frozen, factors, strict=True))
+        fraction = self._plan.held_out.fraction
+        return split(self._estimator, fraction, self._as_given, self._rng, stratify)
 
     def _validation(self, held_out, train):
         if held_out is None:
             return None
         rows = np.arange(len(self._rows.targets)) if train is None else train
-        training_rows = None
-        if self._estimator.scoring not in (None, "loss"):
+        scoring, training_rows = self._plan.held_out.scoring, None
+        if scoring not in (None, "loss"):
             training_rows = self._rows.take(some_rows(rows))
         view = self._estimator._view(self)
-        return Validation(view, self.network, self.loss, held_out, training_rows)
+        return Validation(view, self.network, self.loss, held_out, scoring, training_rows)
 
-    def _refit(self, trainer, first, samples):
-        """Train again, on all rows, for as many epochs as were best, at the rates of these.
+    def _training_again(self, first, samples):
+        """Return a training on all rows, for as many epochs as were best, at the rates of these.
 
-        Returns
-        -------
-        outcome : Outcome.INTERRUPTED or None
+        What callbacks froze is frozen again, epoch by epoch. A schedule that is asked before each
+        update is asked again: it looks at nothing but the share of updates that are done.
         """
-        history = self.history
-        epochs = history.records[len(history.records) - history.n_iter :][: history.best_epoch]
-        if self._estimator.verbose:
+        history, plan = self.history, self._plan
+        epochs = history.records[len(history.records) - history.n_iter :][: history.best.epoch]
+        if plan.stopping.verbose:
             print(f"Training on all rows for {len(epochs)} epochs.")
         self.network.restore(first)
-        again = History(samples=samples)
+        how = plan.optimization
+        if not how.schedule.per_update:
+            how = replace(how, schedule=Replay([epoch["learning_rate"] for epoch in epochs]))
+        stopping = replace(
+            plan.stopping, max_iter=len(epochs), patience=np.inf, keep_best=False, verbose=False
+        )
         objective, batches = self._objective_and_batches()
-        rates = [epoch["learning_rate"] for epoch in epochs]
-        trainer = trainer.again(rates, history.frozen[: len(rates)])
-        outcome = trainer.train(objective, batches, again, rng=self._noise())
-        history.loss, history.n_iter, history.samples = again.loss, again.n_iter, again.samples
-        history.optimizer_state, history.steps = again.optimizer_state, again.steps
-        history.missed = again.missed
-        history.average, history.raw = again.average, again.raw
+        return Training(
+            how, stopping, objective, batches, History(samples=samples), rng=self._noise(),
+            frozen=history.call.frozen[: len(epochs)],
+        )  # fmt: skip
+
+    def _take_over(self, again, outcome):
+        """Let what training again has made stand; returns its outcome, if it was interrupted."""
+        history, new = self.history, again.history
+        history.loss, history.n_iter, history.samples = new.loss, new.n_iter, new.samples
+        history.optimizer = new.optimizer
         return outcome if outcome is Outcome.INTERRUPTED else None
 
     def _noise(self):
@@ -440,10 +412,18 @@ class Fit:
             return None
         return np.random.default_rng([self._rng.randint(2**31), self.history.samples])
 
+    def _diagnose(self, outcome, train):
+        if outcome is Outcome.INTERRUPTED:
+            return
+        rows = self._rows if train is None else self._rows.take(train[:SAMPLE])
+        kept_best = self._plan.stopping.keep_best
+        for found in findings(self.network, self.loss, rows, self.history, kept_best):
+            warn(f"Training went badly: {found}.", ConvergenceWarning)
+
     # ------------------------------------------------------------ warnings
 
     def _warn_of_large_batch(self, n_rows):
-        size = self._estimator.batch_size
+        size = self._plan.optimization.batch_size
         if size != "auto" and size > n_rows and not self._incremental:
             warn(
                 f"Got batch_size={size}, larger than the sample size {n_rows}. It is going to be "
@@ -463,11 +443,11 @@ class Fit:
         elif (
             outcome is Outcome.MAX_ITER
             and not self._incremental
-            and not self._components.schedule.ends_with_training
+            and not self._plan.optimization.schedule.ends_with_training
         ):
             warn(
-                f"Stochastic Optimizer: Maximum iterations ({self._estimator.max_iter}) reached "
-                "and the optimization hasn't converged yet.",
+                f"Stochastic Optimizer: Maximum iterations ({self._plan.stopping.max_iter}) "
+                "reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
             )
 

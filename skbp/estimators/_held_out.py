@@ -11,7 +11,8 @@ from sklearn.model_selection import check_cv
 
 from skbp._engine.batches import CSR, rows_between
 from skbp._engine.objective import predict_raw
-from skbp.estimators._validation import validation_split
+from skbp.estimators._input_checks import validation_split
+from skbp.estimators._parameters import is_fraction
 
 #: The most training rows that are scored in each epoch.
 MOST_TRAINING_ROWS = 10_000
@@ -19,7 +20,7 @@ MOST_TRAINING_ROWS = 10_000
 LOSS_ROWS = 256
 
 
-class Rows(NamedTuple):
+class Encoded(NamedTuple):
     """Rows of one data set, as the caller gave them and as the engine takes them.
 
     X, y : validated rows and targets as given; x, targets : the same, cast and encoded;
@@ -36,10 +37,10 @@ class Rows(NamedTuple):
         """Return some of the rows."""
         weight = None if self.weight is None else self.weight[rows]
         x = self.x.take(rows) if isinstance(self.x, CSR) else self.x[rows]
-        return Rows(self.X[rows], self.y[rows], x, self.targets[rows], weight)
+        return Encoded(self.X[rows], self.y[rows], x, self.targets[rows], weight)
 
 
-class AllRows(NamedTuple):
+class AsGiven(NamedTuple):
     """What a splitter sees: all rows, also those of weight zero, as the caller numbers them.
 
     X, y, groups : validated rows, targets and groups; kept : ndarray of intp, the numbers of those
@@ -67,18 +68,20 @@ class Validation:
         Predicts with the network in training.
     network : Network
     loss : Loss
-    rows : Rows
+    rows : Encoded
         The held-out rows.
-    training_rows : Rows or None
+    scoring : str, callable or None
+        What is scored beside the loss.
+    training_rows : Encoded or None
         Rows whose score is to be reported beside; only with an explicit `scoring`.
     """
 
-    def __init__(self, estimator, network, loss, rows, training_rows=None):
+    def __init__(self, estimator, network, loss, rows, scoring=None, training_rows=None):
         self._estimator = estimator
         self._network = network
         self._loss = loss
         self._rows = rows
-        self._scoring = estimator.scoring
+        self._scoring = scoring
         self._training_rows = None
         n, dtype = len(rows.targets), network.params.dtype
         weight = np.ones(n) if rows.weight is None else rows.weight
@@ -88,7 +91,7 @@ class Validation:
         self._chunk = min(n, LOSS_ROWS) if by_loss else n
         self._scratch = np.empty((self._chunk, *network.output_shape), dtype)
         if self._scoring is not None and self._scoring != "loss":
-            self._scorer = check_scoring(estimator, self._scoring)
+            self._scorer = check_scoring(estimator, scoring)
             self._training_rows = training_rows
 
     @property
@@ -146,15 +149,16 @@ def takes_weight(scorer):
     return "sample_weight" in inspect.signature(scorer).parameters
 
 
-def split(estimator, rows, rng, stratify):
-    """Choose the rows to train and to validate on, as `validation_fraction` says.
+def split(estimator, fraction, rows, rng, stratify):
+    """Choose the rows to train and to validate on.
 
     Parameters
     ----------
     estimator : estimator
-        `validation_fraction` is a fraction, or anything that scikit-learn takes as ``cv``: then
-        its first split is used.
-    rows : AllRows
+        Tells a splitter whether labels are classes.
+    fraction : float or splitter
+        A share, or anything that scikit-learn takes as ``cv``: then its first split is used.
+    rows : AsGiven
         All there is.
     rng : numpy.random.RandomState
         Source of a split by fraction.
@@ -171,7 +175,7 @@ def split(estimator, rows, rng, stratify):
     ValueError
         If the splitter fails, or its rows are out of range, empty, or in both sets.
     """
-    n, given = rows.X.shape[0], estimator.validation_fraction
+    n, given = rows.X.shape[0], fraction
     if is_fraction(given):
         return validation_split(len(rows.kept), given, rng, stratify)
     labels = rows.y if is_classifier(estimator) else None
@@ -195,11 +199,6 @@ def split(estimator, rows, rng, stratify):
             "row that has a weight."
         )
     return train, held_out
-
-
-def is_fraction(value):
-    """Whether a `validation_fraction` is a share of the rows, not a splitter."""
-    return isinstance(value, Real) and value < 1
 
 
 def _row_numbers(part, n, given):

@@ -6,8 +6,8 @@ from typing import Any
 class Hooks:
     """Calls the hooks of an estimator's callbacks, epoch by epoch.
 
-    The context of an epoch carries the `Run` as its attribute ``training``, from which callbacks
-    read what the epoch brought (``context.training.epoch``).
+    The context of an epoch carries the `Training` as its attribute ``training``, from which
+    callbacks read what the epoch brought (``context.training.epoch``).
 
     Parameters
     ----------
@@ -38,6 +38,15 @@ class Hooks:
         }
         self._task: Any = None
 
+    def state_to_resume(self):
+        """Return the state that a callback wants training to go on from, or None."""
+        for callback in self._estimator._skl_callbacks:
+            find = getattr(callback, "state_to_resume", None)
+            state = None if find is None else find(self._estimator, self._context)
+            if state is not None:
+                return state
+        return None
+
     def begin(self):
         """Tell of the beginning of the fit."""
         self._context.call_on_fit_task_begin(**self._told)
@@ -46,16 +55,16 @@ class Hooks:
         """Tell of the end of the fit."""
         self._context.call_on_fit_task_end(**self._told, reconstruction_attributes={})
 
-    def begin_epoch(self, run):
+    def begin_epoch(self, training):
         """Tell of the beginning of an epoch."""
         self._task = self._context.subcontext(task_name="epoch")
-        self._task.training = run
+        self._task.training = training
         self._task.call_on_fit_task_begin(**self._told)
 
-    def end_epoch(self, run):
+    def end_epoch(self, training):
         """Tell of the end of an epoch; returns whether a callback wants training to end."""
 
         def fitted():
-            return self._estimator._fitted(self.fit, run.outcome(), run.history.copy())
+            return self._estimator._fitted(self.fit, training.outcome(), training.history.copy())
 
         return self._task.call_on_fit_task_end(**self._told, reconstruction_attributes=fitted)

@@ -6,6 +6,8 @@ import numpy as np
 from sklearn.utils import check_array
 
 from skbp.estimators._fit import FLOATS, Fit, Given
+from skbp.estimators._input_checks import check_dtype, check_weights
+from skbp.estimators._parameters import own_layers
 from skbp.estimators._sequences import (
     NextSymbolLoss,
     StepOutput,
@@ -13,9 +15,9 @@ from skbp.estimators._sequences import (
     check_steps,
     has_next,
 )
-from skbp.estimators._validation import check_dtype, check_weights
 from skbp.estimators.base import BaseBackprop
-from skbp.layers import GRU, Embedding
+from skbp.initializers import GlorotUniform
+from skbp.layers import GRU, Embedding, Tied
 
 
 class NextSymbolBase(BaseBackprop):
@@ -35,16 +37,6 @@ class NextSymbolBase(BaseBackprop):
 
     _numeric_targets = True
     _judged_by_loss = True
-
-    # What the other estimators have for tables, at what means nothing.
-    hidden_layer_sizes = ()
-    activation = "relu"
-    dropout = 0.0
-    normalization = None
-    input_noise = 0.0
-    initializer = "auto"
-    input_shape = None
-    learning_rate_multipliers = None
 
     def _given(self, X, sample_weight, X_val, sample_weight_val, groups=None):
         """Return what training takes: X again as targets, and rows weighted by next symbols."""
@@ -95,17 +87,30 @@ class NextSymbolBase(BaseBackprop):
         """Not called: `_judged_by_loss`."""
         raise NotImplementedError(f"{type(self).__name__} is judged by its loss")
 
-    def _output_layers(self, shape, n_outputs, initializer):
-        layers = []
-        if self.layers is None:
-            layers = [Embedding(n_outputs, 32), GRU(64, return_sequences=True)]
-        elif len(shape) != 2 or shape[0] != self.n_features_in_:
+    def _check_architecture(self):
+        own_layers(self.layers)
+
+    def _hidden_layers(self):
+        if self.layers is not None:
+            return own_layers(self.layers)
+        return [Embedding(getattr(self, "n_symbols_", 2), 32), GRU(64, return_sequences=True)]
+
+    def _output_layers(self, shape, n_outputs):
+        if len(shape) != 2 or shape[0] != self.n_features_in_:
             raise ValueError(
                 f"layers={self.layers!r} make features of shape {tuple(shape)} of a row; a sequence"
                 f" model needs those of each step, ({self.n_features_in_}, n_features). Leave out "
                 "what pools steps or flattens them, and use return_sequences=True."
             )
-        return [*layers, StepOutput(n_outputs, "identity", initializer)]
+        hidden = self._hidden_layers()
+        if not isinstance(hidden[-1], Tied):
+            return [StepOutput(n_outputs, "identity", GlorotUniform(random_bias=True))]
+        if hidden[-1].units != n_outputs:
+            raise ValueError(
+                f"{hidden[-1]!r} is the output layer, and the model has {n_outputs} symbols: give "
+                "it and the embedding as many."
+            )
+        return []
 
     def _check_network(self, network):
         check_steps(network, self.padding_index)

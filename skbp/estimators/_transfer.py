@@ -9,7 +9,6 @@ from sklearn.pipeline import Pipeline
 
 from skbp._compat import InvalidParameterError
 from skbp._engine.network import Network
-from skbp.estimators._parameters import layers_named
 
 
 def source_of(init_from):
@@ -104,27 +103,6 @@ def copy_weights(network, arrays):
             for key, array in old.items():
                 p[key][...] = array
     return copied
-
-
-def frozen_layers(network, freeze):
-    """Return for each layer whether `freeze` names it.
-
-    Parameters
-    ----------
-    network : Network
-    freeze : str or list of str
-        Names, or patterns of names such as "conv2d_*"; see `Network.names`.
-
-    Raises
-    ------
-    InvalidParameterError
-        If a pattern names no layer.
-    """
-    frozen = [False] * len(network.layers)
-    for pattern in [freeze] if isinstance(freeze, str) else freeze:
-        for number in layers_named(network, pattern, "freeze"):
-            frozen[number] = True
-    return frozen
 
 
 def merged(network):

@@ -11,32 +11,37 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skbp._component import resolve
 from skbp._engine.batches import CSR
-from skbp._engine.history import Curves
+from skbp._engine.history import Curves, OptimizerMemory
 from skbp._engine.objective import predict_raw
+from skbp._warnings import warn
 from skbp.estimators._architecture import (
     check_absent,
     check_row_shape,
     finite_or_missing,
+    first_weights,
     flat_output,
     flat_rows,
+    hidden_layers,
+    takes_axes,
     takes_sparse,
 )
 from skbp.estimators._fit import FLOATS, Fit, Given, cast_rows
 from skbp.estimators._hooks import Hooks
-from skbp.estimators._parameters import CONSTRAINTS, own_copy
+from skbp.estimators._input_checks import check_dtype, check_sparse_format, is_clean
+from skbp.estimators._parameters import CONSTRAINTS, check_hidden_layers, own_copy
 from skbp.estimators._transfer import merged
-from skbp.estimators._validation import check_dtype, check_sparse_format, is_clean
+from skbp.layers import Tied
 from skbp.losses import LOSSES
 
 #: Fitted attributes that only stochastic training has, and where they come from.
 CURVES = {
-    "best_loss_": lambda history: history.best_loss,
+    "best_loss_": lambda history: history.best.loss,
     "loss_curve_": lambda history: history.loss_curve,
     "validation_scores_": lambda history: (
-        history.curve("validation_score") or (None if history.best_validation_score is None else [])
+        history.curve("validation_score") or (None if history.best.score is None else [])
     ),
-    "best_validation_score_": lambda history: history.best_validation_score,
-    "best_epoch_": lambda history: history.best_epoch,
+    "best_validation_score_": lambda history: history.best.score,
+    "best_epoch_": lambda history: history.best.epoch,
     "validation_loss_curve_": lambda history: history.curve("validation_loss"),
     "train_score_": lambda history: history.curve("train_score"),
     "learning_rate_curve_": lambda history: history.curve("learning_rate"),
@@ -75,9 +80,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     _judged_by_loss = False  # whether the validation score, without `scoring`, is minus the loss
 
     # The parameters: what they are is said in the subclasses.
-    hidden_layer_sizes: Any
     layers: Any
-    input_shape: Any
     loss: Any
     solver: Any
     max_iter: int
@@ -118,27 +121,26 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         """Return the number of columns, or of classes, that encoded targets stand for."""
         return y.shape[1]
 
-    def _output_layers(self, shape, n_outputs, initializer):
+    def _check_architecture(self):
+        """Raise an InvalidParameterError unless the parameters describe hidden layers."""
+        check_hidden_layers(self)
+
+    def _hidden_layers(self):
+        """Return the layers before the output, new and checked."""
+        return hidden_layers(self)
+
+    def _output_layers(self, shape, n_outputs):
         """Return the layers that make raw outputs of what the others give, of that shape."""
-        return flat_output(shape, n_outputs, initializer)
+        return flat_output(shape, n_outputs, first_weights(self))
 
     def _check_network(self, network):
         """Raise a ValueError if a new network, with its first weights, cannot do what it should."""
 
     # ------------------------------------------------------------ training
 
-    def _fit_with_callbacks(self, given):
-        """Fit, and call scikit-learn's callbacks around each epoch."""
-        context = self._init_callback_context(max_subtasks=None)
-        hooks = None
-        if getattr(self, "_skl_callbacks", None):
-            context.max_subtasks = self.max_iter
-            hooks = Hooks(self, context, given)
-            hooks.begin()
-        return self._train(given, incremental=False, hooks=hooks)
-
-    def _train(self, given, incremental, classes=None, hooks=None):
+    def _train(self, given, incremental=False, classes=None):
         """Train as a transaction: whatever is raised, the estimator is as it was before."""
+        hooks = self._hooks(given, incremental)
         before = self.__dict__.copy()
         try:
             fit = Fit(self, given, incremental, classes, hooks)
@@ -151,6 +153,21 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
             self.__dict__.update(before)
             raise
         return self
+
+    def _hooks(self, given, incremental):
+        """Return what calls scikit-learn's callbacks around each epoch, or None."""
+        callbacks = getattr(self, "_skl_callbacks", None)
+        if incremental:
+            if callbacks:
+                warn("partial_fit calls no callbacks. Use fit, or set_callbacks() to remove them.")
+            return None
+        context = self._init_callback_context(max_subtasks=None)
+        if not callbacks:
+            return None
+        context.max_subtasks = self.max_iter
+        hooks = Hooks(self, context, given)
+        hooks.begin()
+        return hooks
 
     def _n_outputs(self, y):
         return self._resolve_loss().n_outputs(self._n_targets(y))
@@ -247,9 +264,11 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         """
         check_is_fitted(self)
         network, layers = merged(self._network)
-        twin = copy(self).set_params(layers=layers[:-1], init_from=None, freeze=None)
+        twin = copy(self).set_params(init_from=None, freeze=None)
+        if self.layers is not None:
+            twin.set_params(layers=layers if isinstance(layers[-1], Tied) else layers[:-1])
         twin._network, twin._history = network, self._history.copy()
-        twin._history.optimizer_state = twin._history.raw = twin._history.average = None
+        twin._history.optimizer = OptimizerMemory()
         return twin
 
     def _named_views(self, name):
@@ -295,8 +314,13 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = takes_sparse(self)
-        tags.input_tags.three_d_array = self.layers is not None
+        if self.__sklearn_is_fitted__():
+            layers, shape = self._network.layers[:-1], self._network.input_shape
+        else:
+            layers = self.layers if isinstance(self.layers, list | tuple) else [self.layers]
+            layers, shape = [layer for layer in layers if layer is not None], (1,)
+        tags.input_tags.sparse = takes_sparse(layers, shape)
+        tags.input_tags.three_d_array = takes_axes(self)
         tags.input_tags.allow_nan = finite_or_missing(self) == "allow-nan"
         return tags
 

@@ -49,9 +49,11 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         - "lazy_adam": `skbp.optimizers.LazyAdam`, for sparse input with very many features.
         - "adamw", "nadam", "amsgrad", "radam": relatives of Adam, which take `beta_1`, `beta_2`
           and `epsilon` too.
+        - "muon": `skbp.optimizers.Muon`, which makes the steps of hidden weights orthogonal.
         - "rmsprop", "adagrad", "adadelta", "lion": with their own defaults, and learning rates
           of their own: see `skbp.optimizers`.
-        - an optimizer of `skbp.optimizers`, with its own parameters.
+        - an optimizer of `skbp.optimizers`, with its own parameters: also weight decay, limits of
+          the gradient, an average of the weights, and groups of parameters.
 
     alpha : float, default=1e-4
         Strength of the L2 penalty ``alpha / 2 * sum(W**2)`` on the weights, not the biases; finite,
@@ -73,8 +75,9 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         - "warm_up": rises to `learning_rate_init` and stays there.
         - "reduce_on_plateau": divided by 10 each time training stands still; ends at 1e-6.
 
-    learning_rate_init : float, default=1e-3
-        The first learning rate, > 0.
+    learning_rate_init : float or "auto", default="auto"
+        The first learning rate, > 0. "auto" means 0.001 for "adam", its relatives and "sgd", and
+        what is usual for the others: 0.01 for "adagrad", 1 for "adadelta", 0.0001 for "lion".
     power_t : float, default=0.5
         Exponent for "invscaling", >= 0.
     max_iter : int, default=200
@@ -95,10 +98,11 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         Momentum of "sgd", in [0, 1].
     nesterovs_momentum : bool, default=True
         Whether "sgd" uses Nesterov's momentum.
-    early_stopping : bool, default=False
+    early_stopping : bool or "refit", default=False
         Whether to set rows aside, to stop when their score stands still, and to restore the weights
-        of the best epoch. The split is stratified, except for multilabel targets. Not used by
-        "lbfgs"; `partial_fit` does one pass regardless.
+        of the best epoch. "refit" then trains anew on all rows, for as many epochs as were best.
+        The split is stratified, except for multilabel targets. Not used by "lbfgs"; `partial_fit`
+        does one pass regardless.
     validation_fraction : float or splitter, default=0.1
         Share of rows set aside for `early_stopping`, in [0, 1); at least two rows, and one
         per class where the split is stratified.
@@ -117,16 +121,13 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         label to factor, one where it is silent; "balanced" for ``n_samples / (n_classes * weight
         of the class)``, in `partial_fit` over the rows of that call. For multilabel targets
         "balanced" or a list with one dict a label, whose factors multiply.
-    dropout : float, default=0.0
+    dropout : float or Scheduled, default=0.0
         Share of hidden units that each training batch leaves out, in [0, 1); needs a stochastic
         solver.
     normalization : {"batch", "layer"}, Norm or None, default=None
         What stands between the weighted sums of each hidden layer and its activation: "batch" for
         `skbp.layers.BatchNorm` (needs a stochastic solver), "layer" for `skbp.layers.LayerNorm`, or
         one of these with parameters of its own, except `activation`, which is the estimator's.
-    input_noise : float, default=0.0
-        Standard deviation of the Gaussian noise added to each training batch, >= 0, in the units of
-        X, which must be dense; needs a stochastic solver.
     initializer : str or Initializer, default="auto"
         Draws the first weights: "auto" as scikit-learn's MLP does, or "glorot_uniform",
         "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal", "orthogonal",
@@ -138,39 +139,20 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
     layers : list of Layer, Layer or None, default=None
         The hidden layers, objects of `skbp.layers`, in place of `hidden_layer_sizes`,
         `activation`, `dropout` and `normalization`; the output layer is added to them.
-    input_shape : tuple of int or None, default=None
-        Shape in which a row enters the first layer: (channels, height, width) or (time, features);
-        X has as many columns as that has numbers. None for flat rows, or, where X has more than two
-        dimensions, that of its rows.
     l1_ratio : float, default=0.0
         In [0, 1]: the penalty is ``alpha * ((1 - l1_ratio) / 2 * sum(W**2) + l1_ratio *
         sum(|W|))``, as in `sklearn.linear_model.ElasticNet`.
-    max_grad_norm, max_grad_value : float or None, default=None
-        Limits, > 0, of the norm of the loss's gradient and of each of its values.
-    max_norm : float or None, default=None
-        Limit, > 0, of the norm of each hidden unit's incoming weights.
-    ema_decay : float or None, default=None
-        In [0, 1): the weights that stand, and are validated, are an exponential moving average over
-        the updates, for example with 0.999.
-    learning_rate_multipliers : sequence of float, dict of str to float or None, default=None
-        Factors of the learning rate, >= 0, one per hidden layer and one for the output layer; or by
-        layers' names or patterns of names, as in `freeze`, where the last that fits a layer counts.
-        0 keeps a layer as it is.
     scoring : str, callable or None, default=None
         What `early_stopping` looks at: a scorer of scikit-learn, or "loss" for the loss itself;
         None for accuracy. Scorers also report the score on training rows (at most 10,000).
-    refit : bool, default=False
-        Whether, after `early_stopping`, to train anew on all rows for as many epochs as were best.
-    resume_from : path or None, default=None
-        A file or folder of `skbp.callbacks.Checkpoint`, from which `fit` goes on as if it had never
-        been interrupted; a folder that is missing or empty means from the start.
     init_from : FrozenEstimator, path, dict of str to ndarray or None, default=None
         Another fitted estimator of skbp (or a Pipeline that ends with one) in scikit-learn's
         `FrozenEstimator`, a file to which joblib saved one, or `weights_`: training starts from its
         weights, layer by layer where shapes fit; the output layer gets new ones if classes differ.
     freeze : str, list of str or None, default=None
-        Names of layers, or patterns, whose weights and running statistics are kept as they are:
-        "dense_0", "conv2d_*"; the name is the layer's class and number, the last one's "output".
+        Names of parameters, or patterns for them or for a beginning up to a dot, that are kept as
+        they are: "dense_0", "conv2d_*", "*.bias"; see the names in `weights_`. Running statistics
+        stay as they are if all of a layer's parameters do.
 
     Attributes
     ----------
@@ -266,7 +248,7 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         alpha=0.0001,
         batch_size="auto",
         learning_rate="constant",
-        learning_rate_init=0.001,
+        learning_rate_init="auto",
         power_t=0.5,
         max_iter=200,
         shuffle=True,
@@ -286,20 +268,11 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         class_weight=None,
         dropout=0.0,
         normalization=None,
-        input_noise=0.0,
         initializer="auto",
         dtype="auto",
         layers=None,
-        input_shape=None,
         l1_ratio=0.0,
-        max_grad_norm=None,
-        max_grad_value=None,
-        max_norm=None,
-        ema_decay=None,
-        learning_rate_multipliers=None,
         scoring=None,
-        refit=False,
-        resume_from=None,
         init_from=None,
         freeze=None,
     ):
@@ -335,9 +308,7 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
             If a parameter or the data are not as described, or training diverges; the estimator
             then is as it was before the call.
         """
-        return self._fit_with_callbacks(
-            Given(X, y, sample_weight, X_val, y_val, sample_weight_val, groups)
-        )
+        return self._train(Given(X, y, sample_weight, X_val, y_val, sample_weight_val, groups))
 
     @available_if(lambda self: self._check_solver())
     def partial_fit(

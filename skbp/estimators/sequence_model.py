@@ -10,10 +10,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skbp._compat import Integer, StrOptions
 from skbp._engine.objective import predict_raw
 from skbp.estimators._fit import FLOATS
+from skbp.estimators._input_checks import check_dtype
 from skbp.estimators._next_symbol import NextSymbolBase
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._sequences import check_codes, check_sampling, draw, has_next, lengths
-from skbp.estimators._validation import check_dtype
 from skbp.losses import LOSSES, Loss
 
 #: The most bytes of raw outputs that are looked at at a time.
@@ -37,7 +37,8 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         From rows of codes, shape (time,), to features of each step, (time, features), that depend
         on no later step: `Embedding`, `PositionalEncoding`, `TransformerEncoder` with
         ``causal=True``, recurrent layers with ``return_sequences=True``. The output layer, the same
-        at each step, is added to them. None: an `Embedding` of 32 and a `GRU` of 64.
+        at each step, is added to them, unless a `Tied` is the last. None: an `Embedding` of 32 and
+        a `GRU` of 64.
     n_symbols : int or None, default=None
         Codes are 0 to n_symbols - 1, that of padding included. None: as the first X shows.
     padding_index : int or None, default=0
@@ -55,8 +56,8 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         Rows per update; "auto" means ``min(200, n_samples)``.
     learning_rate : str or Schedule, default="constant"
         How the rate changes.
-    learning_rate_init : float, default=1e-3
-        The first learning rate.
+    learning_rate_init : float or "auto", default="auto"
+        The first learning rate; "auto" means the optimizer's usual one.
     power_t : float, default=0.5
         Exponent for "invscaling".
     max_iter : int, default=200
@@ -75,9 +76,9 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         Momentum of "sgd".
     nesterovs_momentum : bool, default=True
         Whether "sgd" uses Nesterov's momentum.
-    early_stopping : bool, default=False
+    early_stopping : bool or "refit", default=False
         Whether to set rows aside, to stop when their score stands still, and to restore the weights
-        of the best epoch.
+        of the best epoch. "refit" then trains anew on all rows, for as many epochs as were best.
     validation_fraction : float or splitter, default=0.1
         Share of rows set aside for `early_stopping`, or what scikit-learn takes as ``cv``.
     beta_1, beta_2 : float, default=0.9 and 0.999
@@ -92,23 +93,13 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         Precision of all computations.
     l1_ratio : float, default=0.0
         Share of the L1 norm in the penalty.
-    max_grad_norm, max_grad_value : float or None, default=None
-        Limits of the norm of the loss's gradient and of each of its values.
-    max_norm : float or None, default=None
-        Limit of the norm of each unit's incoming weights.
-    ema_decay : float or None, default=None
-        Decay of an exponential moving average of the weights, which then stands.
     scoring : callable, "loss" or None, default=None
         What `early_stopping` looks at: ``scoring(estimator, X, y)``, y being X again. None for
         `score`.
-    refit : bool, default=False
-        Whether, after `early_stopping`, to train anew on all rows for as many epochs as were best.
-    resume_from : path or None, default=None
-        A file or folder of `skbp.callbacks.Checkpoint` to go on from.
     init_from : FrozenEstimator, path, dict of str to ndarray or None, default=None
         A fitted estimator whose weights training starts from, layer by layer where shapes fit.
     freeze : str, list of str or None, default=None
-        Names of layers, or patterns, whose weights are kept as they are.
+        Names of parameters, or patterns, that are kept as they are.
 
     Attributes
     ----------
@@ -183,8 +174,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
             for name, allowed in CONSTRAINTS.items()
             if name
             not in (
-                "hidden_layer_sizes", "activation", "dropout", "normalization", "input_noise",
-                "initializer", "input_shape", "learning_rate_multipliers",
+                "hidden_layer_sizes", "activation", "dropout", "normalization", "initializer",
             )
         },
         "n_symbols": [None, Integer(2)],
@@ -212,7 +202,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         alpha=0.0001,
         batch_size="auto",
         learning_rate="constant",
-        learning_rate_init=0.001,
+        learning_rate_init="auto",
         power_t=0.5,
         max_iter=200,
         shuffle=True,
@@ -231,13 +221,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         max_fun=15000,
         dtype="auto",
         l1_ratio=0.0,
-        max_grad_norm=None,
-        max_grad_value=None,
-        max_norm=None,
-        ema_decay=None,
         scoring=None,
-        refit=False,
-        resume_from=None,
         init_from=None,
         freeze=None,
     ):
@@ -272,7 +256,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
             diverges; the estimator then is as it was before the call.
         """
         given = self._given(X, sample_weight, X_val, sample_weight_val, groups)
-        return self._fit_with_callbacks(given)
+        return self._train(given)
 
     @available_if(lambda self: self._check_solver())
     def partial_fit(self, X, y=None, sample_weight=None, X_val=None, sample_weight_val=None):
@@ -464,7 +448,8 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         last, p = len(self._network.layers) - 1, self._network.views[-1]
         features = predict_raw(self._network, codes, depth=last)
         features = features[np.arange(len(codes)), n_codes - 1].astype(np.float64)
-        raw = features @ p["weight"] + p["bias"]
+        weight = p["table"].T if "table" in p else p["weight"]
+        raw = features @ weight + p["bias"]
         raw[n_codes == 0] = 0  # there is no step to read
         found = self._loss.predict(raw / temperature)
         found[n_codes == 0] = self.start_proba_

@@ -27,6 +27,7 @@ from skbp.layers.pool import (
 )
 from skbp.layers.recurrent import GRU, LSTM, RNN, Recurrent
 from skbp.layers.shape import Flatten, Input, Reshape
+from skbp.layers.tied import Tied
 
 __all__ = [
     "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D", "BatchNorm",
@@ -34,7 +35,7 @@ __all__ = [
     "EmbeddingBag", "Flatten", "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Input",
     "Layer", "LayerNorm", "LoRA", "MaxPool1D", "MaxPool2D", "MultiHeadAttention", "Norm",
     "Parallel", "Pass", "PositionalEncoding", "Recurrent", "Reshape", "Residual", "SequencePool",
-    "Sequential", "TransformerEncoder",
+    "Sequential", "Tied", "TransformerEncoder",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -69,4 +70,5 @@ LAYERS: dict[str, type[Layer]] = {
     "sequence_pool": SequencePool,
     "transformer_encoder": TransformerEncoder,
     "lora": LoRA,
+    "tied": Tied,
 }

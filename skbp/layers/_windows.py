@@ -149,7 +149,7 @@ def check_axes(layer, input_shape, *axes):
         needed = " or ".join(f"({', '.join(names)})" for names in axes)
         raise ValueError(
             f"{type(layer).__name__} got rows of shape {tuple(input_shape)} and needs {needed}. "
-            "Put a Reshape before it, or say input_shape=... where the network is made."
+            "Put Input(shape) before it, the shape that a row has, or give X in that shape."
         )
 
 

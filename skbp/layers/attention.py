@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 
 from skbp import _kernels as kernels
-from skbp._component import Flag, Maybe, OneOf, Range, Whole, resolve
+from skbp._component import Flag, Maybe, OneOf, Whole, resolve
 from skbp.initializers import INITIALIZERS
 from skbp.layers._steps import as_rows, rows_of
 from skbp.layers.base import KEEP, LEAVE_OUT, Layer
 from skbp.layers.compose import Residual, Sequential
 from skbp.layers.dense import Dense
-from skbp.layers.dropout import Dropout
+from skbp.layers.dropout import RATES, Dropout, may_drop
 from skbp.layers.norm import LayerNorm
+from skbp.schedules.scheduled import value_at
 
 
 def _check_sequence(layer, input_shape):
@@ -41,7 +42,7 @@ class MultiHeadAttention(Layer):
         Number of heads; divides the number of features.
     causal : bool, default=False
         Whether a step sees only itself and what came before.
-    dropout : float, default=0.0
+    dropout : float or Scheduled, default=0.0
         In [0, 1): rate of dropout on P.
     initializer : str or Initializer, default="glorot_uniform"
         Draws the weights, of fan_in and fan_out = features each; biases likewise.
@@ -78,7 +79,7 @@ class MultiHeadAttention(Layer):
         "q": ("weight_qkv", 0, 3), "k": ("weight_qkv", 1, 3), "v": ("weight_qkv", 2, 3),
         "out": ("weight_out", 0, 1),
     }  # fmt: skip
-    allowed = {"n_heads": Whole(1), "causal": Flag(), "dropout": Range(0, 1, high_open=True)}
+    allowed = {"n_heads": Whole(1), "causal": Flag(), "dropout": RATES}
 
     def __init__(self, n_heads, causal=False, dropout=0.0, initializer="glorot_uniform",
                  output_initializer=None, name=None):  # fmt: skip
@@ -92,7 +93,7 @@ class MultiHeadAttention(Layer):
     @property
     def stochastic(self):  # type: ignore[override]
         """Whether training differs from inference: with dropout."""
-        return self.dropout > 0
+        return may_drop(self.dropout)
 
     def output_shape(self, input_shape):
         _check_sequence(self, input_shape)
@@ -120,7 +121,7 @@ class MultiHeadAttention(Layer):
         }
         if training:
             shapes |= {"dqkv": (n, time, 3 * k), "dattention": attention, "dx": (n, time, k)}
-            if self.dropout:
+            if may_drop(self.dropout):
                 shapes |= {"dropped": attention, "mask": (attention, np.uint8)}
         return shapes
 
@@ -150,18 +151,19 @@ class MultiHeadAttention(Layer):
         q, k, v = self._heads(qkv)
         np.matmul(q, k.swapaxes(-1, -2), out=attention)
         kernels.attention_softmax(attention, q.shape[-1] ** -0.5, ctx.absent, bool(self.causal))
-        attention, kept = self._drop(attention, w, ctx.rng)
+        attention, kept = self._drop(attention, w, ctx)
         ctx.cache[self] = rows, kept
         np.matmul(attention, v, out=self._heads(context, 1)[0])
         kernels.matmul(as_rows(context), p["weight_out"], as_rows(w["y"]))
         kernels.add_bias(as_rows(w["y"]), p["bias_out"])
         return w["y"]
 
-    def _drop(self, attention, w, rng):
+    def _drop(self, attention, w, ctx):
         """Return the attention after dropout, and the share that is kept, 0 if nothing was done."""
-        if rng is None or not self.dropout:
+        rate = value_at(self.dropout, ctx.progress) if ctx.training else 0.0
+        if rate == 0:
             return attention, 0.0
-        kept = kernels.dropout_mask(rng, self.dropout, w["mask"])
+        kept = kernels.dropout_mask(ctx.rng, rate, w["mask"])
         kernels.masked_scale(attention, w["mask"], 1 / kept, w["dropped"])
         return w["dropped"], kept
 
@@ -377,7 +379,7 @@ class TransformerEncoder(Layer):
         Number of hidden units of F.
     activation : str or Activation, default="gelu"
         The activation f.
-    dropout : float, default=0.1
+    dropout : float or Scheduled, default=0.1
         In [0, 1): rate of dropout, the one in the attention too.
     norm : {"pre", "post"}, default="pre"
         Where the normalisation stands. "post" is the original; "pre" trains without a warm-up of
@@ -414,7 +416,7 @@ class TransformerEncoder(Layer):
     absent = LEAVE_OUT
     row_by_row = True
     allowed = {
-        "n_heads": Whole(1), "n_hidden": Whole(1), "dropout": Range(0, 1, high_open=True),
+        "n_heads": Whole(1), "n_hidden": Whole(1), "dropout": RATES,
         "norm": OneOf(("pre", "post")), "causal": Flag(),
     }  # fmt: skip
 
@@ -433,7 +435,7 @@ class TransformerEncoder(Layer):
 
     def layers(self, n_features):
         """Return the layers that the block is a chain of."""
-        drop = [Dropout(self.dropout)] if self.dropout else []
+        drop = [Dropout(self.dropout)] if may_drop(self.dropout) else []
         last = self.output_initializer
         attention = MultiHeadAttention(
             self.n_heads, self.causal, self.dropout, output_initializer=last
@@ -468,7 +470,7 @@ class TransformerEncoder(Layer):
     @property
     def stochastic(self):  # type: ignore[override]
         """Whether training differs from inference: with dropout."""
-        return self.dropout > 0
+        return may_drop(self.dropout)
 
     def output_shape(self, input_shape):
         _check_sequence(self, input_shape)

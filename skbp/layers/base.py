@@ -112,6 +112,10 @@ class Layer(Component):
         """
         return {}
 
+    def tied_shapes(self, input_shape):
+        """Name and shape of each parameter in `ties`, as this layer needs it."""
+        return {}
+
     def work_shapes(self, input_shape, n, training=True):
         """Name and shape of each buffer for a batch of n rows; without `training`, of inference.
 

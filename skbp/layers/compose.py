@@ -150,6 +150,9 @@ class _Composite(Layer):
     def state_shapes(self, input_shape):
         return self._named(input_shape, "state_shapes")
 
+    def tied_shapes(self, input_shape):
+        return self._named(input_shape, "tied_shapes")
+
     def work_shapes(self, input_shape, n, training=True):
         own = self._own_work_shapes(input_shape, n, training)
         return own | self._named(input_shape, "work_shapes", n, training)

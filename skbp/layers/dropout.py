@@ -5,6 +5,16 @@ import numpy as np
 from skbp import _kernels as kernels
 from skbp._component import Range
 from skbp.layers.base import KEEP, Layer, memory_order
+from skbp.schedules import Scheduled
+from skbp.schedules.scheduled import or_scheduled, value_at
+
+#: What a rate of dropout may be.
+RATES = or_scheduled(Range(0, 1, high_open=True))
+
+
+def may_drop(rate):
+    """Whether a rate of dropout is, or may become, more than zero."""
+    return isinstance(rate, Scheduled) or rate > 0
 
 
 class Dropout(Layer):
@@ -15,7 +25,7 @@ class Dropout(Layer):
 
     Parameters
     ----------
-    rate : float, default=0.5
+    rate : float or Scheduled, default=0.5
         In [0, 1): the probability of a zero, rounded to a multiple of 2**-16.
     name : str or None, default=None
         What the layer is called; see `Layer`.
@@ -40,7 +50,7 @@ class Dropout(Layer):
 
     stochastic = True
     absent = KEEP
-    allowed = {"rate": Range(0, 1, high_open=True)}
+    allowed = {"rate": RATES}
 
     def __init__(self, rate=0.5, name=None):
         self.rate = rate
@@ -51,10 +61,11 @@ class Dropout(Layer):
         return {"y": shape, "mask": (shape, np.uint8)} if training else {}
 
     def forward(self, x, p, w, ctx):
-        if ctx.rng is None or self.rate == 0:
+        rate = value_at(self.rate, ctx.progress) if ctx.training else 0.0
+        if rate == 0:
             ctx.cache[self] = 0.0  # tells `backward` to let everything pass
             return x
-        ctx.cache[self] = kept = kernels.dropout_mask(ctx.rng, self.rate, w["mask"])
+        ctx.cache[self] = kept = kernels.dropout_mask(ctx.rng, rate, w["mask"])
         order = memory_order(x)
         x = x.transpose(order)
         y = w["y"].reshape(x.shape)

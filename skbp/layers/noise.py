@@ -4,6 +4,8 @@ import numpy as np
 
 from skbp._component import Maybe, Range, Whole
 from skbp.layers.base import KEEP, Layer
+from skbp.layers.dropout import RATES
+from skbp.schedules.scheduled import or_scheduled, value_at
 
 
 class GaussianNoise(Layer):
@@ -14,7 +16,7 @@ class GaussianNoise(Layer):
 
     Parameters
     ----------
-    std : float
+    std : float or Scheduled
         Standard deviation of the noise, >= 0, in the units of the input.
     name : str or None, default=None
         What the layer is called; see `Layer`.
@@ -41,7 +43,7 @@ class GaussianNoise(Layer):
 
     stochastic = True
     absent = KEEP
-    allowed = {"std": Range(0)}
+    allowed = {"std": or_scheduled(Range(0))}
 
     def __init__(self, std, name=None):
         self.std = std
@@ -58,7 +60,8 @@ class GaussianNoise(Layer):
         ValueError
             If, in training, `x` is a CSR matrix: noise would fill it.
         """
-        if ctx.rng is None or self.std == 0:
+        std = value_at(self.std, ctx.progress) if ctx.training else 0.0
+        if std == 0:
             return x
         if not isinstance(x, np.ndarray):
             raise ValueError(
@@ -67,7 +70,7 @@ class GaussianNoise(Layer):
             )
         y = w["y"]
         ctx.rng.standard_normal(dtype=y.dtype, out=y)
-        y *= float(self.std)
+        y *= std
         y += x
         return y
 
@@ -83,7 +86,7 @@ class CodeDropout(Layer):
 
     Parameters
     ----------
-    rate : float
+    rate : float or Scheduled
         In [0, 1): the probability that a code is replaced.
     code : int, default=1
         What it is replaced by.
@@ -116,7 +119,7 @@ class CodeDropout(Layer):
     stochastic = True
     takes_codes = True
     allowed = {
-        "rate": Range(0, 1, high_open=True),
+        "rate": RATES,
         "code": Whole(),
         "padding_index": Maybe(Whole()),
     }
@@ -132,11 +135,12 @@ class CodeDropout(Layer):
 
     def forward(self, x, p, w, ctx):
         ctx.cache[self] = None
-        if ctx.rng is None or self.rate == 0:
+        rate = value_at(self.rate, ctx.progress) if ctx.training else 0.0
+        if rate == 0:
             return x
         if not isinstance(x, np.ndarray):
             raise ValueError("CodeDropout was given a sparse matrix of codes: give X.toarray().")
-        replaced = ctx.cache[self] = ctx.rng.random(x.shape, np.float32) < self.rate
+        replaced = ctx.cache[self] = ctx.rng.random(x.shape, np.float32) < rate
         if self.padding_index is not None:
             replaced &= x != self.padding_index
         np.copyto(w["y"], x)

@@ -7,7 +7,9 @@ what it remembers between steps is a dict of arrays that `init_state` makes.
 from skbp.optimizers.adam import Adam, AdamW, AMSGrad, LazyAdam, NAdam, RAdam
 from skbp.optimizers.adaptive import Adadelta, Adagrad, RMSprop
 from skbp.optimizers.base import Optimizer
+from skbp.optimizers.group import Group
 from skbp.optimizers.lion import Lion
+from skbp.optimizers.muon import Muon
 from skbp.optimizers.sgd import SGD
 
 __all__ = [
@@ -18,8 +20,10 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Group",
     "LazyAdam",
     "Lion",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",
@@ -38,4 +42,5 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adagrad": Adagrad,
     "adadelta": Adadelta,
     "lion": Lion,
+    "muon": Muon,
 }

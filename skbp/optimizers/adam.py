@@ -7,7 +7,7 @@ import numpy as np
 
 from skbp import _kernels as kernels
 from skbp._component import Range
-from skbp.optimizers.base import Optimizer
+from skbp.optimizers.base import SHARED, Optimizer
 
 
 class _TwoAverages(Optimizer):
@@ -25,12 +25,15 @@ class _TwoAverages(Optimizer):
         "beta_1": Range(0, 1, high_open=True),
         "beta_2": Range(0, 1, high_open=True),
         "epsilon": Range(0, low_open=True),
+        **SHARED,
     }
 
-    def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+    def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.0, clip_norm=None,
+                 clip_value=None, ema_decay=None, groups=None):  # fmt: skip
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+        super().__init__(weight_decay, clip_norm, clip_value, ema_decay, groups)
 
     def init_state(self, params):
         return {"m": np.zeros_like(params), "v": np.zeros_like(params)}
@@ -65,6 +68,8 @@ class Adam(_TwoAverages):
         In [0, 1): decay rates of the two averages.
     epsilon : float, default=1e-8
         Positive; keeps the denominator from zero.
+    weight_decay, clip_norm, clip_value, ema_decay, groups : optional
+        What all optimizers have: see `Optimizer`.
 
     References
     ----------
@@ -87,11 +92,10 @@ class Adam(_TwoAverages):
     def step(self, params, grads, state, lr, t):
         kernels.adam_step(params, grads, state["m"], state["v"], 0.0, *self._folded(lr, t))
 
-    def penalized_step(self, params, grads, state, lr, t, strength):
+    def penalized_step(self, params, grads, state, lr, t, strength, decay=1.0):
         return kernels.adam_step(
-            params, grads, state["m"], state["v"], strength, *self._folded(lr, t),
-            decay=1 - lr * float(self.weight_decay),
-        )  # fmt: skip
+            params, grads, state["m"], state["v"], strength, *self._folded(lr, t), decay=decay
+        )
 
 
 class LazyAdam(Adam):
@@ -108,6 +112,8 @@ class LazyAdam(Adam):
     ----------
     beta_1, beta_2, epsilon : float
         As in `Adam`; t counts all steps.
+    groups : list of Group or None, default=None
+        See `Optimizer`. What else optimizers share looks at all weights in each update.
 
     References
     ----------
@@ -124,6 +130,15 @@ class LazyAdam(Adam):
     """
 
     lazy = True
+    allowed = {name: allowed for name, allowed in Adam.allowed.items() if name not in SHARED} | {
+        "groups": SHARED["groups"]
+    }
+
+    def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8, groups=None):
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.groups = groups
 
     def row_step(self, params, grads, state, rows, lr, t, strength):
         return kernels.adam_rows(
@@ -141,12 +156,14 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    weight_decay : float, default=0.01
+    weight_decay : float or Scheduled, default=0.01
         Not negative: the share of a weight that it loses a step is lr times this.
     beta_1, beta_2 : float, default=0.9 and 0.999
         In [0, 1): decay rates of the two averages.
     epsilon : float, default=1e-8
         Positive; keeps the denominator from zero.
+    clip_norm, clip_value, ema_decay, groups : optional
+        What all optimizers have: see `Optimizer`.
 
     References
     ----------
@@ -157,19 +174,20 @@ class AdamW(Adam):
     --------
     >>> import numpy as np
     >>> weights, adamw = np.array([1.0]), AdamW(weight_decay=0.1)
-    >>> state = adamw.init_state(weights)
-    >>> adamw.penalized_step(weights, np.zeros(1), state, lr=0.5, t=1, strength=0.0)
+    >>> state, decay = adamw.init_state(weights), 1 - 0.5 * adamw.weight_decay
+    >>> adamw.penalized_step(weights, np.zeros(1), state, lr=0.5, t=1, strength=0.0, decay=decay)
     0.0
     >>> weights
     array([0.95])
     """
 
     epsilon_after_correction = True
-    allowed = {**Adam.allowed, "weight_decay": Range(0)}
 
-    def __init__(self, weight_decay=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
-        super().__init__(beta_1, beta_2, epsilon)
-        self.weight_decay = weight_decay
+    def __init__(self, weight_decay=0.01, beta_1=0.9, beta_2=0.999, epsilon=1e-8, clip_norm=None,
+                 clip_value=None, ema_decay=None, groups=None):  # fmt: skip
+        super().__init__(
+            beta_1, beta_2, epsilon, weight_decay, clip_norm, clip_value, ema_decay, groups
+        )
 
 
 class AMSGrad(_TwoAverages):
@@ -184,6 +202,8 @@ class AMSGrad(_TwoAverages):
         In [0, 1): decay rates of the two averages.
     epsilon : float, default=1e-8
         Positive; keeps the denominator from zero.
+    weight_decay, clip_norm, clip_value, ema_decay, groups : optional
+        What all optimizers have: see `Optimizer`.
 
     References
     ----------
@@ -234,6 +254,8 @@ class NAdam(_TwoAverages):
         Positive; keeps the denominator from zero.
     momentum_decay : float, default=0.004
         Not negative: how fast mu grows from about ``beta_1 / 2`` to `beta_1`.
+    weight_decay, clip_norm, clip_value, ema_decay, groups : optional
+        What all optimizers have: see `Optimizer`.
 
     References
     ----------
@@ -251,8 +273,12 @@ class NAdam(_TwoAverages):
 
     allowed = {**_TwoAverages.allowed, "momentum_decay": Range(0)}
 
-    def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8, momentum_decay=4e-3):
-        super().__init__(beta_1, beta_2, epsilon)
+    def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8, momentum_decay=4e-3,
+                 weight_decay=0.0, clip_norm=None, clip_value=None, ema_decay=None,
+                 groups=None):  # fmt: skip
+        super().__init__(
+            beta_1, beta_2, epsilon, weight_decay, clip_norm, clip_value, ema_decay, groups
+        )
         self.momentum_decay = momentum_decay
 
     def step(self, params, grads, state, lr, t):
@@ -312,6 +338,8 @@ class RAdam(_TwoAverages):
         In [0, 1): decay rates of the two averages.
     epsilon : float, default=1e-8
         Positive; keeps the denominator from zero.
+    weight_decay, clip_norm, clip_value, ema_decay, groups : optional
+        What all optimizers have: see `Optimizer`.
 
     References
     ----------

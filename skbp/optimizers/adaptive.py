@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbp._component import Flag, Range
-from skbp.optimizers.base import Optimizer
+from skbp.optimizers.base import SHARED, Optimizer
 
 
 class RMSprop(Optimizer):
@@ -23,6 +23,8 @@ class RMSprop(Optimizer):
         In [0, 1]: the share of the last step that is kept.
     centered : bool, default=False
         Whether to divide by the standard deviation of the gradients.
+    weight_decay, clip_norm, clip_value, ema_decay, groups : optional
+        What all optimizers have: see `Optimizer`.
 
     References
     ----------
@@ -45,13 +47,16 @@ class RMSprop(Optimizer):
         "epsilon": Range(0, low_open=True),
         "momentum": Range(0, 1),
         "centered": Flag(),
+        **SHARED,
     }
 
-    def __init__(self, rho=0.99, epsilon=1e-8, momentum=0.0, centered=False):
+    def __init__(self, rho=0.99, epsilon=1e-8, momentum=0.0, centered=False, weight_decay=0.0,
+                 clip_norm=None, clip_value=None, ema_decay=None, groups=None):  # fmt: skip
         self.rho = rho
         self.epsilon = epsilon
         self.momentum = momentum
         self.centered = centered
+        super().__init__(weight_decay, clip_norm, clip_value, ema_decay, groups)
 
     def init_state(self, params):
         # All three whatever the hyperparameters, which may change between two calls of partial_fit.
@@ -95,6 +100,8 @@ class Adagrad(Optimizer):
     ----------
     epsilon : float, default=1e-10
         Positive; keeps the denominator from zero.
+    weight_decay, clip_norm, clip_value, ema_decay, groups : optional
+        What all optimizers have: see `Optimizer`.
 
     References
     ----------
@@ -113,10 +120,13 @@ class Adagrad(Optimizer):
     array([0.55])
     """
 
-    allowed = {"epsilon": Range(0, low_open=True)}
+    usual_rate = 0.01
+    allowed = {"epsilon": Range(0, low_open=True), **SHARED}
 
-    def __init__(self, epsilon=1e-10):
+    def __init__(self, epsilon=1e-10, weight_decay=0.0, clip_norm=None, clip_value=None,
+                 ema_decay=None, groups=None):  # fmt: skip
         self.epsilon = epsilon
+        super().__init__(weight_decay, clip_norm, clip_value, ema_decay, groups)
 
     def init_state(self, params):
         return {"v": np.zeros_like(params)}
@@ -135,8 +145,8 @@ class Adadelta(Optimizer):
     """Steps of the size of the steps before, in units of the parameters.
 
     ``v = rho v + (1 - rho) g**2``, ``s = g sqrt(u + epsilon) / sqrt(v + epsilon)``,
-    ``u = rho u + (1 - rho) s**2``, ``p = p - lr s``. It finds its own step: with an estimator use
-    ``learning_rate_init=1.0``, which is the paper's rule.
+    ``u = rho u + (1 - rho) s**2``, ``p = p - lr s``. It finds its own step: the rate 1, which an
+    estimator takes by default, is the paper's rule.
 
     Parameters
     ----------
@@ -144,6 +154,8 @@ class Adadelta(Optimizer):
         In [0, 1): decay rate of the two averages.
     epsilon : float, default=1e-6
         Positive; the first steps are about as large as its root.
+    weight_decay, clip_norm, clip_value, ema_decay, groups : optional
+        What all optimizers have: see `Optimizer`.
 
     References
     ----------
@@ -158,11 +170,14 @@ class Adadelta(Optimizer):
     array([0.98])
     """
 
-    allowed = {"rho": Range(0, 1, high_open=True), "epsilon": Range(0, low_open=True)}
+    usual_rate = 1.0
+    allowed = {"rho": Range(0, 1, high_open=True), "epsilon": Range(0, low_open=True), **SHARED}
 
-    def __init__(self, rho=0.9, epsilon=1e-6):
+    def __init__(self, rho=0.9, epsilon=1e-6, weight_decay=0.0, clip_norm=None, clip_value=None,
+                 ema_decay=None, groups=None):  # fmt: skip
         self.rho = rho
         self.epsilon = epsilon
+        super().__init__(weight_decay, clip_norm, clip_value, ema_decay, groups)
 
     def init_state(self, params):
         return {"v": np.zeros_like(params), "u": np.zeros_like(params)}

@@ -1,7 +1,38 @@
 """The contract of an optimizer."""
 
+import numpy as np
+
 from skbp import _kernels as kernels
-from skbp._component import Component
+from skbp._component import Component, Maybe, Range
+from skbp.optimizers.group import Group
+from skbp.schedules import Scheduled
+from skbp.schedules.scheduled import or_scheduled
+
+
+class _Groups:
+    """None, or a list of `Group`."""
+
+    def __contains__(self, value):
+        if value is None:
+            return True
+        if not isinstance(value, list | tuple) or not all(isinstance(g, Group) for g in value):
+            return False
+        for group in value:
+            group.check()
+        return True
+
+    def __str__(self):
+        return "None or a list of Group"
+
+
+#: What the hyperparameters that optimizers share may be.
+SHARED = {
+    "weight_decay": or_scheduled(Range(0)),
+    "clip_norm": Maybe(Range(0, low_open=True)),
+    "clip_value": Maybe(Range(0, low_open=True)),
+    "ema_decay": Maybe(Range(0, 1, high_open=True)),
+    "groups": _Groups(),
+}
 
 
 class Optimizer(Component):
@@ -10,8 +41,25 @@ class Optimizer(Component):
     Since no value's step depends on another's, the engine calls `step` on one block of the
     parameters at a time, while they are in the cache.
 
+    Parameters
+    ----------
+    weight_decay : float or Scheduled, default=0.0
+        Not negative: before a step, weights are multiplied by ``1 - lr weight_decay``. Biases do
+        not decay, unless a group says so.
+    clip_norm : float or None, default=None
+        Limit, > 0, of the norm of the loss's gradient: a longer one is scaled down.
+    clip_value : float or None, default=None
+        Limit, > 0, of each value of that gradient; applied before `clip_norm`.
+    ema_decay : float or None, default=None
+        In [0, 1): the weights that stand, and are validated, are an exponential moving average over
+        the updates, for example with 0.999.
+    groups : list of Group or None, default=None
+        Parameters with a rate, a weight decay or a schedule of their own.
+
     Attributes
     ----------
+    usual_rate : float
+        What ``learning_rate_init="auto"`` stands for.
     lazy : bool
         Whether, on sparse input, only those weights of the first layer are stepped whose inputs
         occur in the batch.
@@ -19,20 +67,38 @@ class Optimizer(Component):
         Whether `step` and `penalized_step` run through their arrays once where kernels are
         compiled. Then they may be handed the whole vector there; else, always blocks that fit in
         the cache, which is also the size of their scratch arrays.
-    weight_decay : float
-        Decoupled weight decay: `penalized_step` multiplies the parameters by
-        ``1 - lr weight_decay`` before it steps. The engine calls it for the weights and `step` for
-        the biases, so biases do not decay. A rule that has it takes it as a hyperparameter.
+    by_array : bool
+        Whether the rule looks at whole matrices. Then the weights of hidden layers come whole, as
+        matrices; all else comes flat, as for the other rules.
 
     References
     ----------
     I. Loshchilov, F. Hutter (2019), "Decoupled weight decay regularization", ICLR, section 2. There
     the decay is multiplied by the schedule alone, here, as in PyTorch, by the whole learning rate.
+    R. Pascanu, T. Mikolov, Y. Bengio (2013), "On the difficulty of training recurrent neural
+    networks", section 3.2: `clip_norm`.
     """
 
+    usual_rate = 0.001
     lazy = False
     fused = False
-    weight_decay: float = 0.0
+    by_array = False
+    allowed = SHARED
+    # A subclass that takes none of these is without them.
+    weight_decay: float | Scheduled = 0.0
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    ema_decay: float | None = None
+    groups: list[Group] | None = None
+
+    def __init__(
+        self, weight_decay=0.0, clip_norm=None, clip_value=None, ema_decay=None, groups=None
+    ):
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.ema_decay = ema_decay
+        self.groups = groups
 
     def init_state(self, params):
         """Return what is remembered before the first step.
@@ -55,8 +121,8 @@ class Optimizer(Component):
         ----------
         params, grads : ndarray of shape (n,), float32 or float64
             A block of the parameters, and the gradient of the loss with respect to them; `grads`
-            is scratch.
-        state : dict of str to ndarray of shape (n,)
+            is scratch. If `by_array`, also of shape (n_inputs, n_units).
+        state : dict of str to ndarray, shaped as `params`
             The same block of the state, as the last step left it.
         lr : float
             Learning rate of this step.
@@ -65,7 +131,7 @@ class Optimizer(Component):
         """
         raise NotImplementedError(f"{type(self).__name__} must define step(...)")
 
-    def penalized_step(self, params, grads, state, lr, t, strength):
+    def penalized_step(self, params, grads, state, lr, t, strength, decay=1.0):
         """Add the gradient of ``strength / 2 |params|**2`` to `grads`, decay `params`, then step.
 
         Parameters
@@ -74,15 +140,17 @@ class Optimizer(Component):
             As in `step`.
         strength : float
             Not negative.
+        decay : float, default=1.0
+            What `params` are multiplied by, after the penalty and before the step.
 
         Returns
         -------
         squares : float
             Sum of the squares of `params` before the step; zero if `strength` is.
         """
-        squares = kernels.l2(params, grads, strength) if strength else 0.0
-        if self.weight_decay:
-            params *= 1 - lr * float(self.weight_decay)
+        squares = kernels.l2(np.ravel(params), np.ravel(grads), strength) if strength else 0.0
+        if decay != 1:
+            params *= decay
         self.step(params, grads, state, lr, t)
         return squares
 

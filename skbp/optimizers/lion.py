@@ -4,7 +4,7 @@ import numpy as np
 
 from skbp import _kernels as kernels
 from skbp._component import Range
-from skbp.optimizers.base import Optimizer
+from skbp.optimizers.base import SHARED, Optimizer
 
 
 class Lion(Optimizer):
@@ -21,8 +21,8 @@ class Lion(Optimizer):
         In [0, 1): share of the momentum in the step.
     beta_2 : float, default=0.99
         In [0, 1): decay rate of the momentum.
-    weight_decay : float, default=0.0
-        Not negative: the share of a weight that it loses a step is lr times this.
+    weight_decay, clip_norm, clip_value, ema_decay, groups : optional
+        What all optimizers have: see `Optimizer`.
 
     References
     ----------
@@ -38,29 +38,27 @@ class Lion(Optimizer):
     array([0.75, 1.25, 1.  ])
     """
 
+    usual_rate = 0.0001
     fused = True
     allowed = {
         "beta_1": Range(0, 1, high_open=True),
         "beta_2": Range(0, 1, high_open=True),
-        "weight_decay": Range(0),
+        **SHARED,
     }
 
-    def __init__(self, beta_1=0.9, beta_2=0.99, weight_decay=0.0):
+    def __init__(self, beta_1=0.9, beta_2=0.99, weight_decay=0.0, clip_norm=None, clip_value=None,
+                 ema_decay=None, groups=None):  # fmt: skip
         self.beta_1 = beta_1
         self.beta_2 = beta_2
-        self.weight_decay = weight_decay
+        super().__init__(weight_decay, clip_norm, clip_value, ema_decay, groups)
 
     def init_state(self, params):
         return {"m": np.zeros_like(params)}
 
     def step(self, params, grads, state, lr, t):
-        self._step(params, grads, state, lr, 0.0, 1.0)
+        self.penalized_step(params, grads, state, lr, t, 0.0)
 
-    def penalized_step(self, params, grads, state, lr, t, strength):
-        decay = 1 - lr * float(self.weight_decay)
-        return self._step(params, grads, state, lr, strength, decay)
-
-    def _step(self, params, grads, state, lr, strength, decay):
+    def penalized_step(self, params, grads, state, lr, t, strength, decay=1.0):
         return kernels.lion_step(
             params, grads, state["m"], strength, lr, float(self.beta_1), float(self.beta_2), decay
         )

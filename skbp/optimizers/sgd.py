@@ -4,7 +4,7 @@ import numpy as np
 
 from skbp import _kernels as kernels
 from skbp._component import Flag, Range
-from skbp.optimizers.base import Optimizer
+from skbp.optimizers.base import SHARED, Optimizer
 
 
 class SGD(Optimizer):
@@ -19,6 +19,8 @@ class SGD(Optimizer):
         In [0, 1]: the share of the last step that is kept.
     nesterovs_momentum : bool, default=True
         Whether to look ahead along the momentum.
+    weight_decay, clip_norm, clip_value, ema_decay, groups : optional
+        What all optimizers have: see `Optimizer`.
 
     References
     ----------
@@ -36,11 +38,13 @@ class SGD(Optimizer):
     """
 
     fused = True
-    allowed = {"momentum": Range(0, 1), "nesterovs_momentum": Flag()}
+    allowed = {"momentum": Range(0, 1), "nesterovs_momentum": Flag(), **SHARED}
 
-    def __init__(self, momentum=0.9, nesterovs_momentum=True):
+    def __init__(self, momentum=0.9, nesterovs_momentum=True, weight_decay=0.0, clip_norm=None,
+                 clip_value=None, ema_decay=None, groups=None):  # fmt: skip
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
+        super().__init__(weight_decay, clip_norm, clip_value, ema_decay, groups)
 
     def init_state(self, params):
         return {"velocity": np.zeros_like(params)}
@@ -48,7 +52,9 @@ class SGD(Optimizer):
     def step(self, params, grads, state, lr, t):
         self.penalized_step(params, grads, state, lr, t, 0.0)
 
-    def penalized_step(self, params, grads, state, lr, t, strength):
+    def penalized_step(self, params, grads, state, lr, t, strength, decay=1.0):
+        if decay != 1:
+            return super().penalized_step(params, grads, state, lr, t, strength, decay)
         return kernels.sgd_step(
             params, grads, state["velocity"], strength, lr,
             float(self.momentum), bool(self.nesterovs_momentum),

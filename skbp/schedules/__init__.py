@@ -1,9 +1,10 @@
-"""Schedules: how the learning rate changes while training goes on."""
+"""Schedules: how the learning rate, and other hyperparameters, change as training goes on."""
 
 from skbp.schedules.base import SCHEDULES, Progress, Schedule
 from skbp.schedules.cosine import Cosine, CosineRestarts, OneCycle
 from skbp.schedules.decay import Constant, Exponential, InverseScaling, Polynomial, Step
 from skbp.schedules.plateau import Adaptive, ReduceOnPlateau
+from skbp.schedules.scheduled import Scheduled
 from skbp.schedules.warm_up import WarmUp
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Progress",
     "ReduceOnPlateau",
     "Schedule",
+    "Scheduled",
     "Step",
     "WarmUp",
 ]

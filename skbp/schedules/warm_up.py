@@ -3,17 +3,8 @@
 from dataclasses import replace
 
 from skbp._component import Maybe, Range, resolve
+from skbp.schedules._names import NameOrSchedule
 from skbp.schedules.base import SCHEDULES, Schedule
-
-
-class _NameOrSchedule:
-    """What the parameter `schedule` may be."""
-
-    def __contains__(self, value):
-        return value in SCHEDULES if isinstance(value, str) else isinstance(value, Schedule)
-
-    def __str__(self):
-        return f"one of {', '.join(map(repr, SCHEDULES))}, or a Schedule"
 
 
 class WarmUp(Schedule):
@@ -49,7 +40,7 @@ class WarmUp(Schedule):
 
     per_update = True
     allowed = {
-        "schedule": _NameOrSchedule(),
+        "schedule": NameOrSchedule(),
         "share": Range(0, 1),
         "epochs": Maybe(Range(0)),
     }

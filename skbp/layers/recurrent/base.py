@@ -4,7 +4,7 @@ from skbp import _kernels as kernels
 from skbp._component import Flag, Maybe, Range, Whole, resolve
 from skbp.initializers import INITIALIZERS
 from skbp.layers.base import LEAVE_OUT, Layer
-from skbp.layers.dropout import Dropout
+from skbp.layers.dropout import RATES, Dropout, may_drop
 from skbp.layers.recurrent._cell import Cell
 from skbp.layers.recurrent._steps import Steps
 
@@ -27,7 +27,7 @@ class Recurrent(Layer):
         outputs of the two stand side by side, so there are twice as many.
     num_layers : int, default=1
         Number of levels; each reads the outputs of the one below.
-    dropout : float, default=0.0
+    dropout : float or Scheduled, default=0.0
         In [0, 1): rate of `Dropout` between levels.
     initializer : str or Initializer, default="glorot_uniform"
         Draws the weights of the input, and the biases, gate by gate.
@@ -54,7 +54,7 @@ class Recurrent(Layer):
         "return_sequences": Flag(),
         "bidirectional": Flag(),
         "num_layers": Whole(1),
-        "dropout": Range(0, 1, high_open=True),
+        "dropout": RATES,
         "max_norm": Maybe(Range(0, low_open=True)),
     }
 
@@ -87,7 +87,7 @@ class Recurrent(Layer):
 
     @property
     def stochastic(self):  # type: ignore[override]
-        return self.dropout > 0 and self.num_layers > 1
+        return may_drop(self.dropout) and self.num_layers > 1
 
     # ------------------------------------------------------------ parts
 

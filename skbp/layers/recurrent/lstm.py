@@ -55,7 +55,7 @@ class LSTM(Recurrent):
         outputs of the two stand side by side, so there are twice as many.
     num_layers : int, default=1
         Number of levels; each reads the outputs of the one below.
-    dropout : float, default=0.0
+    dropout : float or Scheduled, default=0.0
         In [0, 1): rate of `Dropout` between levels.
     initializer : str or Initializer, default="glorot_uniform"
         Draws W and b, gate by gate; 1 is added to b_f, so that c is kept at first.

@@ -61,7 +61,7 @@ class RNN(Recurrent):
         outputs of the two stand side by side, so there are twice as many.
     num_layers : int, default=1
         Number of levels; each reads the outputs of the one below.
-    dropout : float, default=0.0
+    dropout : float or Scheduled, default=0.0
         In [0, 1): rate of `Dropout` between levels.
     initializer : str or Initializer, default="glorot_uniform"
         Draws W and b.
