@@ -6,11 +6,12 @@ from U(-a, a), a normal one from N(0, s**2); each class gives a or s.
 
 import numpy as np
 
-from skbp._component import Component, Flag, Range, Whole
+from skbp._component import Component, Flag, Range, Whole, resolve
 
 __all__ = [
     "INITIALIZERS",
     "DataDriven",
+    "FromTargets",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -34,9 +35,13 @@ class Initializer(Component):
     ----------
     needs_batch : bool
         Whether weights and biases come from `from_batch`.
+    from_targets : bool
+        Whether the bias of an estimator's output layer is what the loss says of the targets: see
+        `skbp.losses.Loss.start`.
     """
 
     needs_batch = False
+    from_targets = False
 
     def weight(self, shape, fan_in, fan_out, rng):
         """Draw a weight.
@@ -257,6 +262,60 @@ class DataDriven(Initializer):
         bias[...] = -(np.take_along_axis(z, rows, axis=0) * shares).sum(axis=0) / std
 
 
+class FromTargets(Initializer):
+    """First weights of another initializer; the output layer's bias comes from the targets.
+
+    Without features the network then predicts the best constant: log-odds of the classes, the mean
+    of the numbers, what the loss is least at. The first epochs need not find it. It helps where
+    classes are rare or targets far from zero.
+
+    Parameters
+    ----------
+    initializer : str or Initializer, default="glorot_uniform"
+        That of the weights and of the other biases.
+
+    References
+    ----------
+    T.-Y. Lin, P. Goyal, R. Girshick, K. He, P. Dollar (2017), "Focal loss for dense object
+    detection", section 3.3: a bias for rare classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp import BackpropClassifier
+    >>> X, y = np.zeros((100, 1)), np.arange(100) < 10
+    >>> net = BackpropClassifier((), initializer=FromTargets(), learning_rate_init=1e-12, tol=1)
+    >>> net.fit(X, y).predict_proba(X[:1]).round(3)
+    array([[0.9, 0.1]])
+    """
+
+    from_targets = True
+
+    def __init__(self, initializer="glorot_uniform"):
+        self.initializer = initializer
+
+    def check(self):
+        """Check the other initializer; see `Component.check`."""
+        self._other().check()
+
+    def _other(self):
+        return resolve(self.initializer, INITIALIZERS, "initializer")
+
+    @property
+    def needs_batch(self):  # type: ignore[override]
+        """Whether the other initializer does."""
+        return self._other().needs_batch
+
+    def weight(self, shape, fan_in, fan_out, rng):
+        return self._other().weight(shape, fan_in, fan_out, rng)
+
+    def bias(self, shape, fan_in, fan_out, rng):
+        return self._other().bias(shape, fan_in, fan_out, rng)
+
+    def from_batch(self, x, weight, bias, scale, rng):
+        self._other().from_batch(x, weight, bias, scale, rng)
+
+
 class Orthogonal(Initializer):
     """A random matrix with orthonormal rows or columns, whichever are fewer, times `gain`.
 
@@ -315,4 +374,5 @@ INITIALIZERS: dict[str, type[Initializer]] = {
     "zeros": Zeros,
     "normal": Normal,
     "data_driven": DataDriven,
+    "from_targets": FromTargets,
 }

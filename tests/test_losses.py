@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import (
@@ -21,6 +22,7 @@ from sklearn.metrics import (
 from sklearn.model_selection import GridSearchCV
 
 from skbp import BackpropClassifier, BackpropRegressor
+from skbp.initializers import FromTargets
 from skbp.losses import (
     LOSSES,
     BinaryLogLoss,
@@ -30,10 +32,11 @@ from skbp.losses import (
     Huber,
     LogLoss,
     Loss,
+    Members,
     Quantile,
     SquaredError,
     Tweedie,
-    _blockwise,
+    base,
 )
 
 GOLDENS = json.loads(
@@ -57,10 +60,15 @@ def arrays(golden, dtype=np.float64):
 
 
 def value_and_grad(loss, raw, y, weight=None):
+    """Return value and gradient; the value without a gradient has to be the same."""
     weight = np.full(len(raw), 1 / len(raw), raw.dtype) if weight is None else weight
     grad = np.full_like(raw, np.nan)
     value = loss.value_and_grad(raw, y, weight, grad)
     assert isinstance(value, float)
+    alone = loss.value(raw, y, weight)
+    assert isinstance(alone, float)
+    near = 1e-12 if raw.dtype == np.float64 else 1e-5
+    assert alone == pytest.approx(value, rel=near, abs=near, nan_ok=True)
     return value, grad
 
 
@@ -106,7 +114,7 @@ def test_block_by_block_is_the_same(golden, monkeypatch):
     loss, raw, y, weight = arrays(golden)
     expected = value_and_grad(loss, raw, y, weight)
     for block in (1, 2 * raw.shape[1], 3 * raw.shape[1] + 1):
-        monkeypatch.setattr(_blockwise, "BLOCK", block)
+        monkeypatch.setattr(base, "BLOCK", block)
         value, grad = value_and_grad(loss, raw, y, weight)
         assert value == pytest.approx(expected[0], rel=1e-13)
         np.testing.assert_array_equal(grad, expected[1])
@@ -411,9 +419,128 @@ def test_a_loss_of_ones_own():
             return float(weight @ (size**3).sum(axis=1)) / 3
 
     estimator = fit(make(BackpropRegressor, Cubic()), X, POSITIVE)
+    raw, y, weight = np.ones((4, 1)), np.zeros((4, 1)), np.full(4, 0.25)
+    assert Cubic().value(raw, y, weight) == pytest.approx(1 / 3)
+    assert Cubic().start(y, weight, 1) == pytest.approx(0, abs=1e-6)
     assert np.isfinite(estimator.predict(X)).all()
     with pytest.raises(NotImplementedError, match="Cubic"):
         Cubic().predict_std(X)
+
+
+# ------------------------------------------------------------ where to start from
+
+
+def constant_problem(loss, kind, seed):
+    """Return targets, weights and the number of columns or classes."""
+    rng, n = np.random.default_rng(seed), 200
+    weight = rng.uniform(0.1, 3, n)
+    weight /= weight.sum()
+    if kind == "multiclass":
+        return rng.choice(4, n, p=[0.1, 0.05, 0.65, 0.2]), weight, 4
+    if kind in ("binary", "multilabel"):
+        columns = 1 if kind == "binary" else 3
+        return (rng.random((n, columns)) < [0.3, 0.8, 0.1][:columns]).astype(float), weight, columns
+    y = rng.gamma(2, 1, (n, 2)) if loss in EXPONENTIAL else rng.normal(2, 3, (n, 2))
+    return (rng.random((n, 2)) if loss == "binary_log_loss" else y), weight, 2
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    "name, kind", [(name, kind) for name, loss in LOSSES.items() for kind in loss.targets]
+)
+def test_the_start_is_the_best_constant(name, kind, seed):
+    y, weight, n_targets = constant_problem(name, kind, seed)
+    smoothed = [{}, {"label_smoothing": 0.2}]
+    params = {
+        "quantile": [{}, {"quantile": [0.1, 0.5, 0.8]}], "log_loss": smoothed,
+        "binary_log_loss": smoothed,
+    }  # fmt: skip
+    for settings in params.get(name, [{}]):
+        loss = LOSSES[name](**settings).for_targets(kind)
+
+        def value(constant, loss=loss):
+            return loss.value(np.tile(constant, (len(y), 1)), y, weight)
+
+        start = loss.start(y, weight, n_targets)
+        assert start.shape == (loss.n_outputs(n_targets),)
+        assert start.dtype == np.float64
+        rng, tried = np.random.default_rng(0), []
+        for begin in (start, np.zeros_like(start), rng.normal(size=start.shape)):
+            options = {"maxiter": 4000, "maxfev": 4000, "xatol": 1e-9, "fatol": 1e-13}
+            found = minimize(value, begin, method="Nelder-Mead", options=options)
+            tried.append(found.fun)
+        assert value(start) <= min(tried) + 1e-6
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "binary"])
+def test_a_start_for_classes_that_never_occur(kind):
+    loss, weight = LOSSES["log_loss"]().for_targets(kind), np.full(50, 0.02)
+    y = np.zeros(50, int) if kind == "multiclass" else np.zeros((50, 1))
+    start = loss.start(y, weight, 3 if kind == "multiclass" else 1)
+    assert np.isfinite(start).all()
+    assert loss.value(np.tile(start, (50, 1)), y, weight) < 0.03
+
+
+@pytest.mark.parametrize("name", ["poisson", "tweedie", "gaussian_nll", "quantile"])
+def test_a_start_for_targets_that_are_all_the_same(name):
+    loss = LOSSES[name]()
+    start = loss.start(np.zeros((20, 1)), np.full(20, 0.05), 1)
+    assert np.isfinite(start).all()
+
+
+def test_an_output_layer_that_starts_from_the_targets():
+    y = 1000 + X[:, 0]
+    still = {"learning_rate_init": 1e-12, "max_iter": 1, "random_state": 0}
+    plain = fit(BackpropRegressor(initializer="glorot_uniform", **still), X, y)
+    given = np.random.default_rng(0).uniform(size=len(y))
+    for weight in (None, given):
+        net = fit(BackpropRegressor(initializer=FromTargets(), **still), X, y, sample_weight=weight)
+        for one, other in zip(net.coefs_, plain.coefs_, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5)
+        assert net.intercepts_[-1][0] == pytest.approx(np.average(y, weights=weight), rel=1e-6)
+        assert abs(net.intercepts_[0]).max() < 1e-11
+    labels = np.where(X[:, 0] > 1.5, "rare", "common")
+    model = BackpropClassifier(
+        initializer=FromTargets("he_normal"), class_weight="balanced", **still
+    )
+    assert fit(model, X, labels).intercepts_[-1][0] == pytest.approx(0, abs=1e-6)
+    model.set_params(class_weight=None)
+    odds = np.mean(labels == "rare")
+    expected = np.log(odds / (1 - odds))
+    assert fit(model, X, labels).intercepts_[-1][0] == pytest.approx(expected, rel=1e-5)
+    warm = model.set_params(warm_start=True, learning_rate_init=0.01)
+    before = warm.intercepts_[-1].copy()
+    assert abs(fit(warm, X, labels).intercepts_[-1] - before).max() > 1e-4  # it went on from there
+
+
+# ------------------------------------------------------------ members
+
+
+@pytest.mark.parametrize("golden", GOLDENS, ids=golden_id)
+def test_members_are_trained_as_each_alone(golden):
+    loss, raw, y, weight = arrays(golden)
+    rng, members = np.random.default_rng(0), Members(loss)
+    many = np.stack([raw, 0.5 * raw, raw + 0.1 * rng.normal(size=raw.shape)], axis=1)
+    value, grad = value_and_grad(members, many, y, weight)
+    alone = [value_and_grad(loss, np.ascontiguousarray(many[:, m]), y, weight) for m in range(3)]
+    assert value == pytest.approx(sum(one for one, _ in alone), rel=1e-12)
+    for m in range(3):
+        np.testing.assert_allclose(grad[:, m], alone[m][1], rtol=1e-12, atol=1e-15)
+    shape = many.shape[1:]
+    mean = np.mean([loss.reported(one, shape[1:]) for one, _ in alone])
+    assert members.reported(value, shape) == pytest.approx(mean, rel=1e-12)
+    each = np.stack([loss.predict(many[:, m].copy()) for m in range(3)])
+    kept = many.copy()
+    np.testing.assert_allclose(members.predict(many), each.mean(axis=0), rtol=1e-12)
+    np.testing.assert_array_equal(many, kept)
+    if loss.probabilistic:
+        np.testing.assert_allclose(np.exp(members.log_predict(many)), each.mean(axis=0), rtol=1e-9)
+    if loss.has_std:
+        drawn = np.stack([loss.predict_std(many[:, m]) for m in range(3)])
+        second_moment = (drawn**2 + each**2).mean(axis=0)
+        expected = np.sqrt(second_moment - each.mean(axis=0) ** 2)
+        np.testing.assert_allclose(members.predict_std(many), expected, rtol=1e-9)
+    assert (members.targets, members.levels) == (loss.targets, loss.levels)
 
 
 # ------------------------------------------------------------ classifiers
@@ -725,7 +852,7 @@ def test_docstrings_name_their_source():
 @pytest.mark.parametrize("golden", GOLDENS, ids=golden_id)
 def test_scratch_does_not_grow_with_the_batch(golden):
     loss, raw, y, _ = arrays(golden)
-    if not isinstance(loss, _blockwise.Blockwise):
+    if type(loss).value_and_grad is not Loss.value_and_grad:
         return
     peaks = []
     for times in (4000, 16_000):
@@ -736,4 +863,4 @@ def test_scratch_does_not_grow_with_the_batch(golden):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
-    assert peaks[0] < 12 * 8 * _blockwise.BLOCK
+    assert peaks[0] < 12 * 8 * base.BLOCK

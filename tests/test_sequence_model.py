@@ -16,7 +16,7 @@ from skbp._engine.batches import Batch
 from skbp._engine.network import Network
 from skbp._engine.objective import Objective
 from skbp.callbacks import Call, Checkpoint
-from skbp.estimators._sequences import NextSymbolLoss, StepOutput, check_steps, draw
+from skbp.estimators._sequences import StepOutput, check_steps, draw
 from skbp.layers import (
     GRU,
     LSTM,
@@ -28,7 +28,7 @@ from skbp.layers import (
     SequencePool,
     TransformerEncoder,
 )
-from skbp.losses import LogLoss
+from skbp.losses import LogLoss, NextSymbolLoss
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

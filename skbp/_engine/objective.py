@@ -141,7 +141,7 @@ class Objective:
 
     def reported(self, data, penalty):
         """Return the number shown to people, from the two terms."""
-        return self.loss.reported(data, self.network.output_shape[-1]) + penalty
+        return self.loss.reported(data, self.network.output_shape) + penalty
 
     def _share(self, x, y, weight, dy, workspace, rng, progress):
         raw = self.network.forward(x, workspace, rng, progress)

@@ -141,6 +141,8 @@ class Fit:
         self._as_given = self._as_given._replace(kept=kept)
         self._rng = check_random_state(self._plan.start.random_state)
         self.network = self._make_network(X, targets)
+        if self._fresh:
+            self._start_from_targets(targets, weight, class_weight)
         self._check_freeze()
         check_absent(self.network, X)
         self.input_dtype = X.dtype
@@ -274,6 +276,19 @@ class Fit:
         if training_params is not None:
             network.params[...] = training_params
         return network
+
+    def _start_from_targets(self, targets, weight, class_weight):
+        """Let the output layer's bias be what the loss says of targets, if it is to be that."""
+        copied = self._estimator.copied_layers_ or {}
+        initializer = getattr(self.network.layers[-1], "initializer", None)
+        if not getattr(initializer, "from_targets", False) or copied.get(self.network.names[-1]):
+            return
+        counts = np.ones(len(targets))
+        for factor in (weight, class_weight):
+            counts = counts if factor is None else counts * factor
+        n_targets = self._estimator._n_targets(targets)
+        start = self.loss.start(targets, counts / counts.sum(), n_targets)
+        self.network.views[-1]["bias"][...] = start
 
     @staticmethod
     def _rows_to_start_from(network, X):

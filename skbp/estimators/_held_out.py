@@ -89,7 +89,6 @@ class Validation:
         # Where only the loss is wanted, some rows at a time will do.
         by_loss = self._scoring is not None or estimator._judged_by_loss
         self._chunk = min(n, LOSS_ROWS) if by_loss else n
-        self._scratch = np.empty((self._chunk, *network.output_shape), dtype)
         if self._scoring is not None and self._scoring != "loss":
             self._scorer = check_scoring(estimator, scoring)
             self._training_rows = training_rows
@@ -109,10 +108,8 @@ class Validation:
             raw = predict_raw(self._network, rows_between(rows.x, part.start, part.stop))
             if not np.isfinite(raw).all():
                 return self.unknown
-            value += self._loss.value_and_grad(
-                raw, rows.targets[part], self._weight[part], self._scratch[: len(raw)]
-            )
-        value = float(self._loss.reported(value, self._network.output_shape[-1]))
+            value += self._loss.value(raw, rows.targets[part], self._weight[part])
+        value = float(self._loss.reported(value, self._network.output_shape))
         found = {"validation_loss": value, "validation_score": -value}
         if self._scoring is None and not self._estimator._judged_by_loss:
             score = self._estimator._score_raw(rows.targets, raw, rows.weight)

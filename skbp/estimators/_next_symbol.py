@@ -8,16 +8,12 @@ from sklearn.utils import check_array
 from skbp.estimators._fit import FLOATS, Fit, Given
 from skbp.estimators._input_checks import check_dtype, check_weights
 from skbp.estimators._parameters import own_layers
-from skbp.estimators._sequences import (
-    NextSymbolLoss,
-    StepOutput,
-    check_codes,
-    check_steps,
-    has_next,
-)
+from skbp.estimators._sequences import StepOutput, check_codes, check_steps
 from skbp.estimators.base import BaseBackprop
 from skbp.initializers import GlorotUniform
 from skbp.layers import GRU, Embedding, Tied
+from skbp.losses import NextSymbolLoss
+from skbp.losses.axes import has_next
 
 
 class NextSymbolBase(BaseBackprop):

@@ -1,4 +1,4 @@
-"""Next symbols as targets: the loss and the output layer of a sequence model, and its checks."""
+"""Next symbols as targets: the output layer of a sequence model, its checks, and its draws."""
 
 import numpy as np
 
@@ -6,69 +6,9 @@ from skbp._compat import InvalidParameterError
 from skbp._component import Maybe, Range, Whole
 from skbp._engine.objective import predict_raw
 from skbp.layers import Dense
-from skbp.losses import Loss
 
 #: How much of the largest output a step may move, by rounding, when later codes change.
 ROUNDING = 1e-3
-
-
-class NextSymbolLoss(Loss):
-    """The mean, over the steps of a row, of a loss of its next symbols.
-
-    Where a row of the batch weighs as much as it has next symbols, the weighted mean over rows is
-    the mean over symbols.
-
-    Parameters
-    ----------
-    loss : Loss
-        A loss for several classes: the symbols.
-    padding_index : int or None
-        The code after a row's last symbol.
-    """
-
-    targets = ("multiclass",)
-    probabilistic = True
-
-    def __init__(self, loss, padding_index):
-        self.loss = loss
-        self.padding_index = padding_index
-
-    @property
-    def output_activation(self):  # type: ignore[override]
-        """Name of the function that turns raw outputs into probabilities."""
-        return self.loss.output_activation
-
-    def value_and_grad(self, raw, y, weight, grad):
-        """Compute the loss of a batch and its gradient.
-
-        Parameters
-        ----------
-        raw : ndarray of shape (n, time, n_symbols)
-        y : ndarray of shape (n, time)
-            Codes, whole numbers; step t has its target in column t + 1, the last step has none.
-        weight : ndarray of shape (n,)
-        grad : ndarray of shape (n, time, n_symbols)
-
-        Returns
-        -------
-        value : float
-        """
-        there = has_next(y, self.padding_index)
-        share = weight / np.maximum(there.sum(axis=1), 1)
-        targets, weights = np.zeros(y.shape, np.intp), np.zeros(y.shape, raw.dtype)
-        targets[:, :-1][there] = y[:, 1:][there]
-        weights[:, :-1] = there * share[:, None]
-        k = raw.shape[-1]
-        return self.loss.value_and_grad(
-            raw.reshape(-1, k), targets.reshape(-1), weights.reshape(-1), grad.reshape(-1, k)
-        )
-
-    def predict(self, raw):
-        return self.loss.predict(raw)
-
-    def log_predict(self, raw):
-        """Return the logarithms of the probabilities."""
-        return self.loss.log_predict(raw)
 
 
 class StepOutput(Dense):
@@ -79,24 +19,6 @@ class StepOutput(Dense):
         if ctx.absent is not None:
             y[ctx.absent] = 0
         return y
-
-
-def has_next(codes, padding_index):
-    """Return for each step but the last whether the next code is a target.
-
-    The first padding code is one too: the end of the sequence.
-
-    Parameters
-    ----------
-    codes : ndarray of shape (n, time)
-
-    Returns
-    -------
-    there : ndarray of shape (n, time - 1), bool
-    """
-    if padding_index is None:
-        return np.ones((len(codes), codes.shape[1] - 1), bool)
-    return codes[:, :-1] != padding_index
 
 
 def lengths(codes, padding_index):

@@ -13,8 +13,9 @@ from skbp.estimators._fit import FLOATS
 from skbp.estimators._input_checks import check_dtype
 from skbp.estimators._next_symbol import NextSymbolBase
 from skbp.estimators._parameters import CONSTRAINTS
-from skbp.estimators._sequences import check_codes, check_sampling, draw, has_next, lengths
+from skbp.estimators._sequences import check_codes, check_sampling, draw, lengths
 from skbp.losses import LOSSES, Loss
+from skbp.losses.axes import has_next
 
 #: The most bytes of raw outputs that are looked at at a time.
 MOST_BYTES = 2**26

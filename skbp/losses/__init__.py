@@ -3,9 +3,11 @@
 A loss works on the network's *raw* outputs z, shape (n, k), before any output activation: that way
 the logarithms of log_loss never see a rounded probability. Value and gradient come from one
 method, and the reduction is the same for all: **the weighted mean over rows of the sum over
-outputs**; the caller's weights already sum to one.
+outputs**; the caller's weights already sum to one. `Members` and `NextSymbolLoss` are around a loss
+of raw outputs that have one axis more.
 """
 
+from skbp.losses.axes import Members, NextSymbolLoss
 from skbp.losses.base import Loss
 from skbp.losses.classification import BinaryLogLoss, FocalLoss, Hinge, LogLoss
 from skbp.losses.gaussian import GaussianNLL
@@ -32,6 +34,8 @@ __all__ = [
     "LogCosh",
     "LogLoss",
     "Loss",
+    "Members",
+    "NextSymbolLoss",
     "Poisson",
     "Quantile",
     "SquaredError",

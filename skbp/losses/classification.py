@@ -1,15 +1,20 @@
 """Losses of classification."""
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax
+from scipy.special import expit, log_expit, log_softmax, logit
 
 from skbp import _kernels as kernels
 from skbp._component import Range
-from skbp.losses._blockwise import Blockwise, row_blocks
-from skbp.losses.base import Loss
+from skbp.losses.base import Loss, row_blocks
 
 #: Kinds of targets whose columns are yes/no questions of their own.
 YES_NO = ("binary", "multilabel")
+
+
+def shares_of(y, weight, n_classes):
+    """Return the share of each class in the weight, at least that of half a row."""
+    shares = np.maximum(np.bincount(y, weight, minlength=n_classes), 0.5 / len(y))
+    return shares / shares.sum()
 
 
 class _Softmax(Loss):
@@ -29,6 +34,10 @@ class _Softmax(Loss):
         """Return the logarithms of the probabilities, exact where those round to 0 or 1."""
         return log_softmax(raw, axis=1)
 
+    def start(self, y, weight, n_targets):
+        odds = np.log(shares_of(y, weight, n_targets))
+        return odds - odds.mean()
+
 
 class _Sigmoid(Loss):
     """Probabilities of yes, column by column; strictly inside (0, 1)."""
@@ -45,6 +54,10 @@ class _Sigmoid(Loss):
     def log_predict(self, raw):
         """Return the logarithms of the probabilities, exact where those round to 0 or 1."""
         return log_expit(raw)
+
+    def start(self, y, weight, n_targets):
+        least = 0.5 / len(y)  # of what never occurs; its logarithm would be infinite
+        return logit(np.clip((weight @ y).astype(np.float64), least, 1 - least))
 
 
 class LogLoss(_Softmax):
@@ -101,6 +114,20 @@ class LogLoss(_Softmax):
         grad[rows, y] += weight
         return value + float(np.dot(weight, raw[rows, y] - raw.mean(axis=1)))
 
+    def losses(self, raw, y, grad=None):
+        share, rows = float(self.label_smoothing), np.arange(len(raw))
+        log_p = log_softmax(raw, axis=1)
+        if grad is not None:
+            np.exp(log_p, out=grad)
+            grad -= share / raw.shape[1]
+            grad[rows, y] -= 1 - share
+        return (share - 1) * log_p[rows, y] - share * log_p.mean(axis=1)
+
+    def start(self, y, weight, n_targets):
+        share = float(self.label_smoothing)
+        odds = np.log((1 - share) * shares_of(y, weight, n_targets) + share / n_targets)
+        return odds - odds.mean()
+
 
 class BinaryLogLoss(_Sigmoid):
     """Cross-entropy of independent yes/no targets, ``log(1 + exp(z)) - q z``, y in [0, 1].
@@ -155,8 +182,19 @@ class BinaryLogLoss(_Sigmoid):
             value += float(np.einsum("ij,ij->", taken, raw[rows]))
         return value
 
+    def losses(self, raw, y, grad=None):
+        share = float(self.label_smoothing)
+        q = (1 - share) * y + share / 2
+        if grad is not None:
+            np.subtract(expit(raw), q, out=grad)
+        return -log_expit(-raw) - q * raw
 
-class FocalLoss(_Softmax, Blockwise):
+    def start(self, y, weight, n_targets):
+        share = float(self.label_smoothing)
+        return super().start((1 - share) * y + share / 2, weight, n_targets)
+
+
+class FocalLoss(_Softmax):
     """Cross-entropy with less weight on what is already right, ``-(1 - p)**gamma log(p)``.
 
     p is the probability of the right answer: for several classes of the softmax, for two classes
@@ -194,28 +232,32 @@ class FocalLoss(_Softmax, Blockwise):
     def for_targets(self, kind):
         return _BinaryFocalLoss(self.gamma) if kind in YES_NO else self
 
-    def losses(self, raw, y, grad):
+    def losses(self, raw, y, grad=None):
         rows, gamma = np.arange(len(raw)), float(self.gamma)
-        np.subtract(raw, raw.max(axis=1, keepdims=True), out=grad)
-        score = grad[rows, y]
-        np.exp(grad, out=grad)
-        total = grad.sum(axis=1)
-        grad /= total[:, None]
-        right = grad[rows, y]
-        grad[rows, y] = 0
-        wrong = grad.sum(axis=1)  # not 1 - right, which rounds to zero
+        p = np.subtract(raw, raw.max(axis=1, keepdims=True), out=grad)
+        score = p[rows, y]
+        np.exp(p, out=p)
+        total = p.sum(axis=1)
+        p /= total[:, None]
+        right = p[rows, y]
+        p[rows, y] = 0
+        wrong = p.sum(axis=1)  # not 1 - right, which rounds to zero
         sure = -np.log1p(-np.minimum(wrong, 0.5))
         minus_log = np.where(wrong < 0.5, sure, np.log(total) - score)
-        # -log(p) / (1 - p) tends to 1: no power of 1 - p below gamma is taken.
-        ratio = np.divide(minus_log, wrong, out=np.ones_like(wrong), where=wrong > 0)
         focus = wrong**gamma
-        factor = focus * (1 + gamma * right * ratio)
-        grad *= factor[:, None]
-        grad[rows, y] = -factor * wrong
+        if grad is not None:
+            # -log(p) / (1 - p) tends to 1: no power of 1 - p below gamma is taken.
+            ratio = np.divide(minus_log, wrong, out=np.ones_like(wrong), where=wrong > 0)
+            factor = focus * (1 + gamma * right * ratio)
+            grad *= factor[:, None]
+            grad[rows, y] = -factor * wrong
         return focus * minus_log
 
+    def start(self, y, weight, n_targets):
+        return Loss.start(self, y, weight, n_targets)  # the class shares are not the minimum
 
-class _BinaryFocalLoss(_Sigmoid, Blockwise):
+
+class _BinaryFocalLoss(_Sigmoid):
     """Focal loss of independent yes/no targets, y either 0 or 1."""
 
     allowed = FocalLoss.allowed
@@ -223,17 +265,21 @@ class _BinaryFocalLoss(_Sigmoid, Blockwise):
     def __init__(self, gamma):
         self.gamma = gamma
 
-    def losses(self, raw, y, grad):
+    def losses(self, raw, y, grad=None):
         gamma, sign = float(self.gamma), 2 * y - 1
         margin = sign * raw
         right, wrong = expit(margin), expit(-margin)
         minus_log = np.logaddexp(0, -margin)
         focus = wrong**gamma
-        np.multiply(-sign * focus, wrong + gamma * right * minus_log, out=grad)
+        if grad is not None:
+            np.multiply(-sign * focus, wrong + gamma * right * minus_log, out=grad)
         return focus * minus_log
 
+    def start(self, y, weight, n_targets):
+        return Loss.start(self, y, weight, n_targets)  # the shares are not the minimum
 
-class Hinge(Blockwise):
+
+class Hinge(Loss):
     """Hinge loss of a support vector machine, ``max(0, 1 - margin)``; it has no probabilities.
 
     The margin of a row is, for several classes, the score of its class less the largest of the
@@ -261,8 +307,9 @@ class Hinge(Blockwise):
     def for_targets(self, kind):
         return _BinaryHinge() if kind in YES_NO else self
 
-    def losses(self, raw, y, grad):
+    def losses(self, raw, y, grad=None):
         rows = np.arange(len(raw))
+        grad = np.empty_like(raw) if grad is None else grad
         np.copyto(grad, raw)
         grad[rows, y] = -np.inf
         rival = grad.argmax(axis=1)
@@ -272,14 +319,24 @@ class Hinge(Blockwise):
         grad[rows, y] -= loss > 0
         return loss
 
+    def start(self, y, weight, n_targets):
+        # A constant score is best where it says the largest class for all, by a margin of 1, or
+        # says nothing, where that is wrong for more than half of the rows.
+        shares = np.bincount(y, weight, minlength=n_targets)
+        return (shares == shares.max()) * float(shares.max() > 0.5)
 
-class _BinaryHinge(Blockwise):
+
+class _BinaryHinge(Loss):
     """Hinge loss of independent yes/no targets, y either 0 or 1."""
 
     targets = YES_NO
 
-    def losses(self, raw, y, grad):
+    def losses(self, raw, y, grad=None):
         sign = 2 * y - 1
         loss = np.maximum(0, 1 - sign * raw)
-        np.multiply(-sign, loss > 0, out=grad)
+        if grad is not None:
+            np.multiply(-sign, loss > 0, out=grad)
         return loss
+
+    def start(self, y, weight, n_targets):
+        return np.sign(2 * (weight @ y) - 1).astype(np.float64)

@@ -3,12 +3,12 @@
 import numpy as np
 
 from skbp._component import Range
-from skbp.losses._blockwise import Blockwise
+from skbp.losses.base import Loss
 
 HALF_LOG_2_PI = float(np.log(2 * np.pi) / 2)
 
 
-class GaussianNLL(Blockwise):
+class GaussianNLL(Loss):
     """Negative log likelihood of a normal distribution whose mean and spread both are learned.
 
     ``(log(2 pi) + log(s) + (y - m)**2 / s) / 2`` with mean m and variance ``s = exp(v) +
@@ -47,17 +47,25 @@ class GaussianNLL(Blockwise):
     def n_outputs(self, n_targets):
         return 2 * n_targets
 
-    def losses(self, raw, y, grad):
+    def losses(self, raw, y, grad=None):
         mean, log_exp = raw[:, ::2], raw[:, 1::2]
         log_variance = self._log_variance(raw)
         inverse_std = np.exp(-log_variance / 2)
         error = (mean - y) * inverse_std  # in standard deviations
-        np.multiply(error, inverse_std, out=grad[:, ::2])
-        # share = sqrt(exp(v) / s), multiplied into the error before squaring: no 0 times inf
-        share = np.exp((log_exp - log_variance) / 2)
-        np.subtract(share**2, (share * error) ** 2, out=grad[:, 1::2])
-        grad[:, 1::2] /= 2
+        if grad is not None:
+            np.multiply(error, inverse_std, out=grad[:, ::2])
+            # share = sqrt(exp(v) / s), multiplied into the error before squaring: no 0 times inf
+            share = np.exp((log_exp - log_variance) / 2)
+            np.subtract(share**2, (share * error) ** 2, out=grad[:, 1::2])
+            grad[:, 1::2] /= 2
         return HALF_LOG_2_PI + (log_variance + error**2) / 2
+
+    def start(self, y, weight, n_targets):
+        mean = weight @ y
+        variance = weight @ (y - mean) ** 2 - self.min_std**2
+        # Targets that are all the same would have the variance 0, whose logarithm there is not.
+        least = np.maximum(1e-6, self.min_std**2)
+        return np.column_stack([mean, np.log(np.maximum(variance, least))]).ravel()
 
     def predict(self, raw):
         return raw[:, ::2].copy()

@@ -6,10 +6,33 @@ import numpy as np
 from scipy.special import expit
 
 from skbp._component import Increasing, Range
-from skbp.losses._blockwise import Blockwise
+from skbp.losses.base import Loss
 
 
-class Quantile(Blockwise):
+def weighted_quantiles(y, weight, levels):
+    """Return the smallest targets below or at which at least a share of the weight lies.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n, n_targets)
+    weight : ndarray of shape (n,)
+        Sums to one.
+    levels : sequence of float
+        In (0, 1).
+
+    Returns
+    -------
+    quantiles : ndarray of shape (n_levels, n_targets), float64
+    """
+    order = np.argsort(y, axis=0)
+    below = np.cumsum(weight[order], axis=0)
+    # At the level itself, up to rounding, the lower of two targets counts.
+    places = [(below < level - 1e-12).sum(axis=0) for level in levels]
+    found = np.take_along_axis(y, order, axis=0)
+    return np.take_along_axis(found, np.minimum(places, len(y) - 1), axis=0).astype(np.float64)
+
+
+class Quantile(Loss):
     """Pinball loss of quantiles q of the targets, ``max(t (y - q), (t - 1) (y - q))`` at level t.
 
     Its mean is least where a share t of the targets lies below q. The gradient with respect to q
@@ -59,15 +82,23 @@ class Quantile(Blockwise):
     def n_outputs(self, n_targets):
         return n_targets * len(self.levels)
 
-    def losses(self, raw, y, grad):
-        levels = np.asarray(self.levels, raw.dtype)
-        parts, slope = self._by_target(raw), self._by_target(grad)
+    def losses(self, raw, y, grad=None):
+        levels, parts = np.asarray(self.levels, raw.dtype), self._by_target(raw)
         excess = y[:, :, None] - self._quantiles(parts)
-        np.subtract(excess < 0, levels, out=slope)
-        # A raw output moves its own quantile and all above it.
-        slope[...] = np.cumsum(slope[..., ::-1], axis=-1)[..., ::-1]
-        slope[..., 1:] *= expit(parts[..., 1:])
+        if grad is not None:
+            slope = self._by_target(grad)
+            np.subtract(excess < 0, levels, out=slope)
+            # A raw output moves its own quantile and all above it.
+            slope[...] = np.cumsum(slope[..., ::-1], axis=-1)[..., ::-1]
+            slope[..., 1:] *= expit(parts[..., 1:])
         return np.maximum(levels * excess, (levels - 1) * excess)
+
+    def start(self, y, weight, n_targets):
+        found = weighted_quantiles(y, weight, self.levels)  # (n_levels, n_targets)
+        steps = np.maximum(np.diff(found, axis=0), 1e-6)
+        # The inverse of softplus, log(exp(step) - 1), without exponentials of large numbers.
+        steps += np.log(-np.expm1(-steps))
+        return np.concatenate([found[:1], steps]).T.ravel()
 
     def predict(self, raw):
         quantiles = self._quantiles(self._by_target(raw))

@@ -4,8 +4,8 @@ import numpy as np
 from scipy.special import xlogy
 
 from skbp._component import AnyOf, Range
-from skbp.losses._blockwise import Blockwise
 from skbp.losses.base import Loss
+from skbp.losses.quantile import weighted_quantiles
 
 LOG_2 = float(np.log(2))
 
@@ -33,11 +33,18 @@ class SquaredError(Loss):
         grad *= weight[:, None]
         return 0.5 * float(np.dot(weight, squares))
 
-    def reported(self, value, n_outputs):
-        return value / n_outputs
+    def losses(self, raw, y, grad=None):
+        error = np.subtract(raw, y, out=grad)
+        return 0.5 * np.einsum("ij,ij->i", error, error)
+
+    def start(self, y, weight, n_targets):
+        return (weight @ y).astype(np.float64)
+
+    def reported(self, value, shape):
+        return value / shape[-1]
 
 
-class AbsoluteError(Blockwise):
+class AbsoluteError(Loss):
     """Absolute error ``|z - y|``, least at the median; the gradient is ``sign(z - y)``.
 
     See Also
@@ -57,13 +64,17 @@ class AbsoluteError(Blockwise):
     3.0
     """
 
-    def losses(self, raw, y, grad):
+    def losses(self, raw, y, grad=None):
         error = raw - y
-        np.sign(error, out=grad)
+        if grad is not None:
+            np.sign(error, out=grad)
         return np.abs(error, out=error)
 
+    def start(self, y, weight, n_targets):
+        return weighted_quantiles(y, weight, (0.5,))[0]
 
-class Huber(Blockwise):
+
+class Huber(Loss):
     """Half the squared error where it is small, linear in errors larger than delta.
 
     With ``e = z - y`` it is ``e**2 / 2`` for ``|e| <= delta`` and ``delta (|e| - delta / 2)``
@@ -93,17 +104,17 @@ class Huber(Blockwise):
     def __init__(self, delta=1.0):
         self.delta = delta
 
-    def losses(self, raw, y, grad):
+    def losses(self, raw, y, grad=None):
         delta = float(self.delta)
         error = raw - y
-        np.clip(error, -delta, delta, out=grad)
+        cut = np.clip(error, -delta, delta, out=grad)
         # With c the cut error, both branches are c (e - c / 2).
-        error -= grad / 2
-        error *= grad
+        error -= cut / 2
+        error *= cut
         return error
 
 
-class LogCosh(Blockwise):
+class LogCosh(Loss):
     """Logarithm of the hyperbolic cosine of the error e = z - y; the gradient is ``tanh(e)``.
 
     About ``e**2 / 2`` for small errors and ``|e| - log(2)`` for large ones, smooth throughout.
@@ -122,9 +133,10 @@ class LogCosh(Blockwise):
     (2.3093, 0.9951)
     """
 
-    def losses(self, raw, y, grad):
+    def losses(self, raw, y, grad=None):
         error = raw - y
-        np.tanh(error, out=grad)
+        if grad is not None:
+            np.tanh(error, out=grad)
         # log((exp(e) + exp(-e)) / 2), without the exponentials of large numbers
         np.logaddexp(error, -error, out=error)
         error -= LOG_2
@@ -135,6 +147,10 @@ class _LogLink(Loss):
     """A loss whose raw output is the logarithm of the prediction."""
 
     output_activation = "exp"
+
+    def start(self, y, weight, n_targets):
+        mean = (weight @ y).astype(np.float64)
+        return np.log(np.where(mean > 0, mean, 1e-6))  # the least for a mean of 0 is -inf
 
     def predict(self, raw):
         return np.exp(raw, out=raw)
@@ -160,15 +176,14 @@ class Poisson(_LogLink):
     def check_targets(self, y):
         _check_lowest(y, "'poisson'")
 
-    def value_and_grad(self, raw, y, weight, grad):
-        np.exp(raw, out=grad)
-        loss = xlogy(y, y) - y * raw - y + grad
-        grad -= y
-        grad *= weight[:, None]
-        return float(np.dot(weight, loss).sum())
+    def losses(self, raw, y, grad=None):
+        mean = np.exp(raw, out=grad)
+        loss = xlogy(y, y) - y * raw - y + mean
+        mean -= y  # in place: it is the gradient, if that is wanted
+        return loss
 
 
-class Gamma(_LogLink, Blockwise):
+class Gamma(_LogLink):
     """Half the gamma deviance with a log link, ``z - log(y) + y exp(-z) - 1``, for y > 0.
 
     The gradient is ``1 - y exp(-z)``; the prediction is ``exp(z)``. Errors count relative to the
@@ -189,16 +204,17 @@ class Gamma(_LogLink, Blockwise):
     def check_targets(self, y):
         _check_lowest(y, "'gamma'", positive=True)
 
-    def losses(self, raw, y, grad):
+    def losses(self, raw, y, grad=None):
         ratio = y * np.exp(-raw)
-        np.subtract(1, ratio, out=grad)
+        if grad is not None:
+            np.subtract(1, ratio, out=grad)
         ratio += raw
         ratio -= np.log(y)
         ratio -= 1
         return ratio
 
 
-class Tweedie(_LogLink, Blockwise):
+class Tweedie(_LogLink):
     """Half the Tweedie deviance with a log link: the variance grows as ``prediction**power``.
 
     With ``m = exp(z)``, the prediction, and the power p it is ``max(y, 0)**(2-p) / ((1-p) (2-p))
@@ -232,13 +248,10 @@ class Tweedie(_LogLink, Blockwise):
         if self.power >= 1:
             _check_lowest(y, f"Tweedie(power={self.power})", positive=self.power >= 2)
 
-    def value_and_grad(self, raw, y, weight, grad):
+    def losses(self, raw, y, grad=None):
         limit = {1: Poisson, 2: Gamma}.get(self.power)
         if limit is not None:
-            return limit().value_and_grad(raw, y, weight, grad)
-        return super().value_and_grad(raw, y, weight, grad)
-
-    def losses(self, raw, y, grad):
+            return limit().losses(raw, y, grad)
         p = float(self.power)
         one, two = 1 - p, 2 - p
         # The smaller of two powers that both grow is a common factor: no difference of infinities.
@@ -247,7 +260,8 @@ class Tweedie(_LogLink, Blockwise):
         # Where y is 0 its power is 0 too, however large the other factor.
         lower = y * np.exp((one - common) * np.where(y == 0, 0, raw))
         upper = np.exp((two - common) * raw)
-        np.multiply(factor, upper - lower, out=grad)
+        if grad is not None:
+            np.multiply(factor, upper - lower, out=grad)
         base = np.abs(y) if p == 0 else np.maximum(y, 0)
         return base**two / (one * two) + factor * (upper / two - lower / one)
 
