@@ -3,7 +3,13 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    make_constraint,
+)
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_first_partial_fit
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
@@ -15,6 +21,7 @@ __all__ = [
     "StrOptions",
     "check_first_partial_fit",
     "check_sample_weight",
+    "make_constraint",
 ]
 
 

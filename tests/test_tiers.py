@@ -88,4 +88,13 @@ def test_a_cache_folder_that_is_gone_or_cannot_be_made(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     for folder in (tmp_path / "new", blocked / "inside"):
-        assert run(ONE_KERNEL, SKBP_KERNELS="numba", NUMBA_CACHE_DIR=str(folder)) == "[2. 2.]"
+        out = run(ONE_KERNEL, SKBP_KERNELS="numba", NUMBA_CACHE_DIR=str(folder))
+        assert out.startswith("[2. 2.]")
+
+
+def test_compiling_is_announced_once_and_cached(tmp_path):
+    pytest.importorskip("numba")
+    first, again = (run(FIT, SKBP_KERNELS="numba", NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+    assert first.count("skbp compiles its kernels") == 1
+    assert "compiles" not in again
+    assert first.startswith(again)

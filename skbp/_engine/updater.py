@@ -114,6 +114,7 @@ class Updater:
         self._frozen_weights = [network.params[s.start : s.stop] for s in still if s.penalized]
         moving = [segment for segment in segments if not segment.rule.frozen]
         self._rules = list(dict.fromkeys(segment.rule for segment in moving))
+        self._plain = self._rules == [Rule()]
         self._blocks = [
             (segment.penalized, self._rules.index(segment.rule), *arrays)
             for segment in moving
@@ -207,10 +208,7 @@ class Updater:
             squares += kernels.l2(*self._penalized_first, l2)
         for weights in self._frozen_weights if l2 else ():
             squares += float(np.dot(weights, weights))
-        settings = []
-        for rule in self._rules:
-            rate = rule.rate(lr, progress, self._initial)
-            settings.append((rate, t - rule.skipped, 1 - rate * value_at(rule[1], progress)))
+        settings = [(lr, t, 1.0)] if self._plain else self._settings(lr, t, progress)
         optimizer = self._optimizer
         for penalized, number, params, grads, state in self._blocks:
             rate, own_t, decay = settings[number]
@@ -224,6 +222,15 @@ class Updater:
         for change in self._after:
             change()
         return penalty + 0.5 * l2 * squares
+
+    def _settings(self, lr, t, progress):
+        """Return for each rule its rate, the number of its step, and the factor of its decay."""
+        settings = []
+        for rule in self._rules:
+            rate = rule.rate(lr, progress, self._initial)
+            decay = 1 - rate * value_at(rule.weight_decay, progress)
+            settings.append((rate, t - rule.skipped, decay))
+        return settings
 
 
 class LazyRows:

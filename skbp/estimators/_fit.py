@@ -30,6 +30,7 @@ from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
 from skbp.estimators._held_out import AsGiven, Encoded, Validation, some_rows, split
 from skbp.estimators._input_checks import (
     all_finite,
+    are_clean,
     check_dtype,
     check_sparse_format,
     check_weights,
@@ -198,6 +199,8 @@ class Fit:
 
     def _validate(self, X, y, reset):
         estimator = self._estimator
+        if are_clean(X, y, estimator, reset):
+            return X, y
         for array, name in ((X, "X"), (y, "y")):
             check_sparse_format(array, name)
         check_dtype(X, "X")

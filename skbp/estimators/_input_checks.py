@@ -97,6 +97,40 @@ def is_clean(X, n_features):
     return all_finite(X)
 
 
+def are_clean(X, y, estimator, reset):
+    """Whether rows and targets are arrays that `validate_data` would hand back as they are.
+
+    If so, the estimator is told of the features, as `validate_data` would do.
+
+    Parameters
+    ----------
+    X, y : object
+        As the caller gave them.
+    estimator : estimator
+        Its targets may have fractions if they are numbers.
+    reset : bool
+        Whether the features are new.
+    """
+    if not reset and (hasattr(estimator, "feature_names_in_") or X is None):
+        return False
+    n_features = np.shape(X)[1] if type(X) is np.ndarray and X.ndim == 2 else 0
+    if not n_features or not (reset or n_features == estimator.n_features_in_):
+        return False
+    numbers = estimator._numeric_targets
+    if not (
+        is_clean(X, n_features)
+        and type(y) is np.ndarray
+        and y.shape == (len(X),)
+        and (y.dtype.kind in "iub" or (numbers and y.dtype in (np.float64, np.float32)))
+        and (y.dtype.kind != "f" or all_finite(y))
+    ):
+        return False
+    if reset:
+        estimator.n_features_in_ = n_features
+        vars(estimator).pop("feature_names_in_", None)
+    return True
+
+
 def all_finite(array):
     """Whether all values are finite; takes no memory of the array's size if they are."""
     if array.size >= 10_000:

@@ -1,5 +1,7 @@
 """Parameters of the estimators: what they may be, and what goes together."""
 
+from functools import cache
+from inspect import signature
 from numbers import Integral, Real
 from os import PathLike
 
@@ -8,7 +10,14 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import check_scoring
 
-from skbp._compat import Integer, InvalidParameterError, Number, Options, StrOptions
+from skbp._compat import (
+    Integer,
+    InvalidParameterError,
+    Number,
+    Options,
+    StrOptions,
+    make_constraint,
+)
 from skbp.activations import ACTIVATIONS, Activation
 from skbp.initializers import INITIALIZERS, Initializer
 from skbp.layers import NORMALIZATIONS, Layer, Norm
@@ -67,7 +76,10 @@ def check_parameters(estimator):
     InvalidParameterError
         A ValueError and TypeError: names the parameter, what it may be, and what was given.
     """
-    estimator._validate_params()
+    for name, (default, allowed) in _allowed_of(estimator.__class__).items():
+        value = getattr(estimator, name)
+        if value is not default and not any(one.is_satisfied_by(value) for one in allowed):
+            estimator._validate_params()  # the same once more; it says what is allowed
     for name in ("alpha", "learning_rate_init", "power_t", "tol", "epsilon"):
         value = getattr(estimator, name)
         if value != "auto" and not np.isfinite(value):
@@ -85,6 +97,20 @@ def check_parameters(estimator):
     _check_validation_fraction(estimator)
     estimator._check_architecture()
     _check_solver(estimator)
+
+
+@cache
+def _allowed_of(cls):
+    """Return for each parameter of an estimator its default and what it may be.
+
+    scikit-learn's `_validate_params` makes both anew in each call, which takes as long as an epoch
+    of a small network.
+    """
+    defaults = {name: one.default for name, one in signature(cls.__init__).parameters.items()}
+    return {
+        name: (defaults[name], [make_constraint(one) for one in allowed])
+        for name, allowed in cls._parameter_constraints.items()
+    }
 
 
 def is_fraction(value):

@@ -82,14 +82,23 @@ class ClassTargets:
         if self.kind == "multilabel":
             check_zero_or_one(y)
             return y.toarray() if issparse(y) else y
-        unseen = np.setdiff1d(y, self.classes)
+        codes = self._codes_of(y)
+        return codes if self.kind == "multiclass" else codes[:, None]
+
+    def _codes_of(self, y):
+        """Return the class codes of labels; raise a ValueError if some are of no class."""
+        if y.dtype.kind == self.classes.dtype.kind and y.dtype.kind in "iub":
+            codes = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
+            unseen = np.unique(y[self.classes[codes] != y])
+        else:
+            unseen = np.setdiff1d(y, self.classes)
+            codes = None if len(unseen) else np.searchsorted(self.classes, y)
         if len(unseen):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`: {unseen}. `self.classes_` has "
                 f"{self.classes}. List all classes in the first call to partial_fit."
             )
-        codes = np.searchsorted(self.classes, y)
-        return codes if self.kind == "multiclass" else codes[:, None]
+        return codes
 
     def class_weights(self, class_weight, targets, weight):
         """Return the class weight of each row.
@@ -197,6 +206,10 @@ class ClassTargetsMixin:
 
 def known_type(y):
     """Return scikit-learn's name for the kind of `y`; raise unless it can be classified."""
+    if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "iub":
+        n_classes = len(np.unique(y))
+        if 2 * n_classes <= len(y):  # else scikit-learn warns that they may be numbers
+            return "binary" if n_classes <= 2 else "multiclass"
     target_type = type_of_target(y, input_name="y")
     if target_type not in ("binary", "multiclass", "multilabel-indicator"):
         check_classification_targets(y)
