@@ -147,8 +147,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         weights, layer by layer where shapes fit; the output layer gets new ones if classes differ.
     freeze : str, list of str or None, default=None
         Names of parameters, or patterns for them or for a beginning up to a dot, that are kept as
-        they are: "dense_0", "conv2d_*", "*.bias"; see the names in `weights_`. Running statistics
-        stay as they are if all of a layer's parameters do.
+        they are: ``"dense_0"``, ``"conv2d_*"``, ``"*.bias"``; see the names in `weights_`. Running
+        statistics stay as they are if all of a layer's parameters do.
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ class Group(Component):
     ----------
     pattern : str
         Which: a pattern for their whole names, or for a beginning up to a dot, as
-        ``weights_`` has them: "*.bias", "embedding_*", "head", "head.weight".
+        ``weights_`` has them: ``"*.bias"``, ``"embedding_*"``, ``"head"``, ``"head.weight"``.
     rate : float or None, default=None
         Factor of the learning rate, >= 0; 0 keeps the parameters as they are. None: 1.
     weight_decay : float, Scheduled or None, default=None
