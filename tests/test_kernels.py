@@ -238,6 +238,15 @@ def _(kernel, shape, dtype, rng):
     return (dy, expected), (dbias, expected.sum(axis=(0, 2)))
 
 
+@check_of("fill_bands")
+def _(kernel, shape, dtype, rng):
+    x = frozen(normal(rng, (shape[0], 2, 3, shape[1]), dtype))
+    bands, turned = (np.full((3, 2, shape[1], shape[0]), np.nan, dtype) for _ in range(2))
+    kernel(x, bands)
+    kernel(frozen(x[::-1]), turned)
+    return (bands, wide(x).transpose(2, 1, 3, 0)), (turned, wide(x)[::-1].transpose(2, 1, 3, 0))
+
+
 def place_windows(shape):
     """Windows over bands of a height of n + 2 and a width of 6, and the number of columns m."""
     n, m = min(shape[0], 20), min(shape[1], 70)
@@ -320,34 +329,62 @@ def _(kernel, shape, dtype, rng):
     return (out, expected), (x, expected)
 
 
+def by_feature(shape):
+    """Both layouts of features: rows, and an image's bands with 3 x as many places.
+
+    Yields the shape, the axes that are no features, and what brings features to their axis.
+    """
+    yield shape, 0, slice(None)
+    yield (3, shape[1], shape[0]), (0, 2), (slice(None), None)
+
+
 @check_of("moments")
 def _(kernel, shape, dtype, rng):
-    x = frozen(normal(rng, shape, dtype) + dtype(10))
-    mean, var = (np.full(shape[1], np.nan, dtype) for _ in range(2))
-    kernel(x, mean, var)
-    return (mean, wide(x).mean(axis=0)), (var, wide(x).var(axis=0))
+    pairs = []
+    for layout, axes, _ in by_feature(shape):
+        x = frozen(normal(rng, layout, dtype) + dtype(10))
+        large = frozen(dtype(4096) + np.round(x))  # numbers that even float32 has exactly
+        mean, var = (np.full(shape[1], np.nan, dtype) for _ in range(2))
+        kernel(x, mean, var)
+        pairs += [(mean, wide(x).mean(axis=axes)), (var, wide(x).var(axis=axes))]
+        far, spread = (np.full(shape[1], np.nan, dtype) for _ in range(2))
+        kernel(large, far, spread)
+        pairs += [(far, wide(large).mean(axis=axes)), (spread, wide(large).var(axis=axes))]
+    return pairs
 
 
 @check_of("standardize")
 def _(kernel, shape, dtype, rng):
-    x, out = frozen(normal(rng, shape, dtype)), np.full(shape, np.nan, dtype)
-    mean, scale = (frozen(normal(rng, shape[1], dtype)) for _ in range(2))
-    kernel(x, mean, scale, out)
-    return [(out, (wide(x) - wide(mean)) * wide(scale))]
+    pairs = []
+    for layout, _, spread in by_feature(shape):
+        x, out = frozen(normal(rng, layout, dtype)), np.full(layout, np.nan, dtype)
+        mean, scale = (frozen(normal(rng, shape[1], dtype)) for _ in range(2))
+        kernel(x, mean, scale, out)
+        pairs.append((out, (wide(x) - wide(mean)[spread]) * wide(scale)[spread]))
+    return pairs
+
+
+@check_of("standardize_sums")
+def _(kernel, shape, dtype, rng):
+    pairs = []
+    for layout, axes, spread in by_feature(shape):
+        dz, x = (frozen(normal(rng, layout, dtype)) for _ in range(2))
+        mean, out = frozen(normal(rng, shape[1], dtype)), np.full(shape[1], np.nan, dtype)
+        kernel(dz, x, mean, out)
+        pairs.append((out, (wide(dz) * (wide(x) - wide(mean)[spread])).sum(axis=axes)))
+    return pairs
 
 
 @check_of("standardize_backward")
 def _(kernel, shape, dtype, rng):
-    x, pairs = frozen(normal(rng, shape, dtype)), []
-    mean, gamma, dbeta = (frozen(normal(rng, shape[1], dtype)) for _ in range(3))
-    inv_std = frozen(rng.uniform(0.5, 2, shape[1]).astype(dtype))
-    for share in (0.0, 0.3):
-        dz, dgamma = normal(rng, shape, dtype), np.full(shape[1], np.nan, dtype)
-        xhat, wide_dz = (wide(x) - wide(mean)) * wide(inv_std), wide(dz)
-        expected = (wide_dz * xhat).sum(axis=0)
-        inner = wide_dz - share * (wide(dbeta) + xhat * expected)
-        kernel(dz, x, mean, inv_std, gamma, dbeta, share, dgamma)
-        pairs += [(dgamma, expected), (dz, wide(gamma) * wide(inv_std) * inner)]
+    pairs = []
+    for layout, _, spread in by_feature(shape):
+        dz, x = normal(rng, layout, dtype), frozen(normal(rng, layout, dtype))
+        features = [frozen(normal(rng, shape[1], dtype)) for _ in range(4)]
+        mean, slope, constant, scale = (wide(feature)[spread] for feature in features)
+        expected = (wide(dz) - slope * (wide(x) - mean) - constant) * scale
+        kernel(dz, x, *features)
+        pairs.append((dz, expected))
     return pairs
 
 

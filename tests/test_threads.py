@@ -30,6 +30,7 @@ from skbp.layers import (
     LayerNorm,
     MaxPool2D,
     PositionalEncoding,
+    Reshape,
     Residual,
     SequencePool,
     TransformerEncoder,
@@ -99,12 +100,79 @@ def test_shares_sum_up_to_the_whole(name, with_threads, monkeypatch):
     assert 3 in seen
 
 
-def test_what_couples_rows_is_not_shared(with_threads):
-    with_threads(2)
-    layers = [Conv2D(2, 3), BatchNorm(), Flatten(), Dense(2, "identity")]
-    assert not Network(layers, (1, 5, 5), np.float64).threads_may_share
-    assert not Network([Residual([Conv2D(1, 1), BatchNorm()])], (1, 5, 5), float).threads_may_share
-    assert not Network([Dense(3)], (4,), np.float64).threads_may_share  # BLAS does it
+@pytest.mark.parametrize("name", ["images", "sequences", "nested"])
+def test_statistics_are_those_of_the_whole_batch(name, with_threads, monkeypatch):
+    layers, shape = {
+        "images": ([Conv2D(4, 3), BatchNorm("relu"), MaxPool2D(2), Flatten()], (2, 7, 8)),
+        "sequences": ([BatchNorm(), LSTM(5), BatchNorm()], (6, 3)),
+        "nested": ([Residual([Conv2D(2, 1), BatchNorm("tanh")]), Flatten()], (2, 4, 3)),
+    }[name]
+    x, y, weight = data_for(shape, 23, "recurrent" if name == "sequences" else name)
+    x[:8] += 3  # what one share has differs from what the others have
+    if name == "sequences":
+        x[12:] = np.nan  # one share of two has nothing
+    loss, seen, results = LogLoss().for_targets("multiclass"), [], []
+    run = threads.run_together
+    monkeypatch.setattr(
+        threads, "run_together", lambda task, args: seen.append(len(args)) or run(task, args)
+    )
+    for count in (1, 2, 3):
+        with_threads(count)
+        network = Network([*layers, Dense(N_CLASSES, "identity")], shape, np.float64)
+        network.init(np.random.RandomState(0))
+        whole = Objective(network, loss, 0.1, len(x))
+        found = []
+        for rows in (slice(None), slice(9), slice(1)):
+            value = whole.value_and_grad(
+                Batch(x[rows], y[rows], weight[rows], 5.0), np.random.default_rng(0)
+            )
+            found += [*value, whole.grads.copy(), network.state.copy()]
+        results.append([*found, predict_raw(network, x)])
+    for others in results[1:]:
+        for a, b in zip(results[0], others, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    assert seen == [2, 2, 3, 3]
+
+
+class Centered(Dropout):
+    """Couples rows, and asks nobody for the others."""
+
+    couples_rows = True
+
+
+def test_what_is_shared():
+    def shares(*layers, training=True, compiled=True):
+        return Network(list(layers), (1, 5, 5), float).threads_had_better_share(training, compiled)
+
+    assert shares(Conv2D(2, 3), BatchNorm())
+    assert shares(Residual([Conv2D(1, 1), BatchNorm()]), compiled=False)  # in large arrays
+    assert not shares(Conv2D(2, 3), Centered())
+    assert not shares(Residual([Conv2D(1, 1), BatchNorm(), Centered()]))
+    assert shares(Conv2D(2, 3), Centered(), training=False)  # each row is for itself
+    assert not shares(Conv2D(2, 3), Reshape((-1, 3)), LSTM(2), compiled=False)
+    assert not shares(Flatten(), Dense(3))  # BLAS does it
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_failing_share_lets_those_that_wait_for_it_end(bad, error):
+    ended = []
+
+    def task(i, gather):
+        assert gather(i) == [0, 1, 2]
+        assert gather(10 * i) == [0, 10, 20]
+        if i == bad:
+            raise error("of a share")
+        try:
+            gather(i)
+        finally:
+            ended.append(i)
+
+    before = blas_threads()
+    with pytest.raises(error, match="of a share"):
+        threads.run_together(task, [0, 1, 2])
+    assert sorted(ended) == sorted({0, 1, 2} - {bad})
+    assert blas_threads() == before
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

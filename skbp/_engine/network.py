@@ -274,11 +274,19 @@ class Network:
         """Whether training draws random numbers in forward passes."""
         return any(layer.stochastic for layer in self.layers)
 
-    @property
-    def threads_may_share(self):
+    def threads_had_better_share(self, training, compiled):
         """Whether threads may share a batch, and had better do so: see `Layer.row_by_row`."""
-        coupled = any(layer.couples_rows for layer in self.layers)
-        return not coupled and any(layer.row_by_row for layer in self.layers)
+        coupled = training and any(
+            layer.couples_rows and not layer.gathers for layer in self.layers
+        )
+        sharing = [layer for layer in self.layers if layer.row_by_row]
+        get_on = compiled or all(layer.in_large_arrays for layer in sharing)
+        return bool(sharing) and get_on and not coupled
+
+    @property
+    def gathers(self):
+        """Whether threads that share a batch wait for each other: see `Layer.gathers`."""
+        return any(layer.gathers for layer in self.layers)
 
     def shape_after(self, depth):
         """Return the shape of a row after so many layers; None means all."""

@@ -15,9 +15,9 @@ CHUNK = 4096
 SHARED_BYTES, SHARED_ROWS = 2**21, 8
 
 
-def _n_threads(network, n):
+def _n_threads(network, n, training):
     """Return how many threads are to share n rows."""
-    if n < SHARED_ROWS or not (kernels.CONCURRENT and network.threads_may_share):
+    if n < SHARED_ROWS or not network.threads_had_better_share(training, kernels.CONCURRENT):
         return 1
     if n * network.bytes_per_row(training=True) < SHARED_BYTES:
         return 1
@@ -48,7 +48,7 @@ class Objective:
         self.network = network
         self.loss = loss
         self.penalty = Penalty(float(alpha), float(l1_ratio))
-        parts = len(threads.even_shares(max_rows, _n_threads(network, max_rows)))
+        parts = len(threads.even_shares(max_rows, _n_threads(network, max_rows, training=True)))
         self._workspaces = [Workspace(network, -(-max_rows // parts)) for _ in range(parts)]
         self._dy = np.empty((max_rows, *network.output_shape), network.params.dtype)
 
@@ -77,6 +77,7 @@ class Objective:
         n = x.shape[0]
         shares = threads.even_shares(n, len(self._workspaces))
         if len(shares) == 1:
+            self._workspaces[0].ctx.exchange = None
             return self._share(x, y, weight, self._dy[:n], self._workspaces[0], rng, progress)
         # A generator cannot be used by two threads; one made anew for each batch leaves no state
         # that a resumed training would need.
@@ -85,14 +86,16 @@ class Objective:
             rngs[1:] = map(np.random.default_rng, rng.integers(2**63, size=len(shares) - 1))
         values = [0.0] * len(shares)
 
-        def task(i):
-            rows = shares[i]
+        def task(i, exchange=None):
+            rows, ctx = shares[i], self._workspaces[i].ctx
+            ctx.exchange, ctx.first = exchange, i == 0
             values[i] = self._share(
                 x[rows], y[rows], weight[rows], self._dy[rows], self._workspaces[i], rngs[i],
                 progress,
             )  # fmt: skip
 
-        threads.run(task, range(len(shares)))
+        run = threads.run_together if self.network.gathers else threads.run
+        run(task, range(len(shares)))
         grads = self.grads
         for workspace in self._workspaces[1 : len(shares)]:
             grads += workspace.grads
@@ -181,9 +184,9 @@ def predict_raw(network, x, depth=None):
     """
     x = network.rows_of(x)
     n, dtype = x.shape[0], network.params.dtype
-    chunk = _chunk_rows(network, n)
+    chunk = chunk_rows(network, n)
     dense = isinstance(x, np.ndarray)
-    shares = threads.even_shares(n, _n_threads(network, n) if dense else 1)
+    shares = threads.even_shares(n, _n_threads(network, n, training=False) if dense else 1)
     if n <= chunk and len(shares) == 1:
         workspace = Workspace(network, n, training=False)
         return network.forward(_as_dtype(x, dtype), workspace, depth=depth)
@@ -220,7 +223,7 @@ def input_gradient(network, x, dy):
     """
     x = network.rows_of(x)
     n, dtype = len(x), network.params.dtype
-    chunk = _chunk_rows(network, n, training=True)
+    chunk = chunk_rows(network, n, training=True)
     # `backward` reads buffers of training; that `forward` has no rng makes it inference all the
     # same: dropout lets everything pass, and statistics of normalisation are constants.
     workspace = Workspace(network, min(n, chunk), training=True)
@@ -232,7 +235,7 @@ def input_gradient(network, x, dy):
     return dx
 
 
-def _chunk_rows(network, n, training=False):
+def chunk_rows(network, n, training=False):
     """Return how many rows to work on at a time."""
     if n <= 32:  # too few to matter
         return PREDICT_ROWS
@@ -245,4 +248,4 @@ def _as_dtype(x, dtype):
     return x if x.data.dtype == dtype else x.astype(dtype)
 
 
-__all__ = ["Batch", "Objective", "input_gradient", "predict_raw"]
+__all__ = ["Batch", "Objective", "chunk_rows", "input_gradient", "predict_raw"]

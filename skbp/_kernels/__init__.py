@@ -29,6 +29,7 @@ NAMES = (
     "channel_sums",
     "column_sums",
     "dropout_mask",
+    "fill_bands",
     "gather",
     "hardswish_backward",
     "l2",
@@ -51,6 +52,7 @@ NAMES = (
     "standardize_backward",
     "standardize_rows",
     "standardize_rows_backward",
+    "standardize_sums",
     "tanh_backward",
 )
 #: Those of recurrent layers, in modules of their own.

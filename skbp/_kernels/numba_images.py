@@ -8,10 +8,15 @@ __all__ = [
     "add_channel_bias",
     "add_columns",
     "channel_bias_relu",
+    "channel_moments",
     "channel_relu_backward",
     "channel_sums",
+    "fill_bands",
     "max_pool",
     "max_pool_backward",
+    "standardize_channels",
+    "standardize_channels_backward",
+    "standardize_channels_sums",
 ]
 
 
@@ -63,7 +68,64 @@ def channel_relu_backward(dy, y, dbias):
             dbias[k] += total
 
 
-# ---------------------------------------------------------------- windows
+# ---------------------------------------------------------------- normalisation
+
+
+@compiled
+def channel_moments(x, mean, var):
+    """Mean and biased variance of each channel of x."""
+    # A band's own mean and sum of squares while it is in cache; then both are united with those
+    # of the bands before: a distance d of the means of n and m numbers adds d**2 * n m / (n + m).
+    # Means are in double precision: a large offset must not swamp what varies.
+    m, means, sums = x.shape[2], np.zeros(len(mean)), np.zeros(len(mean))
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            values, total, squares = x[i, j], 0.0, x.dtype.type(0)
+            for k in range(m):
+                total += values[k]
+            own = x.dtype.type(total / m)
+            for k in range(m):
+                squares += (values[k] - own) * (values[k] - own)
+            away = total / m - means[j]
+            means[j] += away / (i + 1)
+            sums[j] += squares + away * away * (m * i / (i + 1))
+    mean[:] = means
+    var[:] = sums / (x.shape[0] * m)
+
+
+@compiled
+def standardize_channels(x, mean, scale, out):
+    """``out = (x - mean) * scale``."""
+    for r in range(x.shape[0]):
+        for k in range(x.shape[1]):
+            shift, factor = mean[k], scale[k]
+            for i in range(x.shape[2]):
+                out[r, k, i] = (x[r, k, i] - shift) * factor
+
+
+@compiled
+def standardize_channels_sums(dz, x, mean, out):
+    """``out = sum(dz * (x - mean))`` for each channel."""
+    out[:] = 0
+    for r in range(x.shape[0]):
+        for k in range(x.shape[1]):
+            shift, total = mean[k], x.dtype.type(0)
+            for i in range(x.shape[2]):
+                total += dz[r, k, i] * (x[r, k, i] - shift)
+            out[k] += total
+
+
+@compiled
+def standardize_channels_backward(dz, x, mean, slope, constant, scale):
+    """``dz = (dz - slope * (x - mean) - constant) * scale`` in place."""
+    for r in range(x.shape[0]):
+        for k in range(x.shape[1]):
+            shift, tilt, away, factor = mean[k], slope[k], constant[k], scale[k]
+            for i in range(x.shape[2]):
+                dz[r, k, i] = (dz[r, k, i] - away - (x[r, k, i] - shift) * tilt) * factor
+
+
+# ---------------------------------------------------------------- windows and bands
 # An axis goes into compiled code as numbers; i and j run over the places of a window that are no
 # padding, `top` and `left` are those of its first place.
 
@@ -88,6 +150,16 @@ def _add_columns(columns, begin, size, stride, dilation, before,
                 values, out = columns[g, r, i, j, c, p], bands[row, g * channels + c, column]
                 for k in range(len(out)):
                     out[k] += values[k]
+
+
+@compiled
+def fill_bands(x, bands):
+    """Copy images into bands: along rows of pixels, which is gentler to caches than along n."""
+    for c in range(x.shape[1]):
+        for r in range(x.shape[2]):
+            for i in range(x.shape[0]):
+                for p in range(x.shape[3]):
+                    bands[r, c, p, i] = x[i, c, r, p]
 
 
 def add_columns(columns, vertical, horizontal, begin, end, bands):

@@ -12,6 +12,12 @@ from skbp._kernels.compiler import IN_ORDER, compiled
 from skbp._kernels.numba_activations import *  # noqa: F403
 from skbp._kernels.numba_attention import *  # noqa: F403
 from skbp._kernels.numba_images import *  # noqa: F403
+from skbp._kernels.numba_images import (
+    channel_moments,
+    standardize_channels,
+    standardize_channels_backward,
+    standardize_channels_sums,
+)
 from skbp._kernels.numpy_kernels import dropout_mask as dropout_mask
 from skbp._kernels.numpy_kernels import gather as gather
 
@@ -126,8 +132,7 @@ def masked_scale(x, mask, scale, out):
 
 
 @partial(compiled, fastmath=IN_ORDER)
-def moments(x, mean, var):
-    """Mean and biased variance of the columns of x."""
+def _column_moments(x, mean, var):
     n, k = x.shape
     mean[:] = 0
     for i in range(1, n):
@@ -145,34 +150,47 @@ def moments(x, mean, var):
 
 
 @compiled
-def standardize(x, mean, scale, out):
-    """``out = (x - mean) * scale``."""
+def _standardize_columns(x, mean, scale, out):
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             out[i, j] = (x[i, j] - mean[j]) * scale[j]
 
 
 @compiled
-def _standardize_backward(dz, x, mean, inv_std, gamma, dbeta, share, dgamma):
-    n, k = x.shape
-    dgamma[:] = 0
-    for i in range(n):
-        for j in range(k):
-            dgamma[j] += dz[i, j] * (x[i, j] - mean[j])
-    constant, slope, scale = np.empty_like(mean), np.empty_like(mean), np.empty_like(mean)
-    for j in range(k):
-        dgamma[j] *= inv_std[j]
-        constant[j] = share * dbeta[j]
-        slope[j] = share * dgamma[j] * inv_std[j]
-        scale[j] = gamma[j] * inv_std[j]
-    for i in range(n):
-        for j in range(k):
+def _standardize_columns_sums(dz, x, mean, out):
+    out[:] = 0
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            out[j] += dz[i, j] * (x[i, j] - mean[j])
+
+
+@compiled
+def _standardize_columns_backward(dz, x, mean, slope, constant, scale):
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
             dz[i, j] = (dz[i, j] - constant[j] - (x[i, j] - mean[j]) * slope[j]) * scale[j]
 
 
-def standardize_backward(dz, x, mean, inv_std, gamma, dbeta, share, dgamma):
-    """Gradients of ``gamma * xhat + beta``, ``xhat = (x - mean) * inv_std``, columns apart."""
-    _standardize_backward(dz, x, mean, inv_std, gamma, dbeta, x.dtype.type(share), dgamma)
+def moments(x, mean, var):
+    """Mean and biased variance of each feature of x."""
+    (channel_moments if x.ndim == 3 else _column_moments)(x, mean, var)
+
+
+def standardize(x, mean, scale, out):
+    """``out = (x - mean) * scale``."""
+    (standardize_channels if x.ndim == 3 else _standardize_columns)(x, mean, scale, out)
+
+
+def standardize_sums(dz, x, mean, out):
+    """``out = sum(dz * (x - mean))`` for each feature."""
+    sums = standardize_channels_sums if x.ndim == 3 else _standardize_columns_sums
+    sums(dz, x, mean, out)
+
+
+def standardize_backward(dz, x, mean, slope, constant, scale):
+    """``dz = (dz - slope * (x - mean) - constant) * scale`` in place."""
+    backward = standardize_channels_backward if x.ndim == 3 else _standardize_columns_backward
+    backward(dz, x, mean, slope, constant, scale)
 
 
 @compiled

@@ -14,6 +14,7 @@ __all__ = [
     "channel_bias_relu",
     "channel_relu_backward",
     "channel_sums",
+    "fill_bands",
     "max_pool",
     "max_pool_backward",
 ]
@@ -50,8 +51,13 @@ def channel_relu_backward(dy, y, dbias):
     channel_sums(dy, dbias)
 
 
-# ---------------------------------------------------------------- windows
+# ---------------------------------------------------------------- windows and bands
 # `vertical` and `horizontal` are those of the windows, see ``skbp.layers._windows.Axis``.
+
+
+def fill_bands(x, bands):
+    """Copy images, x of shape (n, channels, height, width), into bands."""
+    np.copyto(bands, x.transpose(2, 1, 3, 0))
 
 
 def add_columns(columns, vertical, horizontal, begin, end, bands):

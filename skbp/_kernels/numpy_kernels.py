@@ -11,10 +11,12 @@ import math
 import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.sparse import _sparsetools  # public products allocate; these write in place
-from scipy.special import erfcx, expit
+from scipy.special import erfcx
 
 from skbp._kernels.numpy_attention import *  # noqa: F403
 from skbp._kernels.numpy_images import *  # noqa: F403
+from skbp._kernels.numpy_images import channel_sums
+from skbp._kernels.numpy_losses import *  # noqa: F403
 
 #: Elements per block: three or four such float32 arrays fit a core's L2 cache together.
 BLOCK = 32768
@@ -259,12 +261,18 @@ def masked_scale(x, mask, scale, out):
 
 
 def _row_blocks(a):
-    size = max(1, BLOCK // a.shape[1])
+    size = max(1, BLOCK * len(a) // max(a.size, 1))
     return [slice(start, start + size) for start in range(0, len(a), size)]
 
 
+# Where x has shape (n, k) or (r, k, m), the latter is an image's: see ``numpy_images``.
+
+
 def moments(x, mean, var):
-    """Mean and biased variance of the columns of x, shape (n, k), into arrays of shape (k,)."""
+    """Mean and biased variance of each of the k features of x, shape (n, k) or (r, k, m)."""
+    if x.ndim == 3:
+        _channel_moments(x, mean, var)
+        return
     shift, sums = x[0], np.empty_like(mean)
     mean.fill(0)
     for rows in _row_blocks(x):
@@ -280,30 +288,56 @@ def moments(x, mean, var):
     var /= len(x)
 
 
+def _channel_moments(x, mean, var):
+    """Mean and biased variance of each channel of x, shape (r, k, m), into arrays (k,)."""
+    shift, sums, n = x[0, :, :1].copy(), np.empty_like(mean), len(x) * x.shape[-1]
+    mean.fill(0)
+    for part in x:
+        channel_sums((part - shift)[None], sums)
+        mean += sums
+    mean /= n
+    mean += shift[:, 0]
+    var.fill(0)
+    for part in x:
+        difference = part - mean[:, None]
+        var += np.vecdot(difference, difference)
+    var /= n
+
+
 def standardize(x, mean, scale, out):
-    """``out = (x - mean) * scale``, x of shape (n, k), mean and scale of shape (k,)."""
+    """``out = (x - mean) * scale``, x of shape (n, k) or (r, k, m), mean and scale (k,)."""
+    if x.ndim == 3:
+        mean, scale = mean[:, None], scale[:, None]
     for rows in _row_blocks(x):
         part = out[rows]
         np.subtract(x[rows], mean, out=part)
         part *= scale
 
 
-def standardize_backward(dz, x, mean, inv_std, gamma, dbeta, share, dgamma):
-    """Gradients of ``gamma * xhat + beta``, ``xhat = (x - mean) * inv_std``, columns apart.
-
-    ``dgamma = sum(dz * xhat)``; in place ``dz = gamma * inv_std * (dz - share * (dbeta + xhat *
-    dgamma))``, where share is 1/n if mean and inv_std are those of x, 0 if they are constants.
-    """
-    dgamma.fill(0)
-    sums = np.empty_like(dgamma)
+def standardize_sums(dz, x, mean, out):
+    """``out = sum(dz * (x - mean))`` for each feature; dz, x of shape (n, k) or (r, k, m)."""
+    if x.ndim == 3:
+        channel_sums((x - mean[:, None]) * dz, out)
+        return
+    out.fill(0)
+    sums = np.empty_like(out)
     for rows in _row_blocks(x):
         part = x[rows] - mean
         part *= dz[rows]
         column_sums(part, sums)
-        dgamma += sums
-    dgamma *= inv_std
-    share = x.dtype.type(share)
-    constant, slope, scale = share * dbeta, share * dgamma * inv_std, gamma * inv_std
+        out += sums
+
+
+def standardize_backward(dz, x, mean, slope, constant, scale):
+    """``dz = (dz - slope * (x - mean) - constant) * scale`` in place, all of them by feature.
+
+    dz, x of shape (n, k) or (r, k, m), the others (k,). With ``xhat = (x - mean) * inv_std`` and
+    means over all rows, ``slope = mean(dz * xhat) * inv_std``, ``constant = mean(dz)`` and ``scale
+    = gamma * inv_std`` give the gradient of x; zeros for the first two where mean and inv_std are
+    constants.
+    """
+    if x.ndim == 3:
+        mean, slope, constant, scale = (a[:, None] for a in (mean, slope, constant, scale))
     for rows in _row_blocks(x):
         part = x[rows] - mean
         part *= slope
@@ -355,41 +389,6 @@ def standardize_rows_backward(dz, x, mean, inv_std, gamma, dgamma):
         h -= (np.vecdot(h, ones) / k)[:, None]
         h -= xhat
         h *= scale
-
-
-# ---------------------------------------------------------------- losses
-
-
-def softmax_cross_entropy(raw, target, weight, grad):
-    """Loss and gradient of the softmax cross-entropy on raw scores.
-
-    With p the softmax of a row z of `raw` and c its class, the row's loss is
-    ``logsumexp(z) - z[c]`` and its gradient ``p - onehot(c)``; both times the row's weight.
-    `weight` has shape (n,); returns the weighted sum of the losses.
-    """
-    rows = np.arange(len(raw))
-    z = raw.T.copy()  # there, reductions over the classes run along whole rows
-    z -= z.max(axis=0)
-    picked = z[target, rows]
-    np.exp(z, out=z)
-    total = z.sum(axis=0)
-    z *= weight / total
-    z[target, rows] -= weight
-    grad[...] = z.T
-    return float(np.dot(weight, np.log(total) - picked))
-
-
-def sigmoid_cross_entropy(raw, target, weight, grad):
-    """Loss and gradient of the binary cross-entropy on raw scores, summed over columns.
-
-    For a score z with target y in [0, 1] the loss is ``log(1 + exp(z)) - y z``, its gradient
-    ``sigmoid(z) - y``. `weight` has shape (n,); returns the weighted sum of the losses.
-    """
-    loss = np.logaddexp(0, raw) - target * raw
-    expit(raw, out=grad)
-    grad -= target
-    grad *= weight[:, None]
-    return float(np.dot(weight, loss).sum())
 
 
 # ---------------------------------------------------------------- updates

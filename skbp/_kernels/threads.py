@@ -8,12 +8,14 @@ whole network, and BLAS keeps to one thread in each. How many there are is read 
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import cache
+from functools import cache, partial
 from itertools import product
+from queue import SimpleQueue
 
 from threadpoolctl import ThreadpoolController
 
@@ -147,6 +149,96 @@ def run(task: Callable, arguments: Sequence):
             wait(others)
         for other in others:
             other.result()
+
+
+class _Stopped(Exception):
+    """Another thread of the run has failed."""
+
+
+class _Exchange:
+    """What the threads of one run hand to each other, in rounds that all of them take part in.
+
+    Inboxes are queues written in C: an interrupt cannot leave one locked.
+    """
+
+    def __init__(self, n_threads):
+        self._inboxes: list[SimpleQueue] = [SimpleQueue() for _ in range(n_threads)]
+        # A sender may be one round ahead: what came is kept for each of them.
+        self._received: list[list[deque]] = [
+            [deque() for _ in self._inboxes] for _ in self._inboxes
+        ]
+
+    def gather(self, number, own):
+        """Hand in something for thread `number`; return what all handed in, in their order."""
+        for inbox in self._inboxes:
+            inbox.put((number, own))
+        received = self._received[number]
+        while not all(received):
+            sender, item = self._inboxes[number].get()
+            if sender is None:
+                raise _Stopped
+            received[sender].append(item)
+        return [items.popleft() for items in received]
+
+    def stop(self):
+        """Let all that wait, or will, raise `_Stopped`."""
+        for inbox in self._inboxes:
+            inbox.put((None, None))
+
+
+def run_together(task: Callable, arguments: Sequence):
+    """Call a task with each of the arguments, where the calls wait for each other.
+
+    Each has a thread that it does not share with other runs, so that all get on.
+
+    Parameters
+    ----------
+    task : callable
+        Called with an argument, and a function ``gather(own)`` that waits for all calls to hand in
+        something of their own, and returns a list of these.
+    arguments : sequence
+        One for each thread.
+
+    Raises
+    ------
+    BaseException
+        What a task raised, after all have ended.
+    """
+    exchange, errors = _Exchange(len(arguments)), []
+
+    def one(number):
+        try:
+            task(arguments[number], partial(exchange.gather, number))
+        except _Stopped:
+            pass
+        except BaseException as error:
+            errors.append(error)
+            exchange.stop()
+
+    def another(number):
+        _keep_to_one_thread()
+        one(number)
+
+    with _team.one_thread_each():
+        others = [
+            threading.Thread(
+                target=copy_context().run, args=(another, number), name="skbp", daemon=True
+            )
+            for number in range(1, len(arguments))
+        ]
+        try:
+            for other in others:
+                other.start()
+            one(0)
+        except BaseException:  # between the lines above: the others must not wait for ever
+            exchange.stop()
+            raise
+        finally:
+            for other in others:
+                if other.ident is not None:
+                    other.join()
+    if errors:
+        raise errors[0]
 
 
 def even_shares(n, parts):

@@ -26,6 +26,12 @@ class Identity(Activation):
     def gradient(self, dy, y, z):
         pass
 
+    def forward_channels(self, z, bias, out):
+        kernels.add_channel_bias(z, bias)  # `out` is `z`
+
+    def backward_channels(self, dy, y, z, dbias):
+        kernels.channel_sums(dy, dbias)
+
 
 class Logistic(Activation):
     """The logistic sigmoid, ``f(z) = 1 / (1 + exp(-z))``.

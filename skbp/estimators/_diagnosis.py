@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from skbp._engine.batches import CSR, Batch
+from skbp._engine.batches import CSR, Batch, rows_between
 from skbp._engine.network import Workspace
-from skbp._engine.objective import Objective
+from skbp._engine.objective import Objective, chunk_rows
 from skbp.activations import ReLU
 
 #: Rows that are looked at.
@@ -47,25 +47,46 @@ def _scale_it(seen, size):
 
 def dead_units(network, x):
     """Return a sentence about a hidden layer most of whose units never fire, or None."""
-    workspace, n_hidden = Workspace(network, x.shape[0], training=False), len(network.layers) - 1
-    last = network.forward(x, workspace, depth=n_hidden)  # outputs may be many, and are not needed
-    hidden = 0
-    for index, layer in enumerate(network.layers[:-1]):
-        hidden += "weight" in network.views[index]
-        activation = getattr(layer, "activation", None)
-        if activation != "relu" and not isinstance(activation, ReLU):
-            continue
-        output: Any = workspace.inputs[index + 1] if index + 1 < n_hidden else last
-        if output.ndim > 2:  # a unit of a convolution is one in many places
-            continue
-        dead = int((~(output > 0).any(axis=0)).sum())
-        if dead > MOSTLY * output.shape[1]:
+    n = x.shape[0]
+    for index, fires in _units_that_fire(network, x).items():
+        dead = int((~fires).sum())
+        if dead > MOSTLY * len(fires):
+            hidden = sum("weight" in views for views in network.views[: index + 1])
             return (
-                f"{dead} of the {output.shape[1]} units of hidden layer {hidden} are dead: 0 for "
-                f"each of {len(output)} training rows. Lower learning_rate_init, scale X, or use "
+                f"{dead} of the {len(fires)} units of hidden layer {hidden} are dead: 0 for "
+                f"each of {n} training rows. Lower learning_rate_init, scale X, or use "
                 "activation='leaky_relu'"
             )
     return None
+
+
+def _units_that_fire(network, x):
+    """Return, for each hidden layer of rectifiers, which units are above zero for some row.
+
+    Not for convolutions: one of their units is in many places.
+    """
+    found = {
+        index: np.zeros(network.shape_after(index + 1), bool)
+        for index, layer in enumerate(network.layers[:-1])
+        if _rectifies(layer) and len(network.shape_after(index + 1)) == 1
+    }
+    if not found:
+        return found
+    n, depth = x.shape[0], max(found) + 1  # outputs may be many, and are not needed
+    chunk = min(n, chunk_rows(network, n))
+    workspace = Workspace(network, chunk, training=False)
+    for start in range(0, n, chunk):
+        part = rows_between(x, start, min(start + chunk, n))
+        last = network.forward(part, workspace, depth=depth)
+        for index, fires in found.items():
+            output: Any = workspace.inputs[index + 1] if index + 1 < depth else last
+            fires |= (output > 0).any(axis=0)
+    return found
+
+
+def _rectifies(layer):
+    activation = getattr(layer, "activation", None)
+    return activation == "relu" or isinstance(activation, ReLU)
 
 
 def risen_loss(curve):

@@ -1,6 +1,8 @@
 """What a pass hands to layers: arrays by name, and the `Pass`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -40,18 +42,38 @@ class Pass:
         How far training has come, for hyperparameters that change as it goes.
     cache : dict
         What a layer's `forward` leaves for its `backward`, with the layer as key.
+    exchange : callable or None
+        Given if threads share the batch: takes something, returns a list of what each gave.
+    first : bool
+        Whether this is the pass of the first share, or the only one: it changes the state.
     """
 
     rng: np.random.Generator | None = None
     absent: np.ndarray | None = None
     progress: Progress | None = None
     cache: dict = field(default_factory=dict)
+    exchange: Callable[[Any], list] | None = None
+    first: bool = True
     _scratch: dict = field(default_factory=dict, init=False, repr=False)
 
     @property
     def training(self):
         """Whether it is a pass of training, not of inference."""
         return self.rng is not None
+
+    def gather(self, *own):
+        """Return what the passes of all shares of the batch hand in here, as a list of tuples.
+
+        Every share calls it at the same place, and waits for the others.
+
+        Parameters
+        ----------
+        *own : ndarray or number
+            What this share hands in; arrays are copied.
+        """
+        if self.exchange is None:
+            return [own]
+        return self.exchange(tuple(np.copy(a) for a in own))
 
     def contiguous(self, layer, name, x):
         """Return x if it is C-contiguous, else a copy that lives until the next one of that name.

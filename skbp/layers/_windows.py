@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skbp import _kernels as kernels
+
 
 class Sizes(NamedTuple):
     """A whole number of at least `low`, or a tuple of `n_axes` such; or one of the `words`."""
@@ -186,13 +188,21 @@ def from_bands(bands, n_axes):
     return bands.transpose(3, 1, 0, 2) if n_axes == 3 else bands[:, :, 0].transpose(2, 0, 1)
 
 
+def as_bands(x):
+    """View an array of shape (n, C, H, W) or (n, T, F) as bands, in whatever order they lie."""
+    return x.transpose(2, 1, 3, 0) if x.ndim == 4 else x.transpose(1, 2, 0)[:, :, None]
+
+
 def to_bands(x, buffer):
     """Return the bands of an array of shape (n, C, H, W) or (n, T, F).
 
     They are a view if `x` is a view of bands, otherwise a copy in `buffer`.
     """
-    bands = x.transpose(2, 1, 3, 0) if x.ndim == 4 else x.transpose(1, 2, 0)[:, :, None]
+    bands = as_bands(x)
     if bands.flags.c_contiguous:
         return bands
-    np.copyto(buffer, bands)
+    if x.ndim == 4:
+        kernels.fill_bands(x, buffer)
+    else:
+        np.copyto(buffer, bands)
     return buffer

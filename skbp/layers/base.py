@@ -58,9 +58,15 @@ class Layer(Component):
     couples_rows : bool
         Whether a row's output in training depends on the other rows of the batch. Else threads may
         share a batch, each with a part of the rows.
+    gathers : bool
+        Whether a layer that couples rows asks ``ctx.gather`` for what it needs to know of the
+        others, so that threads may share a batch all the same.
     row_by_row : bool
         Whether much of the work is in products too small for the threads of BLAS, so that threads
         had better share the batch.
+    in_large_arrays : bool
+        Whether it works on arrays so large that threads get on beside each other even where kernels
+        are not compiled.
     """
 
     name: str | None = None
@@ -72,7 +78,9 @@ class Layer(Component):
     takes_codes = False
     tables: tuple[str, ...] = ()
     couples_rows = False
+    gathers = False
     row_by_row = False
+    in_large_arrays = False
 
     def bind(self, input_shape):
         """Return a copy for rows of a shape, which keeps what follows from that shape alone.

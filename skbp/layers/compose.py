@@ -113,9 +113,21 @@ class _Composite(Layer):
         return any(child.couples_rows for child in self._children().values())
 
     @property
+    def gathers(self):  # type: ignore[override]
+        """Whether all children that couple rows gather what they need of the others."""
+        coupling = [child for child in self._children().values() if child.couples_rows]
+        return bool(coupling) and all(child.gathers for child in coupling)
+
+    @property
     def row_by_row(self):  # type: ignore[override]
         """Whether threads had better share the batch, for a child's sake."""
         return any(child.row_by_row for child in self._children().values())
+
+    @property
+    def in_large_arrays(self):  # type: ignore[override]
+        """Whether all children for whose sake threads share the batch work on large arrays."""
+        sharing = [child for child in self._children().values() if child.row_by_row]
+        return bool(sharing) and all(child.in_large_arrays for child in sharing)
 
     def check(self):
         """Check the hyperparameters, those of the children too; see `Component.check`."""

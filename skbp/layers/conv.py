@@ -26,6 +26,11 @@ from skbp.layers.base import LEAVE_OUT, Layer
 #: Elements that are worked on at a time: few enough that most of a block stays in cache, and enough
 #: that threads seldom wait for each other between calls.
 BLOCK = 524_288
+#: Multiplications of a product up to which OpenBLAS multiplies without packing the matrices, on
+#: processors with AVX-512 (its `gemm_small_matrix_permit`): twice as fast where one is narrow.
+SMALL = 1_000_000
+#: Columns that a product should have at least.
+NARROW = 256
 
 
 class _Geometry(NamedTuple):
@@ -47,6 +52,14 @@ class _Geometry(NamedTuple):
         """Number of rows whose parts of the weight gradient fit a block."""
         size = self.groups * self.window * self.filters
         return min(self.vertical.n_out, max(1, BLOCK // size))
+
+    def n_pieces(self, n):
+        """Into how many pieces to cut a row of the output, so that each is a small product."""
+        width, size = self.horizontal.n_out, self.window * self.filters * n
+        for pieces in range(1, width + 1):
+            if width % pieces == 0 and size * (width // pieces) <= SMALL:
+                return pieces if n * (width // pieces) >= NARROW else 1
+        return 1
 
     def row_size(self, n):
         """Size of the columns of all windows of one row of the output."""
@@ -108,6 +121,7 @@ class _Convolution(Layer):
 
     penalized = ("weight",)
     row_by_row = True
+    in_large_arrays = True
     matrices = {"weight": ("weight", 0, 1)}
 
     def __init__(self, filters, kernel_size, stride=1, padding=0, dilation=1, groups=1,
@@ -162,9 +176,10 @@ class _Convolution(Layer):
             shapes["z"] = y
         if training:
             row, rows = geometry.row_size(n), geometry.vertical.n_out
-            parts = geometry.n_parts * geometry.groups * geometry.window * geometry.filters
+            parts = geometry.n_parts * geometry.groups * geometry.n_pieces(n)
             shapes |= {
-                "dy": y, "dx": x, "dbias": (self.filters,), "dweight": (parts,),
+                "dy": y, "dx": x, "dbias": (self.filters,),
+                "dweight": (parts * geometry.window * geometry.filters,),
                 "dcolumns": (min(row * rows, max(row, BLOCK)),),
             }  # fmt: skip
         return shapes
@@ -199,8 +214,8 @@ class _Convolution(Layer):
 
     @staticmethod
     def _matrix(weight, geometry):
-        """View a weight as one matrix a group, shape (groups, 1, window, filters)."""
-        return weight.reshape(geometry.window, geometry.groups, 1, -1).transpose(1, 2, 0, 3)
+        """View a weight as one matrix a group, shape (groups, 1, 1, window, filters)."""
+        return weight.reshape(geometry.window, geometry.groups, 1, 1, -1).transpose(1, 2, 3, 0, 4)
 
     def forward(self, x, p, w, ctx):
         geometry, activation, absent = self._bound_geometry, self._function, ctx.absent
@@ -210,12 +225,14 @@ class _Convolution(Layer):
             ctx.absent = gaps if gaps.any() else None
         ctx.cache[self] = x, absent
         windows = self._windows(x, w, fill=True)
-        filters = self._matrix(p["weight"], geometry).swapaxes(2, 3)
+        filters = self._matrix(p["weight"], geometry).swapaxes(-1, -2)
+        pieces = geometry.n_pieces(len(x))
         y = w["y"].reshape(*w["y"].shape[:2], -1)
         z = w["z"].reshape(y.shape) if "z" in w else y
         for begin, end in geometry.blocks(len(x)):
             block, out = z[begin:end], y[begin:end]
-            np.matmul(filters, _columns_of(windows, begin, end), out=_by_group(block, geometry))
+            columns = _in_pieces(_columns_of(windows, begin, end), pieces)
+            np.matmul(filters, columns, out=_in_pieces(_by_group(block, geometry), pieces))
             activation.forward_channels(block, p["bias"], out if "z" in w else block)
         return from_bands(w["y"], x.ndim - 1)
 
@@ -224,7 +241,8 @@ class _Convolution(Layer):
         x, absent = ctx.cache[self]
         windows = self._windows(x, w, fill=False)
         filters = self._matrix(p["weight"], geometry)
-        dfilters = self._matrix(g["weight"], geometry)[:, 0]
+        dfilters = self._matrix(g["weight"], geometry)[:, 0, 0]
+        pieces = geometry.n_pieces(len(x))
         dz = to_bands(dy, w["dy"])
         dz, y = dz.reshape(*dz.shape[:2], -1), w["y"].reshape(*dz.shape[:2], -1)
         z = w["z"].reshape(y.shape) if "z" in w else y
@@ -237,14 +255,15 @@ class _Convolution(Layer):
             block = dz[begin:end]
             activation.backward_channels(block, y[begin:end], z[begin:end], w["dbias"])
             g["bias"] += w["dbias"]
-            grouped, part = _by_group(block, geometry), _columns_of(windows, begin, end)
-            shape = *part.shape[:3], geometry.filters
+            grouped = _in_pieces(_by_group(block, geometry), pieces)
+            part = _columns_of(windows, begin, end)
+            shape = *part.shape[:2], pieces, part.shape[2], geometry.filters
             dweight = w["dweight"][: np.prod(shape)].reshape(shape)
-            np.matmul(part, grouped.swapaxes(2, 3), out=dweight)
-            dfilters += dweight.sum(axis=1)
+            np.matmul(_in_pieces(part, pieces), grouped.swapaxes(-1, -2), out=dweight)
+            dfilters += dweight.sum(axis=(1, 2))
             if need_dx:
                 dcolumns = w["dcolumns"][: part.size].reshape(part.shape)
-                _multiply(filters, grouped, dcolumns)
+                _multiply(filters, grouped, _in_pieces(dcolumns, pieces))
                 dcolumns = dcolumns.reshape(len(part), end - begin, -1, *windowed)
                 kernels.add_columns(dcolumns, *geometry[:2], begin, end, w["dx"])
         if not need_dx:
@@ -259,6 +278,11 @@ def _columns_of(windows, begin, end):
     """Columns of some rows' windows, (groups, rows, window, n); copied only if dilated."""
     part = windows[:, begin:end]
     return part.reshape(*part.shape[:2], -1, part.shape[-1])
+
+
+def _in_pieces(a, pieces):
+    """View an array of shape (..., k, m) as (..., pieces, k, m / pieces)."""
+    return a.reshape(*a.shape[:-1], pieces, -1).swapaxes(-2, -3)
 
 
 def _multiply(filters, dz, out):

@@ -150,9 +150,19 @@ class LoRA(Layer):
         return self.layer.couples_rows
 
     @property
+    def gathers(self):  # type: ignore[override]
+        """Whether it gathers what it needs to know of the other rows."""
+        return self.layer.gathers
+
+    @property
     def row_by_row(self):  # type: ignore[override]
         """Whether threads had better share the batch."""
         return self.layer.row_by_row
+
+    @property
+    def in_large_arrays(self):  # type: ignore[override]
+        """Whether it works on large arrays."""
+        return self.layer.in_large_arrays
 
     def code_inputs(self, input_shape):
         return self.layer.code_inputs(input_shape)

@@ -6,14 +6,18 @@ from skbp import _kernels as kernels
 from skbp._component import Range, resolve
 from skbp.activations import ACTIVATIONS
 from skbp.layers._steps import as_rows, rows_of
+from skbp.layers._windows import as_bands, band_shape, from_bands
 from skbp.layers.base import KEEP, Layer
+
+#: Elements that are worked on at a time: few enough to stay in cache from one pass to the next.
+BLOCK = 65_536
 
 
 class Norm(Layer):
     """Base class of normalising layers, ``y = f(gamma * xhat + beta)``.
 
-    A subclass says what xhat is, in `standardize` and `standardize_backward`. Features are on the
-    last axis; gamma and beta, one number a feature, begin at 1 and 0 and are not penalised.
+    A subclass says what xhat is. Features are on the last axis, those of an image are its channels;
+    gamma and beta, one number a feature, begin at 1 and 0 and are not penalised.
 
     Parameters
     ----------
@@ -48,40 +52,6 @@ class Norm(Layer):
     def init(self, p, input_shape, rng, x=None):
         p["gamma"][...] = 1
         p["beta"][...] = 0
-
-    def standardize(self, x, p, w, out, ctx):
-        """Compute ``out = gamma * xhat``; x and out of shape (n, k)."""
-        raise NotImplementedError(f"{type(self).__name__} must define standardize(...)")
-
-    def standardize_backward(self, dz, x, p, g, w, absent):
-        """Turn dz into dx in place, and fill ``g["gamma"]``; ``g["beta"]`` is known already.
-
-        `absent` are the steps, as rows, that were absent in `forward`, or None.
-        """
-        raise NotImplementedError(f"{type(self).__name__} must define standardize_backward(...)")
-
-    def forward(self, x, p, w, ctx):
-        z, y = self._z_and_y(w)
-        rows = rows_of(_channels_last(x), self, ctx)
-        ctx.cache[self] = rows, None if ctx.absent is None else ctx.absent.reshape(-1)
-        self.standardize(rows, p, w, z, ctx)
-        self._function.forward(z, p["beta"], y)
-        return _channels_first(w["y"])
-
-    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
-        rows, absent = ctx.cache[self]
-        dy = _channels_last(dy)
-        dz = rows_of(dy, self, ctx, "dy")
-        z, y = self._z_and_y(w)
-        # What the activation takes for a bias is beta, so the bias gradient is that of beta.
-        self._function.backward(dz, y, z, g["beta"])
-        self.standardize_backward(dz, rows, p, g, w, absent)
-        return _channels_first(dz.reshape(dy.shape))
-
-    @staticmethod
-    def _z_and_y(w):
-        y = as_rows(w["y"])
-        return (as_rows(w["z"]) if "z" in w else y), y
 
 
 # The features of an image, shape (channels, height, width), are its channels.
@@ -156,6 +126,7 @@ class BatchNorm(Norm):
 
     stochastic = True
     couples_rows = True
+    gathers = True
     allowed = {"momentum": Range(0, 1, low_open=True), "epsilon": Range(0, low_open=True)}
 
     def __init__(self, activation="identity", momentum=0.1, epsilon=1e-5, name=None):
@@ -171,7 +142,8 @@ class BatchNorm(Norm):
         shapes = super().work_shapes(input_shape, n, training)
         if training:
             features = _features_last(input_shape)[-1:]
-            shapes |= {"mean": features, "inv_std": features, "share": (1,)}
+            names = ("mean", "inv_std", "dgamma", "dbeta")
+            shapes |= dict.fromkeys(names, features) | {"share": (1,)}
         return shapes
 
     def init(self, p, input_shape, rng, x=None):
@@ -179,27 +151,112 @@ class BatchNorm(Norm):
         p["running_mean"][...] = 0
         p["running_var"][...] = 1
 
-    def standardize(self, x, p, w, out, ctx):
-        mean, var, share = p["running_mean"], p["running_var"], 0.0
-        present = x if ctx.absent is None else x[~ctx.absent.reshape(-1)]
-        if ctx.training and len(present) > 1:
-            mean, var, share = w["mean"], w["inv_std"], 1 / len(present)
-            kernels.moments(present, mean, var)
-            momentum = float(self.momentum)
-            p["running_mean"] += momentum * (mean - p["running_mean"])
-            p["running_var"] += momentum * (var / (1 - share) - p["running_var"])
+    def forward(self, x, p, w, ctx):
+        banded = _in_bands(x, ctx)
+        arranged = _arranged(x, banded, self, ctx, "x")
+        ctx.cache[self] = arranged, banded, ctx.absent
+        mean, var, share = self._statistics(arranged, p, w, ctx)
         inv_std = 1 / np.sqrt(var + float(self.epsilon))
-        kernels.standardize(x, mean, p["gamma"] * inv_std, out)
         if "share" in w:  # for `backward`
             w["mean"][...], w["inv_std"][...], w["share"][0] = mean, inv_std, share
+        y = w["y"].reshape(arranged.shape)
+        z = w["z"].reshape(arranged.shape) if "z" in w else y
+        activate = self._function.forward_channels if banded else self._function.forward
+        scale = p["gamma"] * inv_std
+        for rows in _blocks(arranged):
+            kernels.standardize(arranged[rows], mean, scale, z[rows])
+            activate(z[rows], p["beta"], y[rows])
+        return _handed_on(y, banded, x.shape)
 
-    def standardize_backward(self, dz, x, p, g, w, absent):
-        # A share of 0 stands for statistics that do not depend on the batch.
-        kernels.standardize_backward(
-            dz, x, w["mean"], w["inv_std"], p["gamma"], g["beta"], float(w["share"][0]), g["gamma"]
-        )
+    def _statistics(self, x, p, w, ctx):
+        """Return mean, variance, and one over the number of rows; 0 if they are not the batch's."""
+        running = p["running_mean"], p["running_var"], 0.0
+        if not ctx.training:
+            return running
+        if ctx.absent is not None:
+            x = x[~ctx.absent.reshape(-1)]
+        n, mean, var = x.size // len(p["gamma"]), w["mean"], w["inv_std"]
+        if n:
+            kernels.moments(x, mean, var)
+        else:
+            mean.fill(0)
+            var.fill(0)
+        total, mean, var = _united(ctx.gather(n, mean, var))
+        if total < 2:
+            return running
+        if ctx.first:
+            momentum = float(self.momentum)
+            p["running_mean"] += momentum * (mean - p["running_mean"])
+            p["running_var"] += momentum * (var * (total / (total - 1)) - p["running_var"])
+        return mean, var, 1 / total
+
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        arranged, banded, absent = ctx.cache[self]
+        shape = dy.shape
+        dz = _arranged(dy, banded, self, ctx, "dy")
+        y = w["y"].reshape(dz.shape)
+        z = w["z"].reshape(dz.shape) if "z" in w else y
+        activate = self._function.backward_channels if banded else self._function.backward
+        mean, inv_std, share = w["mean"], w["inv_std"], float(w["share"][0])
+        g["gamma"].fill(0)
+        g["beta"].fill(0)
+        for rows in _blocks(dz):
+            # What the activation takes for a bias is beta, so the bias gradient is that of beta.
+            activate(dz[rows], y[rows], z[rows], w["dbeta"])
+            kernels.standardize_sums(dz[rows], arranged[rows], mean, w["dgamma"])
+            g["beta"] += w["dbeta"]
+            g["gamma"] += w["dgamma"]
+        g["gamma"] *= inv_std
+        if not need_dx:
+            return None
+        dgamma, dbeta = map(sum, zip(*ctx.gather(g["gamma"], g["beta"]), strict=True))
+        scale = p["gamma"] * inv_std
+        slope, constant = share * dgamma * inv_std, share * dbeta
+        kernels.standardize_backward(dz, arranged, mean, slope, constant, scale)
         if absent is not None:
-            dz[absent] = 0
+            dz[absent.reshape(-1)] = 0
+        return _handed_on(dz, banded, shape)
+
+
+def _united(parts):
+    """Return number, mean and variance of all rows, from those of each part."""
+    if len(parts) == 1:
+        return parts[0]
+    numbers, means, variances = zip(*parts, strict=True)
+    n = sum(numbers)
+    shares = np.array(numbers, means[0].dtype)[:, None] / max(n, 1)
+    mean = (shares * np.stack(means)).sum(axis=0)
+    squares = np.stack(variances) + np.square(np.stack(means) - mean)
+    return n, mean, (shares * squares).sum(axis=0)
+
+
+# What `BatchNorm` works on is arranged in the order in which it comes: as rows of features, shape
+# (n, k), or as bands, shape (r, k, m); see ``_windows``.
+
+
+def _in_bands(x, ctx):
+    """Whether to work on bands: with images, and with sequences that come as such."""
+    return x.ndim == 4 or (x.ndim == 3 and ctx.absent is None and as_bands(x).flags.c_contiguous)
+
+
+def _arranged(x, banded, layer, ctx, name):
+    if not banded:
+        return rows_of(x, layer, ctx, name)
+    bands = ctx.contiguous(layer, name, as_bands(x))
+    return bands.reshape(*bands.shape[:2], -1)
+
+
+def _handed_on(a, banded, shape):
+    """View what is arranged in that way as an array of the shape that came in."""
+    if not banded:
+        return a.reshape(shape)
+    return from_bands(a.reshape(band_shape(shape[1:], shape[0])), len(shape) - 1)
+
+
+def _blocks(a):
+    """Cut the first axis into slices of about `BLOCK` elements."""
+    size = max(1, BLOCK * len(a) // max(a.size, 1))
+    return [slice(start, start + size) for start in range(0, len(a), size)]
 
 
 class LayerNorm(Norm):
@@ -260,17 +317,34 @@ class LayerNorm(Norm):
             shapes |= {"mean": (n, *places), "inv_std": (n, *places)}
         return shapes
 
-    def standardize(self, x, p, w, out, ctx):
+    def forward(self, x, p, w, ctx):
+        rows = ctx.cache[self] = rows_of(_channels_last(x), self, ctx)
+        z, y = self._z_and_y(w)
         # Inference keeps no statistics: a vector of the batch's length serves for both.
         mean, inv_std = (
-            (w[name].reshape(-1) if name in w else np.empty(len(x), x.dtype))
+            (w[name].reshape(-1) if name in w else np.empty(len(rows), rows.dtype))
             for name in ("mean", "inv_std")
         )
-        kernels.standardize_rows(x, p["gamma"], float(self.epsilon), mean, inv_std, out)
+        kernels.standardize_rows(rows, p["gamma"], float(self.epsilon), mean, inv_std, z)
+        self._function.forward(z, p["beta"], y)
+        return _channels_first(w["y"])
 
-    def standardize_backward(self, dz, x, p, g, w, absent):
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        dy = _channels_last(dy)
+        dz = rows_of(dy, self, ctx, "dy")
+        z, y = self._z_and_y(w)
+        # What the activation takes for a bias is beta, so the bias gradient is that of beta.
+        self._function.backward(dz, y, z, g["beta"])
         mean, inv_std = w["mean"].reshape(-1), w["inv_std"].reshape(-1)
-        kernels.standardize_rows_backward(dz, x, mean, inv_std, p["gamma"], g["gamma"])
+        kernels.standardize_rows_backward(
+            dz, ctx.cache[self], mean, inv_std, p["gamma"], g["gamma"]
+        )
+        return _channels_first(dz.reshape(dy.shape))
+
+    @staticmethod
+    def _z_and_y(w):
+        y = as_rows(w["y"])
+        return (as_rows(w["z"]) if "z" in w else y), y
 
 
 #: What the estimators' parameter `normalization` calls them.

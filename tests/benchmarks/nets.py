@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import sleep
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from skbp._engine.objective import Objective
 from skbp.layers import (
     GRU,
     LSTM,
+    BatchNorm,
     Conv2D,
     Dense,
     Flatten,
@@ -27,6 +28,8 @@ from skbp.layers import (
 from skbp.losses import LogLoss
 
 BATCH, N_BATCHES, N_CLASSES, EPOCHS = 64, 20, 10, 3
+#: Rows that PyTorch predicts at a time.
+PREDICTED = 256
 #: Seconds before each turn: until then the waiting threads of the last one have gone to sleep.
 PAUSE = 0.5
 
@@ -62,6 +65,30 @@ def cnn_pairs(net, views):
     """Pair the parameters of the CNNs."""
     with_weights = [p for p in views if p]
     for module, p in zip((net[0], net[3], net[7], net[9]), with_weights, strict=True):
+        weight = p["weight"]
+        yield module.weight, weight.T if weight.ndim == 2 else weight.transpose(3, 2, 0, 1)
+        yield module.bias, p["bias"]
+
+
+def normalized_cnn():
+    """Return the block everyone builds, twice: convolution, batch normalisation, ReLU, pool."""
+    from torch import nn
+
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(64 * 8 * 8, N_CLASSES),
+    )  # fmt: skip
+
+
+def normalized_cnn_pairs(net, views):
+    """Pair the parameters of the CNNs with batch normalisation."""
+    with_weights = [p for p in views if p]
+    for module, p in zip((net[0], net[1], net[4], net[5], net[9]), with_weights, strict=True):
+        if "gamma" in p:
+            yield module.weight, p["gamma"]
+            yield module.bias, p["beta"]
+            continue
         weight = p["weight"]
         yield module.weight, weight.T if weight.ndim == 2 else weight.transpose(3, 2, 0, 1)
         yield module.bias, p["bias"]
@@ -153,6 +180,10 @@ NETS = {
         Net("CNN", (1, 28, 28),
             [Conv2D(16, 3, padding="same"), MaxPool2D(2), Conv2D(32, 3, padding="same"),
              MaxPool2D(2), Flatten(), Dense(128)], cnn, cnn_pairs, images=True),
+        Net("CNN, BatchNorm", (3, 32, 32),
+            [Conv2D(32, 3, padding="same", activation="identity"), BatchNorm("relu"), MaxPool2D(2),
+             Conv2D(64, 3, padding="same", activation="identity"), BatchNorm("relu"), MaxPool2D(2),
+             Flatten()], normalized_cnn, normalized_cnn_pairs, images=True),
         Net("LSTM", SEQUENCES, [LSTM(128)], recurrent("LSTM"), recurrent_pairs),
         Net("GRU", SEQUENCES, [GRU(128)], recurrent("GRU"), recurrent_pairs),
         Net("Transformer", STEPS, [BLOCK, BLOCK, LayerNorm(), SequencePool("mean")], transformer,
@@ -170,7 +201,11 @@ def jobs(options):
 
 
 def measure(name, rounds, quick):
-    """Let both sides train one network in turn; returns medians and minima in ms, by name."""
+    """Let both sides train one network, and predict, in turn.
+
+    Returns medians and minima by name of the contender: ms per epoch, and ms per prediction of as
+    many rows.
+    """
     net, rng = NETS[name], np.random.default_rng(0)
     n_rows = BATCH * (5 if quick else N_BATCHES)
     X = rng.standard_normal((n_rows, *net.shape)).astype(np.float32)
@@ -183,24 +218,40 @@ def measure(name, rounds, quick):
         contenders["PyTorch"] = lambda: torch_times(net, start, X, y)
         if net.images:
             contenders["PyTorch, channels_last"] = lambda: torch_times(net, start, X, y, True)
-    times = {contender: [] for contender in contenders}
+    times = {contender: ([], []) for contender in contenders}
     for _ in range(rounds):
         for contender, train in contenders.items():
             sleep(PAUSE)
-            times[contender].extend(train())
+            for found, new in zip(times[contender], train(), strict=True):
+                found.extend(new)
     return {
-        contender: {"median": 1e3 * float(np.median(found)), "minimum": 1e3 * float(min(found))}
-        for contender, found in times.items()
+        contender: {
+            f"{of}{figure}": 1e3 * float(function(found))
+            for of, found in zip(("", "prediction "), both, strict=True)
+            for figure, function in (("median", np.median), ("minimum", min))
+        }
+        for contender, both in times.items()
     }
 
 
+def clocked(predict):
+    """Return the seconds of each call but the first."""
+    times = []
+    for _ in range(EPOCHS + 1):
+        begin = perf_counter()
+        predict()
+        times.append(perf_counter() - begin)
+    return times[1:]
+
+
 def skbp_times(net, X, y):
-    """Train, and return the seconds of each epoch but the first."""
+    """Train and predict; return the seconds of each epoch, and prediction, but the first."""
     estimator = BackpropClassifier(
         layers=net.layers, batch_size=BATCH, max_iter=EPOCHS + 1, learning_rate_init=RATE, tol=0.0,
         n_iter_no_change=np.inf, random_state=0,
     )  # fmt: skip
-    return estimator.fit(X, y).epoch_seconds_[1:]
+    estimator.fit(X, y)
+    return estimator.epoch_seconds_[1:], clocked(lambda: estimator.predict_proba(X))
 
 
 def torch_module(net, start):
@@ -238,7 +289,8 @@ def check_start(net, start, X, y):
     )  # of weights only: a bias of ours may be two of theirs
     objective = Objective(start, LogLoss().for_targets("multiclass"), 0.0, len(y))
     weight = np.full(len(y), 1 / len(y), np.float32)
-    value = objective.data_value_and_grad(Batch(X, y, weight, len(y)))
+    # With a generator it is a pass of training, with the batch's own statistics.
+    value = objective.data_value_and_grad(Batch(X, y, weight, len(y)), np.random.default_rng(0))
     ours = (
         value,
         sum(
@@ -253,9 +305,7 @@ def check_start(net, start, X, y):
 
 
 def torch_times(net, start, X, y, channels_last=False):
-    """Train, and return the seconds of each epoch but the first."""
-    from time import perf_counter
-
+    """Train and predict; return the seconds of each epoch, and prediction, but the first."""
     import torch
 
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -272,7 +322,15 @@ def torch_times(net, start, X, y, channels_last=False):
             loss.backward()
             optimizer.step()
         times.append(perf_counter() - begin)
-    return times[1:]
+
+    def predict():
+        with torch.inference_mode():
+            for rows in torch.arange(len(y)).split(PREDICTED):
+                batch = x[rows[0] : rows[-1] + 1]
+                torch.softmax(module(batch), dim=1)
+
+    module.eval()
+    return times[1:], clocked(predict)
 
 
 def tables(results):
@@ -281,20 +339,23 @@ def tables(results):
     for threads in sorted({result["threads"] for result in results}):
         chosen = [result for result in results if result["threads"] == threads]
         names = list(dict.fromkeys(name for result in chosen for name in result["result"]))
-        rows = [[r["arguments"]["name"], *_cells(r["result"], names)] for r in chosen]
-        title = f"{threads} thread{'s' if threads > 1 else ''}, median (minimum) in ms per epoch:"
         header = ["", *names, "best of PyTorch / skbp: medians", "minima"]
-        parts.append(f"{title}\n\n{markdown(header, rows)}")
+        for of, per in (("", "epoch"), ("prediction ", "prediction of as many rows")):
+            rows = [[r["arguments"]["name"], *_cells(r["result"], names, of)] for r in chosen]
+            title = (
+                f"{threads} thread{'s' if threads > 1 else ''}, median (minimum) in ms per {per}:"
+            )
+            parts.append(f"{title}\n\n{markdown(header, rows)}")
     return "\n\n".join(parts)
 
 
-def _cells(times, names):
+def _cells(times, names, of):
     """Return a row's cells: each contender's times, and the ratios."""
     cells = []
     for name in names:
         found = {figure: shown(value) for figure, value in times.get(name, {}).items()}
-        cells.append(f"{found['median']} ({found['minimum']})" if found else "-")
-    for figure in ("median", "minimum"):
+        cells.append(f"{found[f'{of}median']} ({found[f'{of}minimum']})" if found else "-")
+    for figure in (f"{of}median", f"{of}minimum"):
         others = [found[figure] for name, found in times.items() if name != "skbp"]
         cells.append(shown(min(others, default=np.nan) / times["skbp"][figure]))
     return cells
