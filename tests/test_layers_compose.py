@@ -8,13 +8,17 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
 
+from skbp import BackpropRegressor
 from skbp._engine.network import Network, Workspace
+from skbp.initializers import Normal
 from skbp.layers import (
     BatchNorm,
     ColumnBranch,
     Dense,
     Dropout,
+    Embedding,
     EmbeddingBag,
+    Flatten,
     LayerNorm,
     Parallel,
     Residual,
@@ -78,7 +82,7 @@ def test_residual():
     np.testing.assert_allclose(passes(single, DY[:, :4])[0].mean(axis=1), X.mean(axis=1))
 
 
-@pytest.mark.parametrize("join", ["concat", "sum"])
+@pytest.mark.parametrize("join", ["concat", "sum", "product"])
 def test_parallel(join):
     branches = [Dense(5, "tanh"), [Dense(3, "relu"), Dense(5, "identity")]]
     network = network_of(Parallel(branches, join))
@@ -89,13 +93,55 @@ def test_parallel(join):
     for name in ("weight", "bias"):
         for i in (0, 1):
             parts[1].views[i][name][...] = network.views[0][f"1.{i}.{name}"]
-    dy = DY if join == "sum" else np.hstack([DY, DY[::-1]])
+    dy = np.hstack([DY, DY[::-1]]) if join == "concat" else DY
     y, (grads,) = passes(network, dy)
-    results = [passes(part, dy[:, -5:] if i else dy[:, :5]) for i, part in enumerate(parts)]
-    outputs = [output for output, _ in results]
-    np.testing.assert_array_equal(y, sum(outputs) if join == "sum" else np.hstack(outputs))
+    outputs = [passes(part)[0] for part in parts]
+    joined = {"concat": np.hstack(outputs), "sum": sum(outputs), "product": np.prod(outputs, 0)}
+    np.testing.assert_array_equal(y, joined[join])
+    factors = outputs[::-1] if join == "product" else (1, 1)
+    results = [
+        passes(part, factors[i] * (dy[:, -5:] if i else dy[:, :5])) for i, part in enumerate(parts)
+    ]
     np.testing.assert_array_equal(grads["0.weight"], results[0][1][0]["weight"])
     np.testing.assert_array_equal(grads["1.0.weight"], results[1][1][0]["weight"])
+
+
+@pytest.mark.parametrize("zeros", [(), (0,), (0, 2)])
+def test_a_product_of_zeros_has_gradients(zeros):
+    # No quotient y / y_i would do: a factor of zero has a gradient, and the others' is zero.
+    branches = [Dense(5, "identity", name=name) for name in "abc"]
+    network = network_of(Parallel(branches, "product"))
+    p = network.views[0]
+    for number in zeros:
+        p[f"{'abc'[number]}.weight"][:, 1] = 0
+    workspace = Workspace(network, 7)
+    network.forward(X, workspace)
+    dx = network.backward(DY.copy(), workspace, need_dx=True).copy()
+    factors = [X @ p[f"{name}.weight"] + p[f"{name}.bias"] for name in "abc"]
+    expected = 0
+    for i, name in enumerate("abc"):
+        dz = DY * np.prod([factor for j, factor in enumerate(factors) if j != i], axis=0)
+        np.testing.assert_allclose(workspace.views[0][f"{name}.weight"], X.T @ dz, atol=1e-12)
+        expected = expected + dz @ p[f"{name}.weight"].T
+    np.testing.assert_allclose(dx, expected, atol=1e-12)
+
+
+def test_a_product_of_columns_factorizes():
+    # Users times items, as in matrix factorization: ratings that no sum of the two explains.
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 30, (3000, 2))
+    ratings = (rng.normal(size=(2, 30, 2))[[0, 1], codes]).prod(axis=1).sum(axis=1)
+    scores = {}
+    for join in ("sum", "product"):
+        tables = [
+            ([column], [Embedding(30, 4, initializer=Normal(0.3)), Flatten()]) for column in (0, 1)
+        ]
+        net = BackpropRegressor(
+            layers=[ColumnBranch(tables, join=join)], solver="adam", learning_rate="one_cycle",
+            learning_rate_init=0.05, alpha=0, max_iter=15, random_state=0,
+        )  # fmt: skip
+        scores[join] = net.fit(codes[:2500], ratings[:2500]).score(codes[2500:], ratings[2500:])
+    assert scores["product"] > 0.95 > 0.5 > scores["sum"]
 
 
 @pytest.mark.parametrize("columns", [slice(1, 3), [2, 1], np.array([1, 2]), slice(None, None, 2)])
@@ -212,13 +258,15 @@ def test_shapes_that_do_not_fit():
         network_of(Residual(Dense(3)))
     with pytest.raises(ValueError, match=r"Parallel\(join='sum'\).*\(4,\), \(3,\)"):
         network_of(Parallel([Dense(4), Dense(3)], "sum"))
+    with pytest.raises(ValueError, match=r"ColumnBranch\(join='product'\).*the same shape"):
+        network_of(ColumnBranch([([0], Dense(4)), ([1], Dense(3))], "product"))
     with pytest.raises(ValueError, match=r"Parallel.*none at all"):
         network_of(Parallel([]))
     network_of(Parallel([Dense(4), Dense(3)]), input_shape=(2, 4))
     with pytest.raises(ValueError, match=r"ColumnBranch got rows of shape \(2, 4\)"):
         network_of(ColumnBranch([([0], Dense(3))]), input_shape=(2, 4))
     with pytest.raises(ValueError, match="'join' parameter of Parallel"):
-        Parallel([Dense(3)], "product").check()
+        Parallel([Dense(3)], "quotient").check()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 from skbp.layers._chains import absent_of_chain, init_chain
 from skbp.layers._pass import Arrays, Pass, allocate, shape_and_dtype
 from skbp.layers._steps import enter
-from skbp.layers.base import REFUSE
+from skbp.layers.base import REFUSE, wanted
 
 
 class Parameter(NamedTuple):
@@ -369,10 +369,13 @@ class Network:
         work = workspace.rows(len(dy))
         first = 0 if need_dx else self._first_trained
         for index in range(len(self.layers) - 1, first - 1, -1):
-            dy = self.layers[index].backward(
-                dy, workspace.inputs[index], self.views[index], workspace.views[index],
-                work[index], workspace.ctx, need_dx=need_dx or index > first,
+            layer, x, need = self.layers[index], workspace.inputs[index], need_dx or index > first
+            dy = layer.backward(
+                dy, x, self.views[index], workspace.views[index], work[index], workspace.ctx,
+                need_dx=need,
             )  # fmt: skip
+            if need:
+                wanted(dy, layer, x)
         for own, owner in workspace.tied:
             owner += own
         return dy

@@ -201,10 +201,36 @@ class Layer(Component):
             As in `forward`, which came right before; `g`, a dict like `p`, is overwritten with the
             gradients of the parameters.
         need_dx : bool, default=True
-            Whether the gradient with respect to `x` is wanted.
+            Whether the gradient with respect to `x` is wanted. In training it is not in the first
+            layer that is trained, where nothing reads what comes back: None spares the work.
+            Attributions want it in every layer, the first too.
 
         Returns
         -------
         dx : ndarray of shape (n, *input_shape) or None
+            None, or anything, only without `need_dx`.
         """
         raise NotImplementedError(f"{type(self).__name__} must define backward(...)")
+
+
+def wanted(dx, layer, x):
+    """Return the gradient of a layer's input, which is wanted, if it is one.
+
+    Raises
+    ------
+    TypeError
+        If it is None.
+    ValueError
+        If it has another shape than the input x.
+    """
+    if dx is None:
+        raise TypeError(
+            f"{layer!r}: backward returned None, but was called with need_dx=True and must return "
+            f"the gradient of its input, an array of shape {x.shape}. None is for need_dx=False."
+        )
+    if dx.shape != x.shape:
+        raise ValueError(
+            f"{layer!r}: backward returned an array of shape {dx.shape}; the gradient of its input "
+            f"has the input's shape, {x.shape}."
+        )
+    return dx

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbp._component import OneOf
-from skbp.layers.base import KEEP, LEAVE_OUT, REFUSE
+from skbp.layers.base import KEEP, LEAVE_OUT, REFUSE, wanted
 from skbp.layers.compose import _Composite, as_layer, laid_out_like, refuse_sparse
 
 
@@ -11,7 +11,7 @@ class _Branches(_Composite):
     """Base class of layers whose children stand side by side, and of how their outputs join."""
 
     _holder = "branches"
-    allowed = {"join": OneOf(("concat", "sum"))}
+    allowed = {"join": OneOf(("concat", "sum", "product"))}
 
     @property
     def absent(self):  # type: ignore[override]
@@ -78,34 +78,45 @@ class _Branches(_Composite):
             if ctx.absent is not None:  # a step that one branch lacks is not whole
                 absent_after = ctx.absent if absent_after is None else absent_after | ctx.absent
         ctx.absent = absent_after
-        ctx.cache[self] = inputs
+        ctx.cache[self] = inputs, outputs
         y = laid_out_like(w["y"], outputs[0])
         if self.join == "concat":
             return np.concatenate(outputs, axis=-1, out=y)
         np.copyto(y, outputs[0])
+        join = np.add if self.join == "sum" else np.multiply
         for output in outputs[1:]:
-            y += output
+            join(y, output, out=y)
         return y
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
-        inputs = ctx.cache[self]
+        inputs, outputs = ctx.cache[self]
+        # Copies, for a child may overwrite what it gets; all of them first, since it may overwrite
+        # its output too.
+        parts = [w[f"dy_{i}"] for i in range(len(outputs))]
+        self._divide(dy, outputs, parts)
         if need_dx:
             w["dx"].fill(0)
-        start = 0
         for i, (name, child) in enumerate(self._bound.items()):
-            part = w[f"dy_{i}"]  # a copy: what a child gets it may overwrite
+            dx = child.backward(
+                parts[i], inputs[i], p.part(name), g.part(name), w.part(name), ctx, need_dx
+            )
+            if need_dx:
+                self._add_to(w["dx"], wanted(dx, child, inputs[i]), name)
+        return w["dx"] if need_dx else None
+
+    def _divide(self, dy, outputs, parts):
+        """Write to each of `parts` the gradient of that branch's output."""
+        start = 0
+        for i, part in enumerate(parts):
             if self.join == "concat":
                 stop = start + part.shape[-1]
                 np.copyto(part, dy[..., start:stop])
                 start = stop
-            else:
-                np.copyto(part, dy)
-            dx = child.backward(
-                part, inputs[i], p.part(name), g.part(name), w.part(name), ctx, need_dx
-            )
-            if need_dx:
-                self._add_to(w["dx"], dx, name)
-        return w["dx"] if need_dx else None
+                continue
+            np.copyto(part, dy)
+            if self.join == "product":
+                for other in outputs[:i] + outputs[i + 1 :]:
+                    part *= other
 
 
 class Parallel(_Branches):
@@ -115,14 +126,20 @@ class Parallel(_Branches):
     ----------
     branches : list of (Layer or list of Layer)
         A list is a chain.
-    join : {"concat", "sum"}, default="concat"
-        Concatenate outputs on their last axis, or add them up.
+    join : {"concat", "sum", "product"}, default="concat"
+        Concatenate outputs on their last axis, add them up, or multiply them value by value. A
+        product of zeros does not learn: use first values that are not all zero.
     name : str or None, default=None
         What the layer is called; see `Layer`.
 
     See Also
     --------
     Residual : A branch and its input, added up.
+    ColumnBranch : Branches that get columns of their own.
+
+    Notes
+    -----
+    With "product" a branch that ends in "logistic" is a gate for the others.
 
     Examples
     --------
@@ -154,10 +171,20 @@ class ColumnBranch(_Branches):
     ----------
     branches : list of (columns, Layer or list of Layer)
         Columns are a slice or a list of int; a list of layers is a chain.
-    join : {"concat", "sum"}, default="concat"
-        Concatenate outputs on their last axis, or add them up.
+    join : {"concat", "sum", "product"}, default="concat"
+        Concatenate outputs on their last axis, add them up, or multiply them value by value. A
+        product of zeros does not learn: use first values that are not all zero.
     name : str or None, default=None
         What the layer is called; see `Layer`.
+
+    See Also
+    --------
+    Parallel : Branches that all get the same.
+
+    References
+    ----------
+    X. He, L. Liao, H. Zhang, L. Nie, X. Hu, T.-S. Chua (2017), "Neural collaborative filtering",
+    section 3.2: embeddings of user and item, joined by "product".
 
     Examples
     --------

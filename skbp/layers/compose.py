@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from skbp.layers._chains import absent_of_chain, codes_of_chain, init_chain
-from skbp.layers.base import KEEP, REFUSE, Layer
+from skbp.layers.base import KEEP, REFUSE, Layer, wanted
 
 
 class _Composite(Layer):
@@ -276,9 +276,10 @@ class Sequential(_Composite):
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         inputs = ctx.cache[self]
         for i, (name, child) in reversed(list(enumerate(self._bound.items()))):
-            dy = child.backward(
-                dy, inputs[i], p.part(name), g.part(name), w.part(name), ctx, need_dx or i > 0
-            )
+            need = need_dx or i > 0
+            dy = child.backward(dy, inputs[i], p.part(name), g.part(name), w.part(name), ctx, need)
+            if need:
+                wanted(dy, child, inputs[i])
         return dy
 
 
