@@ -180,29 +180,36 @@ def shaped(name, layer):
 
 
 # All layers, save `Tied`, whose weights are those of another (tests/test_network.py); and `LoRA`
-# around some, which has them itself around Dense.
+# around some, which has them itself around Dense; and branches that are multiplied.
 NAMES = [
     *(name for name in LAYERS if name != "tied"),
     "lora:multi_head_attention",
     "lora:transformer_encoder",
     "lora:conv_2d",
+    "product:parallel",
+    "product:column_branch",
 ]
 
 
 def make_layer(name, activation):
     """Build a layer of the registry from what its signature asks for."""
-    adapted, _, name = name.rpartition(":")
+    kind, _, name = name.rpartition(":")
     given = {
         "units": 5, "activation": activation, "rate": 0.4, "std": 0.3, "filters": 2,
-        "kernel_size": 2, "size": 2, "padding": 1, "shape": (-1,), "n_heads": 2, "n_hidden": 3,
-        "n_codes": 3, "dim": 2, "layer": Dense(5, activation),
+        "kernel_size": 2, "padding": 1, "axis": "vertical",
+        "size": (2, 0) if name == "random_shift" else 2, "shape": (-1,), "n_heads": 2,
+        "n_hidden": 3, "n_codes": 3, "dim": 2, "layer": Dense(5, activation),
         "layers": [LayerNorm(activation), Dropout(0.3)],
         "branches": [Dense(3, activation), [LayerNorm(activation), Dense(2, activation)]],
     }  # fmt: skip
     if issubclass(LAYERS[name], Recurrent):
         del given["activation"]  # over many steps all but tanh explode
+    if kind == "product":
+        given["join"] = "product"
+        given["branches"] = [Dense(3, activation), [LayerNorm(), Dense(3)], Dense(3, "tanh")]
     if name == "column_branch":
-        given["branches"] = list(zip((slice(0, 3), [2, 0]), given["branches"], strict=True))
+        columns = [slice(0, 3), [2, 0], [1]][: len(given["branches"])]
+        given["branches"] = list(zip(columns, given["branches"], strict=True))
     signature = inspect.signature(LAYERS[name]).parameters
     missing = [
         key
@@ -212,7 +219,7 @@ def make_layer(name, activation):
     if missing:
         pytest.fail(f"the layer {name!r} is new: tell make_layer in this file about {missing}")
     layer = LAYERS[name](**{key: value for key, value in given.items() if key in signature})
-    if adapted:
+    if kind == "lora":
         layer = LoRA(layer, 2, targets=list(layer.matrices))
     return shaped(name, layer)
 
@@ -226,6 +233,7 @@ RESHAPED = {
     "max_pool_1d": (-1, 1),
     "avg_pool_1d": (-1, 1),
     "global_max_pool": (1, -1, 1),
+    **dict.fromkeys(("random_flip", "random_shift", "random_erasing"), (1, -1, 1)),
     "global_average_pool": (-1, 1),
     **dict.fromkeys(("rnn", "lstm", "gru"), (-1, 1)),
 }

@@ -171,7 +171,8 @@ def _check_solver(estimator):
                 raise InvalidParameterError(
                     f"{_parameter_behind(layer, estimator)} needs a stochastic solver: L-BFGS must "
                     "see the same loss each time it looks. Use solver='adam' or 'sgd'; or leave "
-                    "out dropout and noise, and normalize with normalization='layer' or LayerNorm."
+                    "out dropout, noise and random changes, and normalize with "
+                    "normalization='layer' or LayerNorm."
                 )
     if solver == "lbfgs" or solver == "lazy_adam" or getattr(solver, "lazy", False):
         not_used: dict[str, tuple]

@@ -7,6 +7,7 @@ from skbp.layers.attention import (
     SequencePool,
     TransformerEncoder,
 )
+from skbp.layers.augment import RandomErasing, RandomFlip, RandomShift
 from skbp.layers.base import Layer
 from skbp.layers.branches import ColumnBranch, Parallel
 from skbp.layers.compose import Residual, Sequential
@@ -34,8 +35,8 @@ __all__ = [
     "CodeDropout", "ColumnBranch", "Conv1D", "Conv2D", "Dense", "Dropout", "Embedding",
     "EmbeddingBag", "Flatten", "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Input",
     "Layer", "LayerNorm", "LoRA", "MaxPool1D", "MaxPool2D", "MultiHeadAttention", "Norm",
-    "Parallel", "Pass", "PositionalEncoding", "Recurrent", "Reshape", "Residual", "SequencePool",
-    "Sequential", "Tied", "TransformerEncoder",
+    "Parallel", "Pass", "PositionalEncoding", "RandomErasing", "RandomFlip", "RandomShift",
+    "Recurrent", "Reshape", "Residual", "SequencePool", "Sequential", "Tied", "TransformerEncoder",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -45,6 +46,9 @@ LAYERS: dict[str, type[Layer]] = {
     "layer_norm": LayerNorm,
     "gaussian_noise": GaussianNoise,
     "code_dropout": CodeDropout,
+    "random_flip": RandomFlip,
+    "random_shift": RandomShift,
+    "random_erasing": RandomErasing,
     "conv_1d": Conv1D,
     "conv_2d": Conv2D,
     "max_pool_1d": MaxPool1D,
