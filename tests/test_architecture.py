@@ -20,7 +20,7 @@ FLOORS = [
         "_engine.network", "_engine.objective", "_engine.batches", "_engine.interrupt",
         "_engine.updater", "_engine.training", "_engine.lbfgs", "_engine.history",
         "_engine.regularization", "_engine.watch", "_engine.resume", "_engine.plan",
-        "_engine.checkpoint", "_engine.range_test",
+        "_engine.checkpoint", "_engine.range_test", "_engine.lines",
     ],
     ["callbacks", "inspection", "persistence", "preprocessing", "distributed"],
     ["estimators"],

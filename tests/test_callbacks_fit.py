@@ -22,6 +22,7 @@ from skbp.callbacks import (
     TimeLimit,
     latest,
     read_state,
+    stopping,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -115,6 +116,116 @@ def test_stopping(cls):
     net = make(cls, EarlyStopping(patience=4, min_delta=1e9), early_stopping=True)
     assert net.fit(X, y).n_iter_ == net.fit(X, y).n_iter_ == 5
     assert len(net.loss_curve_) == 5
+
+
+class Updates(Callback):
+    """Ends training after so many looks between two updates."""
+
+    per_update = True
+
+    def __init__(self, n):
+        self.n = n
+
+    def start(self, estimator, context):
+        return []
+
+    def on_update_end(self, memory):
+        memory.append(1)
+        return len(memory) >= self.n
+
+
+# Four batches an epoch, of which three have another after them; the fifth look is after the sixth
+# update, when half of the second epoch is done.
+@BOTH
+@pytest.mark.parametrize("params", [
+    {}, {"solver": "sgd"}, {"dropout": 0.2}, {"shuffle": False}, {"learning_rate": "one_cycle"}
+], ids=str)  # fmt: skip
+def test_training_ends_between_two_updates(cls, params):
+    told = []
+    net = fit(cls, Updates(5), Call(told.append), **params)
+    assert net.n_iter_ == len(net.loss_curve_) == 2
+    assert net.t_ == 120 + 60
+    assert [epoch["epoch"] for epoch in told] == [1]  # of the part callbacks are not told
+    whole = fit(cls, **params)
+    assert net.loss_curve_[0] == whole.loss_curve_[0]
+    assert (net.coefs_[0] != whole.coefs_[0]).any()
+    if params == {"shuffle": False}:
+        # The loss is that of the rows seen: two updates on half of the rows.
+        half = make(cls, max_iter=1, warm_start=True, **params)
+        X_half, y_half = X[:60], TARGETS[cls][:60]
+        half.fit(X, TARGETS[cls]).fit(X_half, y_half)
+        assert net.loss_curve_[1] == pytest.approx(half.loss_curve_[1], rel=0.05)
+
+
+@BOTH
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_the_last_update_of_an_epoch_ends_it_as_ever(cls, n):
+    net = fit(cls, Updates(n), batch_size=30)
+    assert net.n_iter_ == (1 if n < 4 else 2)
+    assert fit(cls, Updates(1), batch_size=120).n_iter_ == 12  # an epoch is one update
+
+
+@BOTH
+def test_the_part_of_an_epoch_is_validated(cls):
+    net = fit(cls, Updates(5), early_stopping=True, validation_fraction=0.25, solver="sgd",
+              batch_size=15)  # fmt: skip
+    assert len(net.validation_scores_) == net.n_iter_ == 1
+    net = fit(cls, Updates(9), early_stopping=True, validation_fraction=0.25, batch_size=15)
+    assert len(net.validation_scores_) == net.n_iter_ == 2
+    best = np.argmax(net.validation_scores_)
+    assert net.best_epoch_ == best + 1
+    assert net.best_validation_score_ == net.validation_scores_[best]
+
+
+class Clock:
+    """A clock that goes on by a second each time it is looked at."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        self.now += 1
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    monkeypatch.setattr(stopping, "time", Clock())
+
+
+@BOTH
+def test_the_time_limit_is_kept_within_an_epoch(cls, clock):
+    net = fit(cls, TimeLimit(20), batch_size=1)  # an epoch takes 120 s
+    assert net.n_iter_ == 1
+    assert 15 < net.t_ < 25
+    net.set_callbacks().partial_fit(X, TARGETS[cls])
+    net.set_params(warm_start=True).set_callbacks(TimeLimit(20)).fit(X, TARGETS[cls])
+    assert net.n_iter_ == 1
+
+
+@BOTH
+@pytest.mark.parametrize("seconds, kept", [(30, True), (65, True), (900, False)])
+def test_the_time_limit_is_kept_in_a_refit(cls, seconds, kept, clock):
+    params = {"early_stopping": "refit", "batch_size": 5, "max_iter": 3}
+    net = make(cls, TimeLimit(seconds), **params)
+    if not kept:
+        return_of = net.fit(X, TARGETS[cls])
+        expected = fit(cls, **params)
+    else:
+        with pytest.warns(UserWarning, match=r"refit.*ended the training on all rows.*are kept"):
+            return_of = net.fit(X, TARGETS[cls])
+        assert len(return_of.loss_curve_) == return_of.n_iter_
+        expected = make(cls, TimeLimit(seconds), **{**params, "early_stopping": True})
+        expected = expected.fit(X, TARGETS[cls])
+    for a, b in zip(return_of.coefs_, expected.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.filterwarnings("ignore:partial_fit calls no callbacks")
+def test_where_there_are_no_updates_to_look_between(clock):
+    cls = BackpropRegressor
+    assert fit(cls, TimeLimit(3), solver="lbfgs").n_iter_ <= 3
+    make(cls, TimeLimit(1)).partial_fit(X, TARGETS[cls])
 
 
 @BOTH

@@ -6,6 +6,7 @@ import textwrap
 import warnings
 from dataclasses import asdict, fields, is_dataclass
 from tempfile import mkdtemp
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -19,7 +20,7 @@ from skbp._engine.batches import Batches, Data
 from skbp._engine.history import History
 from skbp._engine.network import Network
 from skbp._engine.resume import capture, put_back
-from skbp.callbacks import Call, Checkpoint, TimeLimit, read_state
+from skbp.callbacks import Call, Checkpoint, TimeLimit, read_state, stopping
 from skbp.layers import Dense, GaussianNoise
 from skbp.optimizers import SGD, Adam, AdamW, Group, Muon
 from skbp.schedules import Scheduled
@@ -328,11 +329,18 @@ def test_partial_fit_does_not_resume(tmp_path):
     assert len(net.loss_curve_) == 1
 
 
-def test_a_fit_that_was_interrupted_by_the_clock(tmp_path):
+def test_a_fit_that_was_interrupted_by_the_clock(tmp_path, monkeypatch):
     cls = BackpropRegressor
-    make(cls).set_callbacks(Checkpoint(tmp_path), TimeLimit(1e-9)).fit(**data(cls))
-    net = resumed(make(cls), tmp_path).fit(**data(cls))
-    assert_same_fit(net, make(cls).fit(**data(cls)))
+    clock = iter(range(10_000))  # a second for each look at it: after an update, and an epoch
+    monkeypatch.setattr(stopping, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    for seconds in (1, 5, 9, 14, 17):
+        folder = tmp_path / str(seconds)
+        stopped = make(cls).set_callbacks(Checkpoint(folder), TimeLimit(seconds)).fit(**data(cls))
+        assert stopped.n_iter_ < make(cls).max_iter
+        n_saved = len(list(folder.glob("epoch*")))  # of whole epochs only, of five updates
+        assert n_saved == min(3, stopped.n_iter_ - (seconds % 6 != 5))
+        net = make(cls).set_callbacks(Checkpoint(folder, resume=True)).fit(**data(cls))
+        assert_same_fit(net, make(cls).fit(**data(cls)))
 
 
 # ------------------------------------------------------------ what cannot

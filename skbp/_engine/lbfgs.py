@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from skbp._engine.interrupt import Interruptible
+from skbp._engine.lines import say
 from skbp._engine.training import DivergenceError
 
 
@@ -110,7 +111,7 @@ def train_lbfgs(objective, data, history, max_iter, max_fun, tol, verbose=False,
     def after_iteration(intermediate_result):
         # The point that scipy accepts is the last one it had evaluated.
         if verbose:
-            print(f"Iteration {run.iterations + 1}, objective = {intermediate_result.fun:.8f}")
+            say(f"Iteration {run.iterations + 1}, objective = {intermediate_result.fun:.8f}")
         params[...] = intermediate_result.x
         if run.note(reported) or interrupt.requested:
             raise StopIteration

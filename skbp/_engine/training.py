@@ -12,6 +12,7 @@ import numpy as np
 from skbp._engine.batches import rows_between
 from skbp._engine.history import OptimizerMemory
 from skbp._engine.interrupt import Interruptible
+from skbp._engine.lines import duration, say
 from skbp._engine.objective import predict_raw
 from skbp._engine.regularization import Average, MaxNorm
 from skbp._engine.resume import capture, put_back
@@ -76,7 +77,9 @@ class Training:
         For layers that draw random numbers.
     hooks : object or None
         Its ``begin_epoch(training)`` and ``end_epoch(training)`` are called around each epoch;
-        training ends if the latter returns True.
+        training ends if the latter returns True. ``end_update()`` is called between two updates of
+        an epoch; if it returns True, the epoch ends there, and training with it, without
+        ``end_epoch``.
     resume : TrainingState or None
         To go on from; everything else is set to it.
     frozen : sequence of list of int, default=()
@@ -173,9 +176,11 @@ class Training:
         """Judge the epoch; return why training ends, or None if it goes on."""
         improved, history = self.look(), self.history
         if self._stopping.verbose:
-            print(self.line())
+            say(self.line())
         if not math.isfinite(history.loss):
             return Outcome.DIVERGED
+        if self._cut_short:
+            return Outcome.INTERRUPTED if interrupt.requested else Outcome.STOPPED
         history.call.no_improvement = 0 if improved else history.call.no_improvement + 1
         ends = self._plateau_ends()
         stopped = self._hooks is not None and self._hooks.end_epoch(self)
@@ -196,13 +201,13 @@ class Training:
         )
         if not self._optimization.schedule.survives_plateau(self.last_rate):
             if stopping.verbose:
-                print(f"{message} Stopping.")
+                say(f"{message} Stopping.")
             return True
         call.plateaus += 1
         call.no_improvement = 0
         if stopping.verbose:
             self._progress = self._new_progress()
-            print(f"{message} Setting learning rate to {self.rate():f}")
+            say(f"{message} Setting learning rate to {self.rate():f}")
         return False
 
     def _patience(self):
@@ -210,7 +215,10 @@ class Training:
         return self._stopping.patience if patience is None else patience
 
     def one_epoch(self, interrupt):
-        """Go once over the rows and note it in the history; False if it was interrupted."""
+        """Go once over the rows and note it in the history; False if it was interrupted.
+
+        An epoch that a callback cuts short is noted like others: its loss is that of the rows seen.
+        """
         start = perf_counter()
         history, objective = self.history, self._objective
         call, memory = history.call, history.optimizer
@@ -219,12 +227,15 @@ class Training:
         updater, skipped = self._updater, memory.skipped
         per_update = self._optimization.schedule.per_update
         progress = self._progress = self._new_progress()
-        rate, total = self.rate(), 0.0
+        rate, total, n_rows = self.rate(), 0.0, 0
         updater.begin_epoch()
         for batch in self._batches.epoch():
+            if n_rows and self._hooks is not None and self._hooks.end_update():
+                self._cut_short = True
+                break
             data = objective.data_value_and_grad(batch, self._rng, progress)
             if not math.isfinite(data):
-                total = data
+                total, n_rows = data, self._batches.n_rows
                 break
             if per_update:
                 rate = self.rate()
@@ -236,14 +247,15 @@ class Training:
             for number in self.network.frozen:
                 skipped[number] += 1
             total += objective.reported(data, penalty) * len(batch.y)
+            n_rows += len(batch.y)
             if interrupt.requested:
                 return False
         self._last_batch = batch
         self.last_rate = rate
         history.n_iter += 1
         call.epochs += 1
-        history.samples += self._batches.n_rows
-        history.loss = float(total / self._batches.n_rows)
+        history.samples += n_rows
+        history.loss = float(total / n_rows)
         history.loss_curve.append(history.loss)
         call.frozen.append(self._frozen)
         record = {"epoch": len(history.records) + 1, "loss": history.loss, "learning_rate": rate}
@@ -338,10 +350,13 @@ class Training:
             parts.append(f"validation loss = {record['validation_loss']:.6g}")
             parts.append(f"validation score = {record['validation_score']:.6g}")
         parts.append(f"rate = {record['learning_rate']:.3g}")
-        parts.append(f"{record['seconds']:.2g} s")
+        parts.append(duration(record["seconds"]))
+        if self._cut_short:
+            parts.append("ended by a callback before all rows were seen")
         return ", ".join(parts)
 
     _last_batch = None
+    _cut_short = False  # whether a callback ended the last epoch between two updates
 
     def _let_stand(self, outcome):
         """Let the right weights stand; returns whether they may be handed out."""

@@ -69,6 +69,9 @@ class Callback(Component):
 
     # ------------------------------------------------------------ what a subclass defines
 
+    #: Whether `on_update_end` is called.
+    per_update = False
+
     def start(self, estimator, context):
         """Return what to remember of a fit that begins: any object, for this fit alone."""
         return None
@@ -97,6 +100,27 @@ class Callback(Component):
             What `start` returned for this fit.
         context : sklearn.callback.CallbackContext
             Of the epoch; ``context.training.state()`` copies the whole state of the training.
+
+        Returns
+        -------
+        stop : bool
+            Whether to end the training here.
+        """
+        return False
+
+    def on_update_end(self, memory):
+        """Look at the clock, or whatever may end training before the epoch ends.
+
+        Called after each update but an epoch's last, if the class says ``per_update = True``; so it
+        should take microseconds. An epoch that ends here is noted in the history, with the loss of
+        the rows that were seen, and validated. Callbacks are not told of it, so that checkpoints
+        are always those of whole epochs. `early_stopping="refit"` trains again: then it is called
+        there too, and if training ends there the weights of the best epoch stand.
+
+        Parameters
+        ----------
+        memory : object
+            What `start` returned for this fit.
 
         Returns
         -------
@@ -150,6 +174,10 @@ class Callback(Component):
         if epoch is None:
             return False
         return bool(self.on_epoch_end(epoch, self._memory_of(estimator, context), context))
+
+    def ends_now(self, estimator, context):
+        """Call `on_update_end`; skbp calls this between two updates, if `per_update`."""
+        return bool(self.on_update_end(self._memory_of(estimator, context)))
 
     def teardown(self, estimator, context):
         """End a fit; scikit-learn calls this, whether the fit succeeded or not."""

@@ -167,15 +167,17 @@ class TargetScore(Callback):
 
 
 class TimeLimit(Callback):
-    """Ends training after the first epoch that ends past a limit of time.
+    """Ends training with the first update that ends past a limit of time.
 
     The clock of each fit runs from its beginning, preparation of the data included; in a search
-    each candidate has the whole limit.
+    each candidate has the whole limit. The epoch under way ends there: it is validated, and its
+    weights stand if they are the best, or without `early_stopping`. ("lbfgs": with the first
+    iteration.)
 
     Parameters
     ----------
     seconds : float
-        The limit, > 0, in seconds.
+        The limit, > 0, in seconds. Past it there is one validation at most.
 
     Raises
     ------
@@ -193,6 +195,7 @@ class TimeLimit(Callback):
     False
     """
 
+    per_update = True
     allowed = {"seconds": Range(0, low_open=True)}
 
     def __init__(self, seconds):
@@ -201,5 +204,8 @@ class TimeLimit(Callback):
     def start(self, estimator, context):
         return time.monotonic()
 
-    def on_epoch_end(self, epoch, memory, context):
+    def on_update_end(self, memory):
         return time.monotonic() - memory >= self.seconds
+
+    def on_epoch_end(self, epoch, memory, context):
+        return self.on_update_end(memory)

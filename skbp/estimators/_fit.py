@@ -13,6 +13,7 @@ from skbp._compat import InvalidParameterError
 from skbp._engine.batches import CSR, Batches, Data
 from skbp._engine.history import History
 from skbp._engine.lbfgs import train_lbfgs
+from skbp._engine.lines import say
 from skbp._engine.network import Network
 from skbp._engine.objective import CHUNK, Objective
 from skbp._engine.range_test import losses_at
@@ -28,9 +29,11 @@ from skbp.estimators._architecture import (
 )
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
 from skbp.estimators._held_out import AsGiven, Encoded, Validation, some_rows, split
+from skbp.estimators._hooks import BetweenUpdates
 from skbp.estimators._input_checks import (
-    all_finite,
     are_clean,
+    cast_rows,
+    check_cast,
     check_dtype,
     check_sparse_format,
     check_weights,
@@ -107,8 +110,7 @@ class Fit:
             raise
         ended = outcome not in (Outcome.INTERRUPTED, Outcome.DIVERGED)
         if self._plan.held_out.refit and ended and self.history.best.epoch is not None:
-            again = self._training_again(*first)
-            outcome = self._take_over(again, again.run()) or outcome
+            outcome = self._train_again(first, outcome)
         self._warn_of(outcome)
         if not self._incremental and self.history.n_iter > 1:
             self._diagnose(outcome, train)
@@ -317,7 +319,7 @@ class Fit:
             warn("init_from: no layer of that network has the shapes of one here; nothing copied.")
         if self._plan.stopping.verbose:
             for name, copied in estimator.copied_layers_.items():
-                print(f"{name}: {'copied' if copied else 'new weights'}")
+                say(f"{name}: {'copied' if copied else 'new weights'}")
 
     # ------------------------------------------------------------ training
 
@@ -399,7 +401,7 @@ class Fit:
         history, plan = self.history, self._plan
         epochs = history.records[len(history.records) - history.n_iter :][: history.best.epoch]
         if plan.stopping.verbose:
-            print(f"Training on all rows for {len(epochs)} epochs.")
+            say(f"Training on all rows for {len(epochs)} epochs.")
         self.network.restore(first)
         how = plan.optimization
         if not how.schedule.per_update:
@@ -408,17 +410,31 @@ class Fit:
             plan.stopping, max_iter=len(epochs), patience=np.inf, keep_best=False, verbose=False
         )
         objective, batches = self._objective_and_batches()
+        hooks = None if self._hooks is None else BetweenUpdates(self._hooks)
         return Training(
             how, stopping, objective, batches, History(samples=samples), rng=self._noise(),
-            frozen=history.call.frozen[: len(epochs)],
+            hooks=hooks, frozen=history.call.frozen[: len(epochs)],
         )  # fmt: skip
 
-    def _take_over(self, again, outcome):
-        """Let what training again has made stand; returns its outcome, if it was interrupted."""
-        history, new = self.history, again.history
+    def _train_again(self, first, outcome):
+        """Train on all rows, from `first`, and let that stand; return why training ended.
+
+        If a callback ends it half way, the best epoch of the first training stands.
+        """
+        history, best = self.history, self.network.snapshot()
+        again = self._training_again(*first)
+        ended, new = again.run(), again.history
+        if ended is Outcome.STOPPED:
+            self.network.restore(best)
+            warn(
+                'early_stopping="refit": a callback ended the training on all rows after '
+                f"{new.n_iter - 1} of {history.best.epoch} epochs; the weights of the best epoch "
+                "before are kept. Give it more time, or use early_stopping=True."
+            )
+            return outcome
         history.loss, history.n_iter, history.samples = new.loss, new.n_iter, new.samples
         history.optimizer = new.optimizer
-        return outcome if outcome is Outcome.INTERRUPTED else None
+        return ended if ended is Outcome.INTERRUPTED else outcome
 
     def _noise(self):
         """Return the source of randomness inside layers, apart from the one of the batches.
@@ -474,21 +490,4 @@ class Fit:
             f"Training interrupted by user after {self.history.n_iter} finished epochs; the "
             "weights of the last finished update are kept (with early_stopping those of the "
             "best epoch).",
-        )
-
-
-def cast_rows(x, dtype):
-    """Return rows of another dtype; raise a ValueError if a value is too large for it."""
-    with np.errstate(over="ignore"):
-        x = x.astype(dtype)
-    check_cast(x.data if isinstance(x, CSR) else x, "X")
-    return x
-
-
-def check_cast(array, name):
-    """Raise a ValueError if a cast has made values infinite."""
-    if not all_finite(array) and np.isinf(array).any():
-        raise ValueError(
-            f"{name} has values too large for {array.dtype.name}, in which the network "
-            "computes here. Scale the data (StandardScaler), or use dtype=np.float64."
         )

@@ -37,6 +37,8 @@ class Hooks:
             "metadata": None if weight is None else {"sample_weight": weight},
         }
         self._task: Any = None
+        callbacks = estimator._skl_callbacks
+        self._quick = [one for one in callbacks if getattr(one, "per_update", False)]
 
     def state_to_resume(self):
         """Return the state that a callback wants training to go on from, or None."""
@@ -61,6 +63,10 @@ class Hooks:
         self._task.training = training
         self._task.call_on_fit_task_begin(**self._told)
 
+    def end_update(self):
+        """Ask callbacks that look between two updates whether one wants training to end."""
+        return any(one.ends_now(self._estimator, self._context) for one in self._quick)
+
     def end_epoch(self, training):
         """Tell of the end of an epoch; returns whether a callback wants training to end."""
 
@@ -68,3 +74,25 @@ class Hooks:
             return self._estimator._fitted(self.fit, training.outcome(), training.history.copy())
 
         return self._task.call_on_fit_task_end(**self._told, reconstruction_attributes=fitted)
+
+
+class BetweenUpdates:
+    """Asks the callbacks that look between two updates, and tells none of epochs.
+
+    For a training that repeats another one, whose epochs they know already.
+
+    Parameters
+    ----------
+    hooks : Hooks
+        Those of the first training.
+    """
+
+    def __init__(self, hooks):
+        self.end_update = hooks.end_update
+
+    def begin_epoch(self, training):
+        """Do nothing."""
+
+    def end_epoch(self, training):
+        """Never want training to end."""
+        return False

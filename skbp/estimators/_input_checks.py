@@ -8,6 +8,7 @@ from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 
 from skbp._compat import check_sample_weight
+from skbp._engine.batches import CSR
 
 #: Mean sample weights outside this range cannot be meant as counts of rows: they are rescaled.
 SANE_MEAN_WEIGHT = (1e-9, 1e9)
@@ -227,3 +228,20 @@ def validation_split(n_rows, fraction, rng, groups=None):
             f"early_stopping=True needs at least two rows of each class, one to train and one to "
             f"validate on. Give more rows of the rare classes, or use early_stopping=False. {error}"
         ) from error
+
+
+def cast_rows(x, dtype):
+    """Return rows of another dtype; raise a ValueError if a value is too large for it."""
+    with np.errstate(over="ignore"):
+        x = x.astype(dtype)
+    check_cast(x.data if isinstance(x, CSR) else x, "X")
+    return x
+
+
+def check_cast(array, name):
+    """Raise a ValueError if a cast has made values infinite."""
+    if not all_finite(array) and np.isinf(array).any():
+        raise ValueError(
+            f"{name} has values too large for {array.dtype.name}, in which the network "
+            "computes here. Scale the data (StandardScaler), or use dtype=np.float64."
+        )

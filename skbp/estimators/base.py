@@ -25,9 +25,9 @@ from skbp.estimators._architecture import (
     takes_axes,
     takes_sparse,
 )
-from skbp.estimators._fit import FLOATS, Fit, Given, cast_rows
+from skbp.estimators._fit import FLOATS, Fit, Given
 from skbp.estimators._hooks import Hooks
-from skbp.estimators._input_checks import check_dtype, check_sparse_format, is_clean
+from skbp.estimators._input_checks import cast_rows, check_dtype, check_sparse_format, is_clean
 from skbp.estimators._parameters import CONSTRAINTS, check_hidden_layers, own_copy
 from skbp.estimators._transfer import merged
 from skbp.layers import Tied
