@@ -22,7 +22,7 @@ FLOORS = [
         "_engine.regularization", "_engine.watch", "_engine.resume", "_engine.plan",
         "_engine.checkpoint", "_engine.range_test", "_engine.lines",
     ],
-    ["callbacks", "inspection", "persistence", "preprocessing", "distributed"],
+    ["callbacks", "inspection", "model_selection", "persistence", "preprocessing", "distributed"],
     ["estimators"],
     [""],  # skbp/__init__.py
 ]  # fmt: skip
