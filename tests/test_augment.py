@@ -1,6 +1,7 @@
 """Images changed at random, in training alone."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -161,6 +162,21 @@ def test_any_memory_order(layer):
         x = np.ascontiguousarray(IMAGES.transpose(order)).transpose(np.argsort(order))
         other, *_ = passes(layer, x)
         np.testing.assert_array_equal(other, y)
+
+
+@pytest.mark.parametrize("layer", AUGMENTATIONS, ids=repr)
+def test_a_batch_allocates_nothing_of_its_own_size(layer):
+    network = Network([layer], (3, 64, 64), np.float32)
+    workspace, rng = Workspace(network, 64), np.random.default_rng(0)
+    x = np.ones((64, 3, 64, 64), np.float32)
+    tracemalloc.start()
+    try:
+        network.forward(x, workspace, rng)
+        network.backward(x.copy(), workspace, need_dx=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.1 * x.nbytes  # of which x.copy() is one
 
 
 @pytest.mark.parametrize("build", [lambda rate: RandomFlip(rate=rate), RandomErasing])

@@ -143,13 +143,9 @@ class RandomFlip(_Augmentation):
         return flipped
 
     def _change(self, x, y, flipped):
-        np.copyto(y, x)
-        for vertical, horizontal in ((1, 0), (0, 1), (1, 1)):
-            rows = np.flatnonzero((flipped == (vertical, horizontal)).all(axis=1))
-            step = slice(None, None, -1)
-            y[rows] = x[
-                rows, :, step if vertical else slice(None), step if horizontal else slice(None)
-            ]
+        along = slice(None), slice(None, None, -1)
+        for i, (vertical, horizontal) in enumerate(flipped.tolist()):
+            y[i] = x[i, :, along[vertical], along[horizontal]]
 
     def _change_back(self, dy, dx, flipped):
         self._change(dy, dx, flipped)
