@@ -30,6 +30,9 @@ from skbp.layers import (
     LayerNorm,
     MaxPool2D,
     PositionalEncoding,
+    RandomErasing,
+    RandomFlip,
+    RandomShift,
     Reshape,
     Residual,
     SequencePool,
@@ -176,10 +179,16 @@ def test_a_failing_share_lets_those_that_wait_for_it_end(bad, error):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_the_same_seed_gives_the_same_bits_and_a_resumed_fit_too(with_threads, tmp_path):
+@pytest.mark.parametrize("layers, shape", [
+    ([LSTM(4), Dropout(0.5)], (6, 3)),
+    ([RandomShift(1), RandomFlip(), RandomErasing(), Conv2D(3, 2)], (2, 5, 4)),
+], ids=["dropout", "images"])  # fmt: skip
+def test_the_same_seed_gives_the_same_bits_and_a_resumed_fit_too(
+    layers, shape, with_threads, tmp_path
+):
     with_threads(3)
-    x, y, _ = data_for((6, 3), 40, "")
-    params = {"layers": [LSTM(4), Dropout(0.5)], "batch_size": 16, "random_state": 0}
+    x, y, _ = data_for(shape, 40, "")
+    params = {"layers": layers, "batch_size": 16, "random_state": 0}
     whole = BackpropClassifier(**params, max_iter=6).fit(x, y)
     again = BackpropClassifier(**params, max_iter=6).fit(x, y)
     np.testing.assert_array_equal(whole.predict_proba(x), again.predict_proba(x))
