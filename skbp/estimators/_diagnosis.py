@@ -21,6 +21,8 @@ LAST = 3
 STOOD_STILL = 0.01
 #: A loss that ends so many times above its best has risen.
 ROSE = 1.5
+#: Share of the first epoch's loss up to which one is small, risen or not.
+STILL_SMALL = 0.2
 #: Relative fall of the loss by which one longer step shows that the rate was too low.
 WORTH_A_STEP = 0.05
 
@@ -92,7 +94,8 @@ def _rectifies(layer):
 def risen_loss(curve):
     """Return a sentence about a loss that ended far above its best, or None."""
     best = int(np.argmin(curve))
-    if not (curve[best] > 0 and min(curve[-LAST:]) > ROSE * curve[best]):
+    last = min(curve[-LAST:])
+    if not (curve[best] > 0 and last > ROSE * curve[best] and last > STILL_SMALL * curve[0]):
         return None
     return (
         f"the loss rose from {curve[best]:.3g} in epoch {best + 1} to {curve[-1]:.3g} in epoch "

@@ -28,6 +28,8 @@ from skbp.estimators._architecture import (
     takes_sparse,
 )
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
+from skbp.estimators._doubts import Finished, doubt
+from skbp.estimators._ending import warn_interrupted, warn_of
 from skbp.estimators._held_out import AsGiven, Encoded, Validation, some_rows, split
 from skbp.estimators._hooks import BetweenUpdates
 from skbp.estimators._input_checks import (
@@ -111,7 +113,7 @@ class Fit:
         ended = outcome not in (Outcome.INTERRUPTED, Outcome.DIVERGED)
         if self._plan.held_out.refit and ended and self.history.best.epoch is not None:
             outcome = self._train_again(first, outcome)
-        self._warn_of(outcome)
+        warn_of(outcome, self.history, self._plan, self._incremental)
         if not self._incremental and self.history.n_iter > 1:
             self._diagnose(outcome, train)
 
@@ -332,7 +334,7 @@ class Fit:
             stopping.verbose, self._hooks,
         )  # fmt: skip
         if result.interrupted:
-            self._warn_interrupted()
+            warn_interrupted(history)
         elif not result.converged and not result.stopped:
             warn(
                 f"lbfgs failed to converge after {history.n_iter} iteration(s): {result.message}. "
@@ -349,7 +351,7 @@ class Fit:
         train, held_out, rest = None, self._held_out, None
         if plan.held_out.early_stopping and held_out is None:
             train, rest = self._split(resume)
-            held_out = self._rows.take(rest)
+            held_out = self._held_out = self._rows.take(rest)
         self._warn_of_large_batch(len(self._data.y) if train is None else len(train))
         objective, batches = self._objective_and_batches(train, rest)
         first = self.network.snapshot(), history.samples
@@ -451,10 +453,21 @@ class Fit:
             return
         rows = self._rows if train is None else self._rows.take(train[:SAMPLE])
         kept_best = self._plan.stopping.keep_best
-        for found in findings(self.network, self.loss, rows, self.history, kept_best):
-            warn(f"Training went badly: {found}.", ConvergenceWarning)
+        found = findings(self.network, self.loss, rows, self.history, kept_best)
+        if not found and (doubtful := doubt(self._finished(outcome, rows))):
+            found = [doubtful]
+        for one in found:
+            warn(f"Training went badly: {one}.", ConvergenceWarning)
 
-    # ------------------------------------------------------------ warnings
+    def _finished(self, outcome, rows):
+        plan, given = self._plan, self._given.X_val is not None
+        scoring = plan.held_out.scoring
+        return Finished(
+            self.network, self.loss, outcome, plan.stopping,
+            self._estimator._n_targets(self._rows.targets), rows, self._held_out, given,
+            self.history, plan.optimization.schedule.ends_with_training,
+            scoring == "loss" or (scoring is None and self._estimator._judged_by_loss),
+        )  # fmt: skip
 
     def _warn_of_large_batch(self, n_rows):
         size = self._plan.optimization.batch_size
@@ -463,31 +476,3 @@ class Fit:
                 f"Got batch_size={size}, larger than the sample size {n_rows}. It is going to be "
                 "clipped.",
             )
-
-    def _warn_of(self, outcome):
-        history = self.history
-        if outcome is Outcome.INTERRUPTED:
-            self._warn_interrupted()
-        elif outcome is Outcome.DIVERGED:
-            warn(
-                f"Training diverged in epoch {history.n_iter}; the weights of the epoch with the "
-                "best validation score are kept. Scale the features, or lower learning_rate_init.",
-                ConvergenceWarning,
-            )
-        elif (
-            outcome is Outcome.MAX_ITER
-            and not self._incremental
-            and not self._plan.optimization.schedule.ends_with_training
-        ):
-            warn(
-                f"Stochastic Optimizer: Maximum iterations ({self._plan.stopping.max_iter}) "
-                "reached and the optimization hasn't converged yet.",
-                ConvergenceWarning,
-            )
-
-    def _warn_interrupted(self):
-        warn(
-            f"Training interrupted by user after {self.history.n_iter} finished epochs; the "
-            "weights of the last finished update are kept (with early_stopping those of the "
-            "best epoch).",
-        )

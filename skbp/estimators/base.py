@@ -1,5 +1,6 @@
 """What the two estimators share: from validated data through training to raw predictions."""
 
+import math
 from abc import ABC, abstractmethod
 from copy import copy
 from typing import Any
@@ -40,7 +41,9 @@ CURVES = {
     "validation_scores_": lambda history: (
         history.curve("validation_score") or (None if history.best.score is None else [])
     ),
-    "best_validation_score_": lambda history: history.best.score,
+    "best_validation_score_": lambda history: (
+        math.nan if history.best.score == -math.inf else history.best.score
+    ),
     "best_epoch_": lambda history: history.best.epoch,
     "validation_loss_curve_": lambda history: history.curve("validation_loss"),
     "train_score_": lambda history: history.curve("train_score"),

@@ -1,0 +1,260 @@
+"""What makes a finished training doubtful: its targets, its validation, its schedule."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skbp._engine.batches import CSR
+from skbp._engine.history import History
+from skbp._engine.network import Network
+from skbp._engine.objective import predict_raw
+from skbp._engine.plan import Stopping
+from skbp._engine.training import Outcome
+from skbp.losses import Loss
+
+#: Rows that are looked at.
+SAMPLE = 1000
+#: A loss that is larger than another by this share of it is larger, noise apart.
+WORSE = 0.02
+#: Mean or standard deviation of targets from which on they are unscaled; or below one over it.
+UNSCALED = 10.0
+#: A validation loss that fell by such a share while the score stood still was still falling: where
+#: little has been learned yet, and elsewhere.
+STILL_HIGH, STILL_FALLING = 0.06, 0.3
+#: Little has been learned while the loss is above this share of that of a constant output.
+HARDLY = 0.5
+#: From this score on, nothing is wrong with standing still: 1 is the best of most scores.
+GOOD = 0.98
+#: A validation loss so many times above that of the first epoch has risen.
+ROSE = 1.1
+#: Share of a schedule's highest rate above which it had not come down when training stopped.
+HIGH = 0.5
+#: Standard deviations between two means, and ratio of two of them, that make another scale.
+AWAY, TIMES = 5.0, 8.0
+#: The fewest rows from which something is concluded.
+FEWEST = 5
+
+
+class Finished(NamedTuple):
+    """A training that has ended.
+
+    network : as it stands; loss, outcome, stopping; n_targets : columns of y, or classes;
+    rows : the training rows as `Encoded`, or some of them; held_out : those validated on, or None,
+    `given` saying that the caller gave them; history; schedule_ends : whether the schedule comes
+    down as training ends; by_loss : whether the validation score is minus the loss.
+    """
+
+    network: Network
+    loss: Loss
+    outcome: Outcome
+    stopping: Stopping
+    n_targets: int
+    rows: Any
+    held_out: Any
+    given: bool
+    history: History
+    schedule_ends: bool
+    by_loss: bool
+
+    @property
+    def epochs(self):
+        """Records of the epochs of this call."""
+        return self.history.records[len(self.history.records) - self.history.n_iter :]
+
+    def curve(self, name):
+        """Return a number of each epoch of this call; NaN where there is none."""
+        return np.array([record.get(name, np.nan) for record in self.epochs], float)
+
+
+def doubt(finished):
+    """Return a sentence on what is most likely wrong and what helps, or None.
+
+    Parameters
+    ----------
+    finished : Finished
+
+    Returns
+    -------
+    sentence : str or None
+    """
+    with np.errstate(all="ignore"):
+        for look in (
+            other_scale, no_score, first_epoch, cut_schedule, coarse_score, worse_than_constant,
+        ):  # fmt: skip
+            if found := look(finished):
+                return found
+    return None
+
+
+def other_scale(finished):
+    """Say that the caller's validation rows are on another scale than the training rows."""
+    parts = finished.rows, finished.held_out
+    if not finished.given or finished.network.takes_codes:
+        return None
+    if any(isinstance(rows.x, CSR) for rows in parts):
+        return None
+    train, validation = (
+        rows.x[:SAMPLE].reshape(min(len(rows.targets), SAMPLE), -1) for rows in parts
+    )
+    if min(len(train), len(validation)) < FEWEST:
+        return None
+    means = [np.nanmean(x, axis=0, dtype=float) for x in (train, validation)]
+    stds = [np.nanstd(x, axis=0, dtype=float) for x in (train, validation)]
+    varies = (stds[0] > 0) & (stds[1] > 0)
+    if not varies.any():
+        return None
+    away = np.abs(means[1] - means[0])[varies] / stds[0][varies]
+    ratio = np.abs(np.log(stds[1][varies] / stds[0][varies]))
+    if np.median(away) < AWAY and np.median(ratio) < np.log(TIMES):
+        return None
+    column = int(np.flatnonzero(varies)[np.argmax(np.maximum(away / AWAY, ratio / np.log(TIMES)))])
+    return (
+        f"X_val is on another scale than X: feature {column} has a mean of {means[0][column]:.3g} "
+        f"and a standard deviation of {stds[0][column]:.3g} there, {means[1][column]:.3g} and "
+        f"{stds[1][column]:.3g} in X_val. Transform X_val as X was; a Pipeline does so with "
+        "transform_input=['X_val']"
+    )
+
+
+def no_score(finished):
+    """Say that the validation score was never a number."""
+    scores, losses = finished.curve("validation_score"), finished.curve("validation_loss")
+    if finished.held_out is None or not np.isnan(scores).all() or np.isnan(losses).all():
+        return None
+    n = len(finished.held_out.targets)
+    return (
+        f"the validation score was not a number in any of {len(scores)} epochs, so that none was "
+        f"the best: it is not defined on the {_rows(n)} held out. Use scoring='loss', or more rows"
+    )
+
+
+def worse_than_constant(finished):
+    """Say that on training rows, or on those held out, one and the same output would be better."""
+    sample = finished.rows.take(np.arange(min(len(finished.rows.targets), SAMPLE)))
+    constant = _start(finished, sample)
+    own, best = _losses(finished, sample, constant)
+    unscaled = _unscaled_targets(finished, sample)
+    if own > best + (-WORSE if unscaled else WORSE) * abs(best):
+        if not (unscaled or _stands(finished.curve("loss"))):
+            return None  # more epochs are needed
+        remedy = unscaled or "Scale X, and lower learning_rate_init and alpha"
+        return (
+            f"on training rows the network is no better than one and the same output for all of "
+            f"them (a loss of {own:.3g} against {best:.3g}). {remedy}"
+        )
+    if finished.held_out is None or not finished.stopping.keep_best:
+        return None
+    own, best = _losses(finished, finished.held_out, constant)
+    n = len(finished.held_out.targets)
+    if not own > best + (WORSE + _noise(n)) * abs(best):
+        return None
+    return (
+        f"on the {_rows(n)} held out the network, in its best epoch, "
+        f"is worse than the best single output of the training rows (a loss of {own:.3g} against "
+        f"{best:.3g}): what it has learned does not carry over. Use a smaller network or a larger "
+        "alpha, or hold out rows that are like the training rows"
+    )
+
+
+def first_epoch(finished):
+    """Say that the first epoch was the best, and those after it worse."""
+    losses = finished.curve("validation_loss")
+    if finished.history.best.epoch != 1 or len(losses) < 3 or finished.held_out is None:
+        return None
+    rose = ROSE + _noise(len(finished.held_out.targets))
+    if not (losses[0] > 0 and losses[-1] > rose * losses[0]):
+        return None
+    return (
+        f"the first of {len(losses)} epochs is the best, and its weights are kept; after it the "
+        f"validation loss rose from {losses[0]:.3g} to {losses[-1]:.3g}: the learning rate is too "
+        "high, or the rows held out are unlike the training rows. Lower learning_rate_init"
+    )
+
+
+def coarse_score(finished):
+    """Say that the score on few rows stood still while the loss on them still fell."""
+    best, losses = finished.history.best, finished.curve("validation_loss")
+    stopped = finished.outcome is Outcome.CONVERGED and finished.stopping.keep_best
+    if finished.by_loss or not stopped or best.epoch is None or best.score >= GOOD:
+        return None
+    begin, after = losses[best.epoch - 1], losses[best.epoch :]
+    if not (begin > 0 and len(after) > 1):
+        return None
+    lowest = int(after.argmin())
+    n = len(finished.held_out.targets)
+    if n < FEWEST:
+        return None
+    constant = _losses(finished, finished.held_out, _start(finished, finished.rows))[1]
+    constant = finished.loss.reported(constant, finished.network.output_shape)
+    share = STILL_HIGH if after[lowest] > HARDLY * constant else STILL_FALLING
+    if lowest < len(after) // 2 or not after[lowest] < (1 - share) * begin:
+        return None
+    return (
+        f"training stopped since the validation score had not risen for {len(after)} epochs, but "
+        f"the validation loss still fell, from {begin:.3g} to {after[lowest]:.3g}: a score on "
+        f"{_rows(n)} is coarse. Use scoring='loss', or a larger n_iter_no_change"
+    )
+
+
+def cut_schedule(finished):
+    """Say that training stopped while the rate of a schedule that comes down was still high."""
+    rates = finished.curve("learning_rate")
+    planned = finished.stopping.planned_epochs or finished.stopping.max_iter
+    if not finished.schedule_ends or finished.outcome is not Outcome.CONVERGED:
+        return None
+    if len(rates) >= planned or not rates[-1] > HIGH * rates.max():
+        return None
+    return (
+        f"the schedule was to bring the learning rate down within {planned} epochs, but training "
+        f"stopped after {len(rates)}, at a rate of {rates[-1]:.3g}. Use n_iter_no_change=np.inf, "
+        "or a smaller max_iter"
+    )
+
+
+def _start(finished, sample):
+    weight = np.ones(len(sample.targets)) if sample.weight is None else sample.weight
+    return finished.loss.start(sample.targets, weight / weight.sum(), finished.n_targets)
+
+
+def _losses(finished, rows, constant):
+    """Return the loss of the network on some rows, and that of a constant output."""
+    rows = rows.take(np.arange(min(len(rows.targets), SAMPLE)))
+    dtype = finished.network.params.dtype
+    weight = np.ones(len(rows.targets)) if rows.weight is None else rows.weight
+    weight = (weight / weight.sum()).astype(dtype)
+    raw = predict_raw(finished.network, rows.x)
+    same = np.broadcast_to(constant, raw.shape).astype(dtype)
+    return tuple(float(finished.loss.value(one, rows.targets, weight)) for one in (raw, same))
+
+
+def _unscaled_targets(finished, sample):
+    """Return a sentence on targets that are far from the scale of outputs, or None."""
+    targets = sample.targets
+    zeros = np.zeros((1, *finished.network.output_shape))
+    if targets.dtype.kind != "f" or np.any(finished.loss.predict(zeros)):
+        return None  # the outputs are not on the scale of y
+    mean, std = targets.mean(axis=0, dtype=float), targets.std(axis=0, dtype=float)
+    size = np.maximum(np.abs(mean), std)
+    column = int(np.argmax(np.abs(np.log(np.maximum(size, np.finfo(float).tiny)))))
+    if 1 / UNSCALED < size[column] < UNSCALED:
+        return None
+    which = f"column {column} of y" if targets.shape[1] > 1 else "y"
+    return (
+        f"{which} has a mean of {mean[column]:.3g} and a standard deviation of {std[column]:.3g}, "
+        "and outputs begin near 0, about 1 in size: wrap the estimator in "
+        "TransformedTargetRegressor(..., transformer=StandardScaler())"
+    )
+
+
+def _stands(losses):
+    """Whether the training loss fell no more in the last of at least ten epochs."""
+    return len(losses) >= 10 and not min(losses[-3:]) < 0.999 * min(losses[:-3])
+
+
+def _noise(n):
+    """Return the share by which a mean over n rows may differ from what it stands for."""
+    return 2 / np.sqrt(n)
+
+
+def _rows(n):
+    return "one row" if n == 1 else f"{n} rows"
