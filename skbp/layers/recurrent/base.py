@@ -2,6 +2,7 @@
 
 from skbp import _kernels as kernels
 from skbp._component import Flag, Maybe, Range, Whole, resolve
+from skbp._warnings import warn
 from skbp.initializers import INITIALIZERS
 from skbp.layers.base import LEAVE_OUT, Layer
 from skbp.layers.dropout import RATES, Dropout, may_drop
@@ -70,6 +71,15 @@ class Recurrent(Layer):
         self.recurrent_initializer = recurrent_initializer
         self.max_norm = max_norm
         self.name = name
+
+    def check(self):
+        """Check the hyperparameters; see `Component.check`. Warns of a dropout without effect."""
+        super().check()
+        if may_drop(self.dropout) and self.num_layers == 1:
+            warn(
+                f"{self!r}: dropout is between one recurrent layer and the next, and with "
+                "num_layers=1 it has no effect. Put a Dropout layer before or after it."
+            )
 
     def bind(self, input_shape):
         layer = super().bind(input_shape)
