@@ -33,14 +33,15 @@ from skbp.estimators._ending import warn_interrupted, warn_of
 from skbp.estimators._held_out import AsGiven, Encoded, Validation, some_rows, split
 from skbp.estimators._hooks import BetweenUpdates
 from skbp.estimators._input_checks import (
+    all_finite,
     are_clean,
     cast_rows,
     check_cast,
-    check_dtype,
     check_sparse_format,
     check_weights,
     drop_rows_without_weight,
 )
+from skbp.estimators._numbers import check_numbers, plain_labels
 from skbp.estimators._parameters import check_parameters
 from skbp.estimators._plan import Plan
 from skbp.estimators._transfer import arrays_for, copy_weights, source_of
@@ -207,9 +208,11 @@ class Fit:
             return X, y
         for array, name in ((X, "X"), (y, "y")):
             check_sparse_format(array, name)
-        check_dtype(X, "X")
+        check_numbers(X, "X")
         if estimator._numeric_targets:
-            check_dtype(y, "y")
+            check_numbers(y, "y")
+        else:
+            y = plain_labels(y)
         X, y = validate_data(
             estimator, X, y, reset=reset, accept_sparse="csr", dtype=FLOATS, order="C",
             multi_output=True, y_numeric=estimator._numeric_targets,
@@ -217,6 +220,10 @@ class Fit:
         )  # fmt: skip
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        if estimator._numeric_targets:
+            y = y if y.dtype.kind in "fiub" else y.astype(np.float64)
+            if not all_finite(y):  # None, "nan" or "inf" among objects and strings
+                raise ValueError("y contains missing or infinite values, expected finite numbers.")
         return X, y
 
     def _given_validation(self):

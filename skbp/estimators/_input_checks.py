@@ -14,15 +14,6 @@ from skbp._engine.batches import CSR
 SANE_MEAN_WEIGHT = (1e-9, 1e9)
 
 
-def check_dtype(X: Any, name: str) -> None:
-    """Refuse dates and times, which scikit-learn would take for numbers."""
-    if getattr(getattr(X, "dtype", None), "kind", None) in ("m", "M"):
-        raise ValueError(
-            f"{name} has dtype {X.dtype}, expected numbers. Turn dates and times into numbers "
-            "first, for example into days since a date."
-        )
-
-
 def check_sparse_format(X: Any, name: str = "X") -> None:
     """Check that a sparse matrix keeps the rules of its format, without changing it.
 

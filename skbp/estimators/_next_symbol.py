@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.utils import check_array
 
 from skbp.estimators._fit import FLOATS, Fit, Given
-from skbp.estimators._input_checks import check_dtype, check_weights
+from skbp.estimators._input_checks import check_weights
+from skbp.estimators._numbers import check_numbers
 from skbp.estimators._parameters import own_layers
 from skbp.estimators._sequences import StepOutput, check_codes, check_steps
 from skbp.estimators.base import BaseBackprop
@@ -46,7 +47,7 @@ class NextSymbolBase(BaseBackprop):
         return Given(X, codes, weight, X_val, codes_val, weight_val, groups)
 
     def _targets_and_weight(self, X, sample_weight):
-        check_dtype(X, "X")
+        check_numbers(X, "X")
         codes = check_array(
             X, dtype=FLOATS, input_name="X", estimator=self, ensure_min_features=2,
             ensure_non_negative=True,

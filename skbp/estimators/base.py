@@ -28,7 +28,8 @@ from skbp.estimators._architecture import (
 )
 from skbp.estimators._fit import FLOATS, Fit, Given
 from skbp.estimators._hooks import Hooks
-from skbp.estimators._input_checks import cast_rows, check_dtype, check_sparse_format, is_clean
+from skbp.estimators._input_checks import cast_rows, check_sparse_format, is_clean
+from skbp.estimators._numbers import check_numbers
 from skbp.estimators._parameters import CONSTRAINTS, check_hidden_layers, own_copy
 from skbp.estimators._transfer import merged
 from skbp.layers import Tied
@@ -244,7 +245,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         check_row_shape(self._network, shape)
         if hasattr(self, "feature_names_in_") or not is_clean(X, self.n_features_in_):
             check_sparse_format(X)
-            check_dtype(X, "X")
+            check_numbers(X, "X")
             X = validate_data(
                 self, X, reset=False, accept_sparse="csr", dtype=FLOATS, order="C",
                 ensure_all_finite=finite_or_missing(self),

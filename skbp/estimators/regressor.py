@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import StrOptions
 from skbp.estimators._fit import Given
+from skbp.estimators._numbers import check_numbers
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._predictor import Predictor
 from skbp.estimators.base import BaseBackprop
@@ -375,6 +376,7 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
             Mean over targets.
         """
         raw = self._predict_raw(X)
+        check_numbers(y, "y")
         return _score(self._loss, y, raw, sample_weight)
 
     def predictor(self, max_rows=1):

@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skbp._compat import Integer, StrOptions
 from skbp._engine.objective import predict_raw
 from skbp.estimators._fit import FLOATS
-from skbp.estimators._input_checks import check_dtype
 from skbp.estimators._next_symbol import NextSymbolBase
+from skbp.estimators._numbers import check_numbers
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._sequences import check_codes, check_sampling, draw, lengths
 from skbp.losses import LOSSES, Loss
@@ -412,7 +412,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
     def _codes(self, X):
         """Return rows of codes, checked."""
         check_is_fitted(self)
-        check_dtype(X, "X")
+        check_numbers(X, "X")
         codes = validate_data(self, X, reset=False, dtype=FLOATS, order="C")
         check_codes(codes, self.n_symbols_, self.padding_index)
         return codes

@@ -1,0 +1,138 @@
+"""What passes for a number or a label: refuse what would be taken for something else.
+
+Dates become numbers like 1.6e18 on the way through NumPy; missing labels become classes, and whole
+numbers in extension types become floats, where neighbours merge.
+"""
+
+from datetime import date, time, timedelta
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+#: Types of values, and names of dtypes of frames, that stand for times.
+TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
+NAMES_OF_TIMES = ("date", "time", "duration", "period", "interval")
+
+
+def check_numbers(values: Any, name: str) -> None:
+    """Refuse dates, times and durations, in whatever container, and numbers too large for a float.
+
+    Parameters
+    ----------
+    values : array-like, dataframe, series or sparse matrix
+    name : str
+        What it is called.
+
+    Raises
+    ------
+    ValueError
+        Names the column, if there are columns with types of their own.
+    """
+    if issparse(values) or (type(values) is np.ndarray and values.dtype.kind in "fiub"):
+        return
+    for column, dtype, part in _columns(values):
+        where = name if column is None else f"{name}: column {column!r}"
+        if _is_of_time(dtype):
+            raise ValueError(
+                f"{where} has dtype {dtype}, expected numbers. Turn dates and times into numbers "
+                "first, for example into days since a date."
+            )
+        if part is not None:
+            _check_objects(part, where)
+
+
+def _columns(values):
+    """Yield name, dtype, and the values where they may be of any type, of each column."""
+    dtypes = getattr(values, "dtypes", None)
+    if dtypes is not None and hasattr(values, "columns"):
+        for number, (column, dtype) in enumerate(zip(values.columns, dtypes, strict=True)):
+            is_any = getattr(dtype, "kind", "O" if str(dtype) == "Object" else "") == "O"
+            by_number = values.iloc[:, number] if hasattr(values, "iloc") else values[column]
+            yield column, dtype, np.asarray(by_number, object) if is_any else None
+        return
+    dtype = getattr(values, "dtype", None)
+    if dtype is None:
+        try:
+            values = np.asarray(values)
+        except ValueError:  # ragged: scikit-learn's checks say so
+            return
+        dtype = values.dtype
+    is_any = getattr(dtype, "kind", "") == "O"
+    yield None, dtype, np.asarray(values, object) if is_any else None
+
+
+def _is_of_time(dtype):
+    if getattr(dtype, "kind", None) in ("m", "M"):
+        return True
+    return str(dtype).lower().startswith(NAMES_OF_TIMES)
+
+
+def _check_objects(values, where):
+    """Look at the values of an array of objects."""
+    types = set(map(type, values.reshape(-1)))
+    for one in types:
+        if issubclass(one, TIMES) or one.__name__ == "Period":
+            raise ValueError(
+                f"{where} has values of type {one.__name__}, expected numbers. Turn dates and "
+                "times into numbers first, for example into days since a date."
+            )
+        if issubclass(one, complex | np.complexfloating):
+            raise ValueError(f"{where} has complex numbers, expected real ones.")
+    if int in types and any(
+        isinstance(value, int) and abs(value).bit_length() > 1023 for value in values.reshape(-1)
+    ):
+        raise ValueError(f"{where} has whole numbers that are too large for a float.")
+
+
+def plain_labels(y: Any) -> Any:
+    """Return labels without extension types, and refuse missing ones.
+
+    Parameters
+    ----------
+    y : array-like
+
+    Returns
+    -------
+    y : array-like
+        Nullable integers and booleans as those of NumPy; all else as it came.
+
+    Raises
+    ------
+    ValueError
+        If a label is None, NaN, NaT or NA.
+    """
+    if y is None or issparse(y) or (type(y) is np.ndarray and y.dtype.kind in "iubUS"):
+        return y
+    dtype = getattr(y, "dtype", None)
+    if _is_missing_in(y):
+        raise ValueError(
+            "y contains missing labels (None, NaN, NaT or NA). Leave those rows out, or give them "
+            "a label of their own."
+        )
+    plain = getattr(dtype, "numpy_dtype", None)
+    if plain is not None and plain.kind in "iub":
+        return np.asarray(y.to_numpy(dtype=plain))
+    return y
+
+
+def _is_missing_in(y):
+    if hasattr(y, "isna"):  # pandas
+        missing = np.asarray(y.isna())
+        return bool(missing.any())
+    if hasattr(y, "null_count"):  # polars
+        return bool(np.any(y.null_count()))
+    try:
+        values = np.asarray(y)
+    except ValueError:  # ragged: scikit-learn's checks say so
+        return False
+    if values.dtype.kind in "mM":
+        return bool(np.isnat(values).any())
+    if values.dtype.kind != "O":
+        return False  # NaN among floats is what scikit-learn looks for
+    return any(
+        value is None
+        or type(value).__name__ in ("NAType", "NaTType")
+        or (isinstance(value, float) and value != value)
+        for value in values.reshape(-1)
+    )

@@ -1,0 +1,220 @@
+"""Values that would pass for numbers or labels, in all containers, at every way in.
+
+Right is an error that names what was given, and an estimator that is as it was before.
+"""
+
+import decimal
+import warnings
+from datetime import date, datetime, timedelta
+
+import joblib
+import numpy as np
+import pytest
+
+from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel, HiddenFeatures
+from skbp.inspection import input_gradients, integrated_gradients, lr_range_test
+from skbp.layers import GRU
+
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
+
+N = 24
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(N, 3))
+LABELS, NUMBERS = (X[:, 0] > 0).astype(int), X @ [1.0, 2.0, -1.0]
+CODES = RNG.integers(1, 5, (N, 3)).astype(float)
+DAYS = [datetime(2020, 1, 1) + timedelta(i) for i in range(N)]
+INDEX = pd.DatetimeIndex(DAYS)
+
+
+def frame(column, library=pd):
+    return library.DataFrame({"a": X[:, 0], "b": column, "c": X[:, 2]})
+
+
+def objects(value):
+    rows = X.astype(object)
+    rows[5, 1] = value
+    return rows
+
+
+# name: (rows, what the message says)
+ROWS = {
+    "frame of dates": (frame(INDEX), "column 'b' has dtype datetime64"),
+    "frame of nothing but dates": (pd.DataFrame(dict.fromkeys("abc", INDEX)), "column 'a'"),
+    "frame with a time zone": (frame(INDEX.tz_localize("UTC")), "column 'b' .*UTC"),
+    "frame of durations": (frame(INDEX - INDEX[0]), "column 'b' has dtype timedelta64"),
+    "frame of periods": (frame(INDEX.to_period("D")), "column 'b' has dtype period"),
+    "frame of objects": (frame(pd.Series(DAYS, dtype=object)), "column 'b' .*type datetime"),
+    "polars datetimes": (frame(DAYS, pl), "column 'b' has dtype Datetime"),
+    "polars dates": (frame([day.date() for day in DAYS], pl), "column 'b' has dtype Date"),
+    "polars durations": (frame([timedelta(i) for i in range(N)], pl), "column 'b' .*Duration"),
+    "array of dates": (np.tile(INDEX.to_numpy()[:, None], 3), "dtype datetime64"),
+    "list of datetimes": ([[day] * 3 for day in DAYS], "type datetime, expected numbers"),
+    "list of dates": ([[day.date()] * 3 for day in DAYS], "type date, expected numbers"),
+    "list of durations": ([[timedelta(i)] * 3 for i in range(N)], "type timedelta"),
+    "list of datetime64": ([[np.datetime64(day)] * 3 for day in DAYS], "datetime64"),
+    "one date among objects": (objects(date(2020, 1, 1)), "type date"),
+    "one Timestamp among objects": (objects(pd.Timestamp(0)), "type Timestamp"),
+    "one datetime64 among objects": (objects(np.datetime64(0, "D")), "type datetime64"),
+    "one complex number": (objects(1j), "complex"),
+    "complex": (X + 0j, "[Cc]omplex"),
+    "a huge integer": (objects(10**400), "too large for a float"),
+    "a huge negative integer": (objects(-(10**400)), "too large for a float"),
+    "None": (objects(None), "NaN"),
+    "NaN": (objects(np.nan), "NaN"),
+    "infinity": (objects(np.inf), "infinity"),
+    "nullable with NA": (frame(pd.array([1, None] * 12, dtype="Int64")), "NaN"),
+    "text": (objects("x"), "could not convert string"),
+    "categories": (frame(pd.Categorical(["u", "v"] * 12)), "could not convert string"),
+    "ragged": ([[1.0, 2.0, 3.0]] * (N - 1) + [[1.0]], "inhomogeneous"),
+    "one axis": (X[:, 0], "2D|1D"),
+    "no rows": (X[:0], "0 sample"),
+}  # fmt: skip
+
+
+def quietly(call):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return call()
+
+
+NETS = {
+    cls: quietly(lambda cls=cls, y=y: cls((4,), max_iter=2, random_state=0).fit(X, y))
+    for cls, y in ((BackpropClassifier, LABELS), (BackpropRegressor, NUMBERS))
+}
+MODEL = quietly(lambda: BackpropSequenceModel(max_iter=2, random_state=0).fit(CODES))
+FEATURES = quietly(lambda: HiddenFeatures(NETS[BackpropClassifier]).fit(X, LABELS))
+CLF, REG = NETS.values()
+WAYS = {
+    "fit": lambda rows: CLF.fit(rows, LABELS),
+    "partial_fit": lambda rows: REG.partial_fit(rows, NUMBERS),
+    "X_val": lambda rows: CLF.fit(X, LABELS, X_val=rows, y_val=LABELS),
+    "predict": lambda rows: REG.predict(rows),
+    "predict_proba": lambda rows: CLF.predict_proba(rows),
+    "score": lambda rows: REG.score(rows, NUMBERS),
+    "transform": lambda rows: FEATURES.transform(rows),
+    "attributions": lambda rows: input_gradients(CLF, rows),
+    "integrated": lambda rows: integrated_gradients(REG, rows),
+    "range test": lambda rows: lr_range_test(CLF, rows, LABELS),
+    "sequence fit": lambda rows: MODEL.fit(rows),
+    "sequence score": lambda rows: MODEL.score_samples(rows),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("case", ROWS)
+def test_rows(case, way):
+    rows, words = ROWS[case]
+    before = joblib.hash([vars(one) for one in (CLF, REG, MODEL)])
+    with pytest.raises(ValueError, match=words), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of names: frames came later
+        WAYS[way](rows)
+    assert joblib.hash([vars(one) for one in (CLF, REG, MODEL)]) == before
+
+
+TARGETS = {
+    "dates": (INDEX, "dtype datetime64"),
+    "series of dates": (pd.Series(INDEX), "dtype datetime64"),
+    "durations": (pd.Series(INDEX - INDEX[0]), "dtype timedelta64"),
+    "polars durations": (pl.Series([timedelta(i) for i in range(N)]), "dtype Duration"),
+    "list of datetimes": (DAYS, "type datetime"),
+    "list of durations": ([timedelta(i) for i in range(N)], "type timedelta"),
+    "None": ([None] * N, "missing|NaN"),
+    "one None": ([1.0] * (N - 1) + [None], "missing|NaN"),
+    "a string nan": (["nan"] + ["1.5"] * (N - 1), "missing|NaN"),
+    "a string inf": (np.array(["inf"] + ["1.5"] * (N - 1), dtype=object), "missing|inf|NaN"),
+    "a huge integer": (np.array([10**400] * N, dtype=object), "too large"),
+    "nullable with NA": (pd.array([1, None] * 12, dtype="Int64"), "missing|NaN"),
+}
+WAYS_OF_TARGETS = {
+    "fit": lambda y: REG.fit(X, y),
+    "partial_fit": lambda y: REG.partial_fit(X, y),
+    "y_val": lambda y: REG.fit(X, NUMBERS, X_val=X, y_val=y),
+    "score": lambda y: REG.score(X, y),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OF_TARGETS)
+@pytest.mark.parametrize("case", TARGETS)
+def test_targets(case, way):
+    y, words = TARGETS[case]
+    before = joblib.hash(vars(REG))
+    with pytest.raises(ValueError, match=words):
+        WAYS_OF_TARGETS[way](y)
+    assert joblib.hash(vars(REG)) == before
+
+
+MISSING = {
+    "None": np.array([None, "a"] * 12, dtype=object),
+    "a list with None": [None, "a"] * 12,
+    "NaN among strings": np.array([np.nan, "a"] * 12, dtype=object),
+    "NaT": pd.Series([pd.NaT, pd.Timestamp(0)] * 12),
+    "NaT in an array": np.array(["NaT", "2020-01-01"] * 12, "datetime64[D]"),
+    "NA of integers": pd.array([1, None] * 12, dtype="Int64"),
+    "NA of strings": pd.array(["a", None] * 12, dtype="string"),
+    "None in a series": pd.Series(["a", None] * 12),
+    "None in categories": pd.Series(pd.Categorical(["a", None] * 12)),
+    "polars nulls": pl.Series(["a", None] * 12),
+}
+
+
+@pytest.mark.parametrize("way", ["fit", "partial_fit", "y_val"])
+@pytest.mark.parametrize("case", MISSING)
+def test_missing_labels(case, way):
+    y, net = MISSING[case], BackpropClassifier((4,), max_iter=2, random_state=0)
+    with pytest.raises(ValueError, match="missing labels"):
+        if way == "y_val":
+            quietly(lambda: net.fit(X, np.array(["a", "b"] * 12), X_val=X, y_val=y))
+        else:
+            quietly(lambda: getattr(net, way)(X, y))
+
+
+LARGE = [2**53, 2**53 + 1] * 12
+GOOD = {
+    "nullable integers": (pd.array(LARGE, dtype="Int64"), LARGE),
+    "nullable unsigned": (pd.Series(LARGE, dtype="UInt64"), LARGE),
+    "integers": (np.array(LARGE), LARGE),
+    "nullable booleans": (pd.array([True, False] * 12, dtype="boolean"), [True, False] * 12),
+    "polars integers": (pl.Series(LARGE), LARGE),
+    "words that look like numbers": (np.array(["nan", "inf"] * 12), ["nan", "inf"] * 12),
+}
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_labels_stay_what_they_are(case):
+    y, plain = GOOD[case]
+    net = BackpropClassifier((8,), max_iter=300, tol=0, learning_rate_init=0.05, random_state=0)
+    net = quietly(lambda: net.fit(X, y))
+    assert net.classes_.tolist() == sorted(set(plain))
+    assert net.predict(X).tolist() == plain
+
+
+def test_numbers_in_other_clothes():
+    same = (
+        X.tolist(), pd.DataFrame(X), pl.DataFrame(X), X.astype(object),
+        pd.DataFrame(X, dtype="Float64"), X.astype(str),
+        np.vectorize(decimal.Decimal, otypes=[object])(X),
+    )  # fmt: skip
+    for rows in same:
+        np.testing.assert_array_equal(quietly(lambda rows=rows: REG.predict(rows)), REG.predict(X))
+    strings = quietly(lambda: BackpropRegressor((4,), max_iter=2, random_state=0).fit(
+        X, NUMBERS.astype(str)
+    ))  # fmt: skip
+    np.testing.assert_array_equal(strings.predict(X), REG.predict(X))
+
+
+@pytest.mark.parametrize("row_step", [(0, 2), (5, 0), (23, 5)])
+@pytest.mark.parametrize("way", ["fit", "partial_fit", "predict_proba", "X_val"])
+def test_NaN_in_part_of_a_step(way, row_step):
+    steps = RNG.normal(size=(N, 6, 4))
+    part = steps.copy()
+    part[*row_step, 1] = np.nan
+    net = quietly(lambda: BackpropClassifier(layers=GRU(3), max_iter=2).fit(steps, LABELS))
+    ways = {
+        "predict_proba": lambda: net.predict_proba(part),
+        "X_val": lambda: net.fit(steps, LABELS, X_val=part, y_val=LABELS),
+        "fit": lambda: net.fit(part, LABELS),
+        "partial_fit": lambda: net.partial_fit(part, LABELS),
+    }
+    with pytest.raises(ValueError, match=f"step {row_step[1]} .*of row {row_step[0]}"):
+        ways[way]()
