@@ -5,13 +5,15 @@ import pickle
 import joblib
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 
 from skbp import BackpropClassifier, BackpropRegressor, HiddenFeatures
 from skbp.layers import Conv2D, Dense, Flatten, GaussianNoise, Input, LoRA, MaxPool2D
@@ -163,6 +165,40 @@ def test_hidden_features(low):
     for layer in ("dense_9", 7, -6):
         with pytest.raises(ValueError, match="layer"):
             HiddenFeatures(FrozenEstimator(low), layer).fit(X)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("within", ["alone", "pipeline", "search", "a pipeline of its own"])
+def test_hidden_features_with_metadata_routing(within):
+    rng = np.random.default_rng(0)
+    X, y, w = rng.normal(size=(60, 4)), np.arange(60) % 2, rng.uniform(0, 3, 60)
+    net = BackpropClassifier((5,), max_iter=3, random_state=0)
+    expected = clone(net).fit(X, y, sample_weight=w).coefs_[0]
+    assert not np.allclose(expected, clone(net).fit(X, y).coefs_[0])
+    with config_context(enable_metadata_routing=True):
+        net = net.set_fit_request(sample_weight=True)
+        last = LogisticRegression().set_fit_request(sample_weight=True)
+        if within == "alone":
+            features = HiddenFeatures(net).fit(X, y, sample_weight=w)
+        elif within == "pipeline":
+            features = make_pipeline(HiddenFeatures(net), last).fit(X, y, sample_weight=w)[0]
+        elif within == "search":
+            last = last.set_score_request(sample_weight=True)
+            model = make_pipeline(HiddenFeatures(net), last)
+            search = GridSearchCV(model, {"logisticregression__C": [1.0]}, cv=2)
+            features = search.fit(X, y, sample_weight=w).best_estimator_[0]
+        else:
+            features = HiddenFeatures(make_pipeline(FunctionTransformer(), net))
+            features = features.fit(X, y, sample_weight=w)
+        fitted = features.estimator_
+        fitted = fitted[-1] if within == "a pipeline of its own" else fitted
+        np.testing.assert_array_equal(fitted.coefs_[0], expected)
+        with pytest.raises((UnsetMetadataPassedError, TypeError)):
+            HiddenFeatures(clone(net).set_fit_request(sample_weight=None)).fit(
+                X, y, sample_weight=w
+            )
+    with pytest.warns(UserWarning, match="not used: the network is frozen"):
+        HiddenFeatures(FrozenEstimator(fitted)).fit(X, y, sample_weight=w)
 
 
 def test_the_code_of_an_autoencoder():

@@ -118,6 +118,65 @@ def test_weight_zero_is_the_row_absent_to_the_last_bit(kind, sparse, parameters)
         assert with_zeros.t_ == without.t_
 
 
+PIECES = {
+    "row by row": lambda y: np.arange(len(y)).reshape(-1, 1),
+    "class by class": lambda y: [np.flatnonzero(y == 0), np.flatnonzero(y == 1)],
+    "five rows": lambda y: np.array_split(np.arange(len(y)), len(y) // 5),
+    "all": lambda y: [np.arange(len(y))],
+}
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("pieces", PIECES)
+def test_class_weights_in_pieces(pieces, solver):
+    X, y, _ = data("regression")
+    y = (y > np.median(y)).astype(int)
+
+    def share(class_weight):
+        net = BackpropClassifier((6,), solver=solver, alpha=0.0, random_state=0, momentum=0.0,
+                                 learning_rate_init=0.01, class_weight=class_weight)  # fmt: skip
+        for _ in range(10):
+            for rows in PIECES[pieces](y):
+                net.partial_fit(X[rows], y[rows], classes=[0, 1])
+        return net.predict_proba(X)[:, 1].mean()
+
+    assert share({0: 1.0, 1: 30.0}) > share(None) + 0.05
+    assert share({0: 30.0}) < share(None) - 0.05
+
+
+def test_class_weights_in_pieces_by_hand():
+    # Steps of plain descent are proportional to the factor of the class.
+    x, y = np.array([[1.0, -2.0]]), [1]
+
+    def step(**params):
+        net = BackpropClassifier((), solver="sgd", momentum=0.0, alpha=0.0, learning_rate_init=0.1,
+                                 random_state=0, **params)  # fmt: skip
+        net.partial_fit(x, [0], classes=[0, 1])
+        before = net.coefs_[0].copy()
+        return net.partial_fit(x, y).coefs_[0] - before
+
+    np.testing.assert_allclose(step(class_weight={0: 0.0001, 1: 7}), 7 * step(
+        class_weight={0: 0.0001}
+    ), rtol=1e-9)  # fmt: skip
+
+
+def test_class_weights_of_classes_that_are_not_there():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(12, 2)), np.array(["a", "b"] * 6)
+    net = BackpropClassifier((3,), class_weight={"c": 5.0}, random_state=0)
+    net.partial_fit(X, y, classes=["a", "b", "c"])  # none of its rows in this piece
+    plain = BackpropClassifier((3,), random_state=0).partial_fit(X, y, classes=["a", "b", "c"])
+    np.testing.assert_array_equal(net.predict_proba(X), plain.predict_proba(X))
+    never = BackpropClassifier((3,), class_weight=[{1: 5.0}, {0: 2.0}], random_state=0, max_iter=2)
+    never.fit(X, np.tile([[0, 1]], (12, 1)))  # a label that is never 1, one that always is
+    light = BackpropClassifier((3,), class_weight={"a": 1.0, "c": 2.0}, max_iter=2)
+    light.fit(X, np.where(np.arange(12) == 3, "c", y), sample_weight=np.arange(12) != 3)
+    assert light.classes_.tolist() == ["a", "b"]
+    for wrong in ({"d": 2.0}, {"a": 1.0, 7: 2.0}):
+        with pytest.raises(ValueError, match=r"none of the classes.*The classes are"):
+            BackpropClassifier((3,), class_weight=wrong).fit(X, y)
+
+
 def test_class_weights_are_relative_to_all_rows_not_to_a_batch():
     # Two batches, each of one class, and of a feature that the other has not.
     X, y = np.repeat(np.eye(2), 10, axis=0), np.repeat(["a", "b"], 10)

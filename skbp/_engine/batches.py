@@ -132,6 +132,9 @@ class Batches:
         Whether CSR batches come with their `columns`.
     held_out : ndarray of intp, optional
         The rows kept back, if fit chose them.
+    mean_factor : float, optional
+        What class weights are divided by; by default their mean over the rows, which counts rows by
+        their weights.
 
     Attributes
     ----------
@@ -141,7 +144,8 @@ class Batches:
         `rows` and `held_out`, if there are.
     """
 
-    def __init__(self, data, rows, batch_size, shuffle, rng, find_columns=False, held_out=None):
+    def __init__(self, data, rows, batch_size, shuffle, rng, find_columns=False, held_out=None,
+                 mean_factor=None):  # fmt: skip
         self.split = None if held_out is None else (rows, held_out)
         self._data = data
         self.order = rows
@@ -154,7 +158,9 @@ class Batches:
         weight = None if data.weight is None else data.weight[chosen]
         factor = None if data.class_weight is None else data.class_weight[chosen]
         self._mean_weight = 1.0 if weight is None else weight.mean()
-        self._mean_factor = 1.0 if factor is None else float(np.average(factor, weights=weight))
+        if mean_factor is None:
+            mean_factor = 1.0 if factor is None else float(np.average(factor, weights=weight))
+        self._mean_factor = mean_factor
         if shuffle or rows is not None:
             self._y = np.empty((batch_size, *data.y.shape[1:]), data.y.dtype)
             if not isinstance(data.x, CSR):
@@ -199,7 +205,8 @@ class Batches:
 
         Sample weights are divided by their sum over the batch, as in scikit-learn's MLP. Class
         weights are divided by their mean over all rows: within a batch that happens to lack the
-        heavy classes, light rows must not count for more.
+        heavy classes, light rows must not count for more. In a piece of the data, as partial_fit
+        gets them, they are not divided, for the same reason.
         """
         data = self._data
         weight = np.ones(n) if data.weight is None else data.weight[rows]

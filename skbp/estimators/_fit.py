@@ -140,7 +140,7 @@ class Fit:
         X, y, weight, kept = self._check_rows()
         targets = estimator._encode_targets(y, self._fresh, self._incremental, self._classes)
         self.loss = estimator._checked_loss(targets, self._fresh)
-        class_weight = estimator._class_weights(targets, weight)
+        class_weight = estimator._class_weights(targets, weight, self._as_given.y)
         X, y, targets, weight, class_weight, kept = drop_rows_without_weight(
             class_weight, X, y, targets, weight, class_weight, kept
         )
@@ -373,9 +373,12 @@ class Fit:
         how = self._plan.optimization
         batch_size = how.rows_per_batch(len(self._data.y) if train is None else len(train))
         objective = Objective(self.network, self.loss, how.alpha, batch_size, how.l1_ratio)
+        # What a piece of the data weighs on average says nothing of the others.
+        mean_factor = 1.0 if self._incremental else None
         return objective, Batches(
-            self._data, train, batch_size, how.shuffle, self._rng, how.optimizer.lazy, held_out
-        )
+            self._data, train, batch_size, how.shuffle, self._rng, how.optimizer.lazy, held_out,
+            mean_factor,
+        )  # fmt: skip
 
     def _state_to_resume(self):
         """Return the state that a callback has to go on from, or None."""

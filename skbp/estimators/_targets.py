@@ -100,7 +100,7 @@ class ClassTargets:
             )
         return codes
 
-    def class_weights(self, class_weight, targets, weight):
+    def class_weights(self, class_weight, targets, weight, labels=()):
         """Return the class weight of each row.
 
         Parameters
@@ -111,6 +111,8 @@ class ClassTargets:
             What `encode` returned.
         weight : ndarray of shape (n,) or None
             Row weights; balancing counts rows by them, so that a weight is a number of copies.
+        labels : array-like, optional
+            Labels that may be named besides the classes: those of rows without weight.
 
         Returns
         -------
@@ -135,11 +137,15 @@ class ClassTargets:
         for index, column in enumerate(columns):
             names = np.arange(2) if multilabel else self.classes
             present, codes = np.unique(column, return_inverse=True)
-            labels = names[present.astype(int)]
-            factors = compute_class_weight(
-                class_weight[index] if isinstance(class_weight, list) else class_weight,
-                classes=labels, y=labels[codes], sample_weight=weight,
-            )  # fmt: skip
+            found = names[present.astype(int)]
+            given = class_weight[index] if isinstance(class_weight, list) else class_weight
+            if isinstance(given, dict):
+                check_labels(given, names, labels)
+                factors = np.array([given.get(label, 1.0) for label in found.tolist()], float)
+            else:
+                factors = compute_class_weight(
+                    given, classes=found, y=found[codes], sample_weight=weight
+                )
             result *= factors[codes]
         if not result.any():
             raise ValueError(f"class_weight={class_weight!r} leaves no row with a weight.")
@@ -189,10 +195,10 @@ class ClassTargetsMixin:
     def _n_targets(self, y):
         return self._targets.n_outputs
 
-    def _class_weights(self, y, weight):
+    def _class_weights(self, y, weight, labels):
         if self.class_weight is None:
             return None
-        return self._targets.class_weights(self.class_weight, y, weight)
+        return self._targets.class_weights(self.class_weight, y, weight, labels)
 
     def _split_groups(self, y):
         if self._targets.kind == "multilabel":
@@ -223,6 +229,19 @@ def check_zero_or_one(y):
         raise ValueError(
             f"Multilabel targets must be 0 or 1; got the values {values}. Turn them into "
             "indicators, for example with y > 0."
+        )
+
+
+def check_labels(class_weight, classes, labels):
+    """Raise a ValueError unless the labels in class weights are classes, or among other labels."""
+    unknown = set(class_weight) - set(classes.tolist())
+    if unknown:  # else there is no need to look for the labels
+        unknown -= set(np.unique(labels).tolist())
+    if unknown:
+        names = sorted(unknown, key=str)
+        raise ValueError(
+            f"class_weight is for labels that are none of the classes: {names}. The classes are "
+            f"{classes.tolist()}."
         )
 
 

@@ -105,8 +105,8 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     def _score_raw(self, y, raw, weight):
         """Return the validation score of raw outputs against encoded targets."""
 
-    def _class_weights(self, y, weight):
-        """Return the class weight of each row, or None."""
+    def _class_weights(self, y, weight, labels):
+        """Return the class weight of each row, or None; `labels` has those of weight zero too."""
         return None
 
     def _split_groups(self, y):

@@ -117,9 +117,9 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
     max_fun : int, default=15000
         The most evaluations of the loss by "lbfgs".
     class_weight : dict, "balanced", list of dict or None, default=None
-        Factors on the rows' losses by class, relative to their mean over all rows: a dict from
-        label to factor, one where it is silent; "balanced" for ``n_samples / (n_classes * weight
-        of the class)``, in `partial_fit` over the rows of that call. For multilabel targets
+        Factors on the rows' losses by class, in `fit` relative to their mean over all rows: a dict
+        from label to factor, one where it is silent; "balanced" for ``n_samples / (n_classes *
+        weight of the class)``, in `partial_fit` over the rows of that call. For multilabel targets
         "balanced" or a list with one dict a label, whose factors multiply.
     dropout : float or Scheduled, default=0.0
         Share of hidden units that each training batch leaves out, in [0, 1); needs a stochastic

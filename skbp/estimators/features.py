@@ -1,10 +1,14 @@
 """Hidden layers as features for other estimators."""
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
+
+from skbp._warnings import warn
 
 
 class HiddenFeatures(TransformerMixin, BaseEstimator):
@@ -58,7 +62,8 @@ class HiddenFeatures(TransformerMixin, BaseEstimator):
         X, y
             As the network's ``fit`` takes them; y of None means X itself, for an autoencoder.
         **params
-            Handed to the network's ``fit``.
+            Handed to the network's ``fit``; with scikit-learn's metadata routing those that it
+            requests.
 
         Returns
         -------
@@ -66,8 +71,12 @@ class HiddenFeatures(TransformerMixin, BaseEstimator):
         """
         if isinstance(self.estimator, FrozenEstimator):
             check_is_fitted(self.estimator)
+            if params:
+                warn(f"{sorted(params)} are not used: the network is frozen, and not trained.")
             fitted = self.estimator.estimator
         else:
+            if get_config()["enable_metadata_routing"]:
+                params = process_routing(self, "fit", **params).estimator.fit
             fitted = clone(self.estimator).fit(X, X if y is None else y, **params)
         self.estimator_ = fitted
         network = (fitted[-1] if isinstance(fitted, Pipeline) else fitted)._network
@@ -75,6 +84,18 @@ class HiddenFeatures(TransformerMixin, BaseEstimator):
         self._index = self._find(self.layer_names_)
         self.n_features_in_ = fitted.n_features_in_
         return self
+
+    def get_metadata_routing(self):
+        """Return how metadata go on to the network's `fit`; see scikit-learn's "metadata routing".
+
+        Returns
+        -------
+        routing : MetadataRouter
+        """
+        return MetadataRouter(owner=self).add(
+            estimator=self.estimator,
+            method_mapping=MethodMapping().add(caller="fit", callee="fit"),
+        )
 
     def _find(self, names):
         if isinstance(self.layer, str):
