@@ -3,6 +3,7 @@
 Right is an error that names what was given, and an estimator that is as it was before.
 """
 
+import copy
 import decimal
 import warnings
 from datetime import date, datetime, timedelta
@@ -10,10 +11,23 @@ from datetime import date, datetime, timedelta
 import joblib
 import numpy as np
 import pytest
+from scipy.sparse import coo_array, csr_array, csr_matrix
+from sklearn.base import clone
 
 from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel, HiddenFeatures
 from skbp.inspection import input_gradients, integrated_gradients, lr_range_test
-from skbp.layers import GRU
+from skbp.layers import (
+    GRU,
+    Conv2D,
+    Dense,
+    Embedding,
+    EmbeddingBag,
+    Flatten,
+    LayerNorm,
+    Reshape,
+    Residual,
+)
+from skbp.losses import Gamma
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -218,3 +232,122 @@ def test_NaN_in_part_of_a_step(way, row_step):
     }
     with pytest.raises(ValueError, match=f"step {row_step[1]} .*of row {row_step[0]}"):
         ways[way]()
+
+
+# ------------------------------------------------------------ what is no data
+
+
+CONV = BackpropClassifier(layers=[Conv2D(2, 3), Flatten()], max_iter=2, random_state=0)
+STEPS = BackpropClassifier(layers=GRU(3), max_iter=2, random_state=0)
+IMAGES, SERIES = RNG.normal(size=(N, 2, 4, 5)), RNG.normal(size=(N, 4, 3))
+
+
+@pytest.mark.parametrize(("net", "rows"), [(CONV, IMAGES), (STEPS, SERIES)], ids=["4", "3"])
+def test_nested_lists_are_rows_of_several_axes(net, rows):
+    lists = quietly(lambda: clone(net).fit(rows.tolist(), LABELS))
+    arrays = quietly(lambda: clone(net).fit(rows, LABELS))
+    for name in ("predict_proba", "predict"):
+        one = getattr(lists, name)(rows.tolist())
+        np.testing.assert_array_equal(one, getattr(arrays, name)(rows))
+    assert lists.score(rows.tolist(), LABELS) == arrays.score(rows, LABELS)
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        quietly(lambda: clone(net).fit([*rows.tolist()[:-1], [1.0]], LABELS))
+
+
+@pytest.mark.parametrize("container", [csr_array, csr_matrix, coo_array])
+@pytest.mark.parametrize("way", ["fit", "partial_fit", "y_val"])
+def test_sparse_targets_of_a_regression(way, container):
+    y, net = container(X[:, :2]), BackpropRegressor((3,))
+    with pytest.raises(ValueError, match=r"y is sparse.*toarray"):
+        if way == "y_val":
+            net.fit(X, X[:, :2], X_val=X, y_val=y)
+        else:
+            getattr(net, way)(X, y)
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"freeze": [0]}, "freeze must be names"),
+        ({"freeze": [None, "dense_0"]}, "freeze must be names"),
+        ({"freeze": ("dense_0", b"output")}, "freeze must be names"),
+        ({"init_from": {3: X}}, "key 3, expected names"),
+        ({"init_from": {"dense_0.weight": np.ones((3, 4)) * 1j}}, "finite real numbers"),
+        ({"init_from": {"dense_0.weight": np.full((3, 4), np.nan)}}, "finite real numbers"),
+        ({"init_from": {"dense_0.weight": [["a"] * 4] * 3}}, "finite real numbers"),
+        ({"layers": [Dense(4), Dense(6, "ReLU")]}, r"Dense\(activation='ReLU', units=6\).*unknown"),
+        ({"layers": [LayerNorm("Gelu")]}, r"LayerNorm\(activation='Gelu'\).*unknown activation"),
+        ({"layers": [Residual([Dense(3, "ReLU")])]}, r"Dense\(activation='ReLU'.*unknown"),
+    ],
+)
+def test_settings_that_are_none(params, words):
+    with pytest.raises(ValueError, match=words):
+        sizes = {} if "layers" in params else {"hidden_layer_sizes": (4,)}
+        BackpropClassifier(**sizes, **params).fit(X, LABELS)
+
+
+@pytest.mark.parametrize("content", [b"hello", b"", b"\x80\x04.", b"PK\x03\x04"])
+def test_a_file_that_holds_no_model(content, tmp_path):
+    (tmp_path / "model").write_bytes(content)
+    with pytest.raises(ValueError, match="holds no model that joblib saved"):
+        BackpropClassifier((4,), init_from=str(tmp_path / "model")).fit(X, LABELS)
+    with pytest.raises(FileNotFoundError):
+        BackpropClassifier((4,), init_from=str(tmp_path / "none")).fit(X, LABELS)
+
+
+def test_arrays_of_another_shape_are_named():
+    arrays = {"dense_0.weight": np.ones((2, 4)), "dense_0.bias": np.ones(4)}
+    with pytest.warns(UserWarning, match=r"dense_0.weight \(2, 4\) there, \(3, 4\) here"):
+        BackpropClassifier((4,), init_from=arrays, tol=1e6).fit(X, LABELS)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        [np.ones((3, 4)), np.ones((9, 1))], [np.ones((3, 4))], [1.0, 2.0],
+        [np.ones(4), np.ones((4, 1))], [np.ones((3, 4)), np.full((4, 1), np.nan)],
+        [np.ones((3, 4)) * 1j, np.ones((4, 1))], [np.full((3, 4), "a"), np.ones((4, 1))],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_weights_are_set_all_or_none(arrays):
+    before = [array.copy() for array in CLF.coefs_]
+    with pytest.raises(ValueError, match=r"expected|arrays for 2 layers|finite real"):
+        CLF.coefs_ = arrays
+    for array, old in zip(CLF.coefs_, before, strict=True):
+        np.testing.assert_array_equal(array, old)
+    net = copy.deepcopy(CLF)
+    net.coefs_ = [array * 2 for array in before]
+    np.testing.assert_array_equal(net.coefs_[1], 2 * before[1])
+
+
+def test_classes_of_multilabel_targets_are_columns():
+    Y = np.eye(3, dtype=int)[np.arange(N) % 3]
+    for classes in (["a", "b", "c"], [1, 2, 3], [0, 1]):
+        with pytest.raises(ValueError, match=r"numbers of the columns, \[0, 1, 2\]"):
+            BackpropClassifier((3,)).partial_fit(X, Y, classes=classes)
+    net = BackpropClassifier((3,)).partial_fit(X, Y, classes=[0, 1, 2])
+    assert net.partial_fit(X, Y, classes=[0, 1, 2]).classes_.tolist() == [0, 1, 2]
+
+
+def test_symbols():
+    with pytest.raises(ValueError, match="only padding"):
+        MODEL.score(np.zeros((4, 3)))
+    np.testing.assert_array_equal(MODEL.score_samples(np.zeros((4, 3))), 0)
+    for large in (1e9, 20_000, 2.0**40):
+        with pytest.raises(ValueError, match="Number the symbols"):
+            BackpropSequenceModel(max_iter=2).fit(np.where(CODES == 1, large, CODES))
+    few = BackpropSequenceModel([Embedding(6, 3), GRU(3, return_sequences=True)], n_symbols=6)
+    quietly(lambda: few.set_params(max_iter=1).fit(CODES))
+    with pytest.raises(ValueError, match="whole numbers from 0 to 5"):
+        few.score_samples(np.where(CODES == 1, 6, CODES))
+
+
+def test_tags():
+    for loss, positive in (("poisson", True), (Gamma(), True), ("tweedie", True), ("huber", False)):
+        tags = BackpropRegressor(loss=loss).__sklearn_tags__()
+        assert tags.target_tags.positive_only == positive
+    codes = [[Embedding(6, 4), Flatten()], [Reshape((-1,)), EmbeddingBag(6, 4)]]
+    for layers, takes in (*((one, True) for one in codes), ([Dense(3)], False), (None, False)):
+        tags = BackpropClassifier(layers=layers).__sklearn_tags__().input_tags
+        assert tags.categorical == tags.positive_only == takes

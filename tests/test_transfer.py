@@ -102,7 +102,8 @@ def test_from_arrays(low, tmp_path):
     net = clone(make(init_from=dict(np.load(tmp_path / "low.npz")), freeze="*", max_iter=1))
     np.testing.assert_array_equal(net.fit(X, Y % 5).predict_proba(X), low.predict_proba(X))
     some = {"conv2d_0.weight": low.coefs_[0].tolist(), "dense_3.weight": np.zeros((2, 3))}
-    net = make(init_from=some, freeze="conv2d_0", max_iter=1).fit(X, Y)
+    with pytest.warns(UserWarning, match=r"new weights.*dense_3.weight \(2, 3\) there"):
+        net = make(init_from=some, freeze="conv2d_0", max_iter=1).fit(X, Y)
     assert net.copied_layers_ == {"conv2d_0": True, "dense_3": False, "output": False}
     np.testing.assert_array_equal(net.coefs_[0], low.coefs_[0])
     with pytest.raises(ValueError, match=r"no layer is named 'dense_1'. The layers are"):
@@ -122,9 +123,10 @@ def test_clone_and_search_keep_the_weights(low):
 
 def test_what_does_not_fit_is_new(low):
     layers = [Conv2D(8, 3), MaxPool2D(2), Flatten(), Dense(10)]
-    net = make(layers=layers, init_from=FrozenEstimator(low), max_iter=1).fit(X[HIGH], Y[HIGH])
+    with pytest.warns(UserWarning, match=r"dense_3.weight \(72, 24\) there, \(72, 10\) here"):
+        net = make(layers=layers, init_from=FrozenEstimator(low), max_iter=1).fit(X[HIGH], Y[HIGH])
     assert net.copied_layers_ == {"conv2d_0": True, "dense_3": False, "output": False}
-    with pytest.warns(UserWarning, match="nothing copied"):
+    with pytest.warns(UserWarning, match="new weights, since shapes differ"):
         make(layers=[Dense(3)], init_from=FrozenEstimator(low), max_iter=1).fit(FLAT[HIGH], Y[HIGH])
 
 

@@ -81,7 +81,12 @@ class Network:
     def _bind(self):
         shape, self.layers, self.input_shapes = self.input_shape, [], []
         for layer in self.specification:
-            self.layers.append(layer.bind(shape))
+            try:
+                self.layers.append(layer.bind(shape))
+            except ValueError as error:
+                if type(layer).__name__ in str(error):
+                    raise
+                raise ValueError(f"{layer!r}: {error}") from error
             self.input_shapes.append(shape)
             shape = layer.output_shape(shape)
         self.output_shape = shape

@@ -8,7 +8,19 @@ from skbp._component import resolve
 from skbp.activations import ACTIVATIONS, Logistic
 from skbp.estimators._parameters import activations, hidden_layer_sizes, own_copy, own_layers
 from skbp.initializers import INITIALIZERS, GlorotUniform
-from skbp.layers import NORMALIZATIONS, ColumnBranch, Dense, Dropout, Flatten, Input, Parallel
+from skbp.layers import (
+    NORMALIZATIONS,
+    CodeDropout,
+    ColumnBranch,
+    Dense,
+    Dropout,
+    Embedding,
+    EmbeddingBag,
+    Flatten,
+    Input,
+    Parallel,
+    Reshape,
+)
 from skbp.layers.base import LEAVE_OUT
 
 
@@ -85,9 +97,20 @@ def flat_rows(estimator, X):
     X : array-like of shape (n, n_features)
     shape : tuple of int or None
     """
+    if isinstance(X, list | tuple) and takes_axes(estimator):
+        X = _array_of_lists(X)
     if not isinstance(X, np.ndarray) or X.ndim <= 2 or X.size == 0 or not takes_axes(estimator):
         return X, None
     return X.reshape(len(X), -1), X.shape[1:]
+
+
+def _array_of_lists(X):
+    """Return nested lists of three axes or more as an array; all else as it came."""
+    try:
+        array = np.asarray(X)
+    except ValueError:  # ragged: scikit-learn's checks say so
+        return X
+    return array if array.ndim > 2 else X
 
 
 def takes_axes(estimator):
@@ -100,6 +123,18 @@ def takes_axes(estimator):
 def takes_sparse(layers, input_shape=(1,)):
     """Whether hidden layers can multiply a sparse matrix: the first one has to."""
     return len(input_shape) == 1 and (not layers or isinstance(layers[0], Dense))
+
+
+def takes_codes_only(layers):
+    """Whether rows are codes of categories, from the first layer on or after one that shapes them.
+
+    `layers` are those of a network, or as they were given.
+    """
+    for layer in layers:
+        if isinstance(layer, Input | Reshape | Flatten):
+            continue
+        return isinstance(layer, Embedding | EmbeddingBag | CodeDropout)
+    return False
 
 
 def check_row_shape(network, given):

@@ -209,6 +209,8 @@ class Fit:
         for array, name in ((X, "X"), (y, "y")):
             check_sparse_format(array, name)
         check_numbers(X, "X")
+        if estimator._numeric_targets and issparse(y):
+            raise ValueError("y is sparse, expected a dense array. Give y.toarray().")
         if estimator._numeric_targets:
             check_numbers(y, "y")
         else:
@@ -323,8 +325,10 @@ class Fit:
             if same and hasattr(source, "classes_"):
                 same = bool((source.classes_ == estimator.classes_).all())
             arrays = arrays_for(network, source._network, same)
-        estimator.copied_layers_ = copy_weights(network, arrays)
-        if not any(estimator.copied_layers_.values()):
+        estimator.copied_layers_, differ = copy_weights(network, arrays)
+        if differ:
+            warn(f"init_from: these layers have new weights, since shapes differ: {differ}.")
+        elif not any(estimator.copied_layers_.values()):
             warn("init_from: no layer of that network has the shapes of one here; nothing copied.")
         if self._plan.stopping.verbose:
             for name, copied in estimator.copied_layers_.items():

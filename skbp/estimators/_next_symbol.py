@@ -16,6 +16,10 @@ from skbp.layers import GRU, Embedding, Tied
 from skbp.losses import NextSymbolLoss
 from skbp.losses.axes import has_next
 
+#: Codes more than so many times as many as there are different ones, and more than so many, are no
+#: numbers of symbols.
+SPARSE, MANY = 100, 10_000
+
 
 class NextSymbolBase(BaseBackprop):
     """Base class of an estimator whose targets are the next symbols of its rows.
@@ -61,7 +65,7 @@ class NextSymbolBase(BaseBackprop):
 
     def _encode_targets(self, y, fresh, incremental, classes):
         if fresh:
-            self.n_symbols_ = self.n_symbols or max(2, int(y.max()) + 1)
+            self.n_symbols_ = self.n_symbols or _number_of_symbols(y)
         return self._encode_more_targets(y)
 
     def _encode_more_targets(self, y):
@@ -124,3 +128,14 @@ class NextSymbolBase(BaseBackprop):
     def _range_test(self, X, y, sample_weight, rates):
         given = self._given(X, sample_weight, None, None)
         return Fit(self, given, incremental=False).losses_at(rates)
+
+
+def _number_of_symbols(codes):
+    """Return how many symbols there are if the largest code shows it."""
+    n, n_there = int(codes.max()) + 1, len(np.unique(codes))
+    if n > SPARSE * n_there and n > MANY:
+        raise ValueError(
+            f"X has codes up to {n - 1}, but only {n_there} different ones. Number the symbols "
+            "from 0, for example with OrdinalEncoder; or set n_symbols, if there are so many."
+        )
+    return max(2, n)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from skbp._compat import InvalidParameterError
 from skbp._component import resolve
 from skbp._engine.plan import Optimization, Stopping
 from skbp._warnings import warn
@@ -91,6 +92,11 @@ class Plan:
         if rate == "auto":
             rate = 0.0 if optimizer is None else optimizer.usual_rate
         frozen = estimator.freeze or ()
+        if not isinstance(frozen, str) and not all(isinstance(name, str) for name in frozen):
+            raise InvalidParameterError(
+                f'freeze must be names of parameters or patterns, such as "dense_0" or "*.bias". '
+                f"Got {frozen!r}."
+            )
         return cls(
             Optimization(
                 own_copy(optimizer, estimator.solver),

@@ -178,6 +178,11 @@ class ClassTargetsMixin:
             check_first_partial_fit(self, classes)
         if fresh:
             self._targets = ClassTargets.of(y, self.classes_ if incremental else None)
+            if incremental and not np.array_equal(self._targets.classes, self.classes_):
+                raise ValueError(
+                    f"For multilabel targets classes are the numbers of the columns, "
+                    f"{self._targets.classes.tolist()}. Got classes={list(classes)}."
+                )
         else:
             known_type(y)
             if not incremental:

@@ -25,9 +25,9 @@ def source_of(init_from):
     InvalidParameterError
         If it is something else, or not fitted.
     """
-    found = joblib.load(init_from) if isinstance(init_from, str | PathLike) else init_from
+    found = _loaded(init_from) if isinstance(init_from, str | PathLike) else init_from
     if isinstance(found, dict):
-        return {name: np.asarray(array) for name, array in found.items()}
+        return {name: _weights(name, array) for name, array in found.items()}
     if isinstance(found, FrozenEstimator):
         found = found.estimator
     elif found is init_from:  # a fit that clone and searches would silently drop
@@ -42,6 +42,29 @@ def source_of(init_from):
             f"init_from must hold a fitted estimator of skbp. Got {found!r}."
         )
     return found
+
+
+def _loaded(path):
+    try:
+        return joblib.load(path)
+    except OSError:
+        raise
+    except Exception as error:
+        raise InvalidParameterError(
+            f"init_from={str(path)!r} holds no model that joblib saved: {type(error).__name__}: "
+            f"{error}."
+        ) from error
+
+
+def _weights(name, array):
+    if not isinstance(name, str):
+        raise InvalidParameterError(
+            f'init_from has the key {name!r}, expected names such as "dense_0.weight".'
+        )
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+        raise InvalidParameterError(f"init_from: {name} must hold finite real numbers.")
+    return array
 
 
 def arrays_for(network, source, same_outputs=True):
@@ -91,18 +114,25 @@ def copy_weights(network, arrays):
     -------
     copied : dict of str to bool
         For each layer with parameters, by name, whether its weights were copied.
+    differ : str
+        Which of those that were to be copied do not fit, and why; may be empty.
     """
-    copied = {}
+    copied, differ = {}, []
     for name, p, old in zip(network.names, network.views, arrays, strict=True):
         if not p:
             continue
         # A layer may have more than the old one had, as LoRA has beside the weights of a Dense.
-        fits = all(key in p and p[key].shape == array.shape for key, array in old.items())
-        copied[name] = bool(old) and fits
+        bad = [
+            f"{name}.{key} {array.shape} there, {p[key].shape if key in p else 'none'} here"
+            for key, array in old.items()
+            if key not in p or p[key].shape != array.shape
+        ]
+        copied[name] = bool(old) and not bad
+        differ += bad
         if copied[name]:
             for key, array in old.items():
                 p[key][...] = array
-    return copied
+    return copied, "; ".join(differ)
 
 
 def merged(network):

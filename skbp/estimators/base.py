@@ -24,6 +24,7 @@ from skbp.estimators._architecture import (
     flat_rows,
     hidden_layers,
     takes_axes,
+    takes_codes_only,
     takes_sparse,
 )
 from skbp.estimators._fit import FLOATS, Fit, Given
@@ -71,7 +72,15 @@ class _Weights(list):
     def __setitem__(self, index, value):
         one = not isinstance(index, slice)
         targets = [self._views[index]] if one else self._views[index]
-        for view, array in zip(targets, [value] if one else value, strict=True):
+        arrays = [np.asarray(array) for array in ([value] if one else value)]
+        if len(arrays) != len(targets):
+            raise ValueError(f"Got {len(arrays)} arrays for {len(targets)} layers.")
+        for view, array in zip(targets, arrays, strict=True):  # all, before one is set
+            if array.shape != view.shape:
+                raise ValueError(f"Got an array of shape {array.shape}, expected {view.shape}.")
+            if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+                raise ValueError("Weights must be finite real numbers.")
+        for view, array in zip(targets, arrays, strict=True):
             view[...] = array
         super().__setitem__(index, value)
 
@@ -326,6 +335,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         tags.input_tags.sparse = takes_sparse(layers, shape)
         tags.input_tags.three_d_array = takes_axes(self)
         tags.input_tags.allow_nan = finite_or_missing(self) == "allow-nan"
+        tags.input_tags.categorical = tags.input_tags.positive_only = takes_codes_only(layers)
         return tags
 
     def _range_test(self, X, y, sample_weight, rates):

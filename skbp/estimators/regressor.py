@@ -15,7 +15,7 @@ from skbp.estimators._numbers import check_numbers
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._predictor import Predictor
 from skbp.estimators.base import BaseBackprop
-from skbp.losses import LOSSES, Loss
+from skbp.losses import LOSSES, Gamma, Loss, Poisson, Tweedie
 
 
 class BackpropRegressor(RegressorMixin, BaseBackprop):
@@ -424,6 +424,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
+        loss = type(self.loss) if isinstance(self.loss, Loss) else LOSSES.get(str(self.loss), Loss)
+        tags.target_tags.positive_only = issubclass(loss, Poisson | Gamma | Tweedie)
         return tags
 
 

@@ -322,8 +322,10 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         score : float
             In nats, at most 0; the mean over next symbols, the ends of sequences among them.
         """
-        total = self.score_samples(X).sum()
-        return float(total / has_next(self._codes(X), self.padding_index).sum())
+        n_next = has_next(self._codes(X), self.padding_index).sum()
+        if not n_next:
+            raise ValueError("X has no symbols, only padding: there is nothing to score.")
+        return float(self.score_samples(X).sum() / n_next)
 
     def perplexity(self, X):
         """Return ``exp(-score(X))``: among how many symbols, in effect, the model wavers.

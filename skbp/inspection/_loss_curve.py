@@ -72,7 +72,7 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : BackpropClassifier or BackpropRegressor
-            Fitted with a stochastic solver; or a pipeline, or a search, that holds one.
+            Fitted; or a pipeline, or a search, that holds one.
         ax : matplotlib Axes, default=None
             Where to draw; None means a new figure.
         name : str, default=None
@@ -88,8 +88,6 @@ class LossCurveDisplay:
         ------
         NotFittedError, TypeError
             If the estimator is not fitted, or none of skbp.
-        ValueError
-            If its solver keeps no loss curve.
         ImportError
             If matplotlib is not installed.
         """
