@@ -598,7 +598,7 @@ def test_assigned_weights_are_used(estimator_class, dtype):
     estimator.coefs_[-1] = np.zeros_like(estimator.coefs_[-1])  # a negative index
     estimator.intercepts_[-1] = np.zeros_like(estimator.intercepts_[-1])
     assert len(np.unique(estimator.predict(X))) == 1
-    with pytest.raises(ValueError, match="broadcast"):
+    with pytest.raises(ValueError, match="Got an array of shape"):
         estimator.coefs_[0] = np.zeros((2, 2))
     with pytest.raises(IndexError):
         estimator.coefs_[5] = np.zeros((2, 2))

@@ -343,6 +343,30 @@ def test_symbols():
         few.score_samples(np.where(CODES == 1, 6, CODES))
 
 
+@pytest.mark.parametrize(("layer", "model"), [(0, 1), (1, 0), (0, None), (3, 0)])
+def test_layer_and_model_take_one_code_for_padding(layer, model):
+    layers = [Embedding(6, 3, padding_index=layer), GRU(3, return_sequences=True)]
+    with pytest.raises(ValueError, match=f"takes {layer} for padding, and the model {model}"):
+        BackpropSequenceModel(layers, padding_index=model, n_symbols=6).fit(
+            np.where(CODES == model, 5, CODES)
+        )
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("solver", ["lbfgs", "adam"])
+def test_probabilities_and_their_logarithms_are_tied_alike(solver, seed):
+    rng = np.random.default_rng(seed)
+    rows = 1e3 * rng.normal(size=(200, 3))
+    for y in (rng.integers(0, 3, 200), rng.integers(0, 2, 200)):
+        net = BackpropClassifier((8,), solver=solver, random_state=0, max_iter=30)
+        net = quietly(lambda net=net, y=y: net.fit(rows, y))
+        far = 1e4 * rows
+        probabilities, logs = net.predict_proba(far), net.predict_log_proba(far)
+        assert probabilities.min() < 1e-300
+        np.testing.assert_array_equal(probabilities.argsort(axis=1), logs.argsort(axis=1))
+        np.testing.assert_allclose(np.log(probabilities), logs, rtol=1e-9, atol=1e-12)
+
+
 def test_tags():
     for loss, positive in (("poisson", True), (Gamma(), True), ("tweedie", True), ("huber", False)):
         tags = BackpropRegressor(loss=loss).__sklearn_tags__()

@@ -425,7 +425,10 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
 
     @available_if(lambda self: self._check_probabilistic())
     def predict_log_proba(self, X):
-        """Predict logarithms of probabilities, finite also where those round to 0.
+        """Predict logarithms of probabilities, exact also where those round to 1.
+
+        Like `predict_proba` they end at the smallest normal number of the dtype: -708.4 in float64,
+        -87.3 in float32.
 
         Parameters
         ----------
@@ -441,7 +444,9 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         if self._targets.kind == "multilabel":
             # Several labels may be sure to the last bit: tied, then, as in `predict_proba`.
             return np.log(self._loss.predict(raw))
-        return self._loss.log_predict(self._one_column_per_class(raw))
+        logs = self._loss.log_predict(self._one_column_per_class(raw))
+        # Where probabilities are tied, at the least that there is, their logarithms are too.
+        return np.maximum(logs, np.log(np.finfo(logs.dtype).tiny), out=logs)
 
     def _one_column_per_class(self, raw):
         return np.hstack([-raw, raw]) if self._targets.kind == "binary" else raw
