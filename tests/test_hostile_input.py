@@ -348,7 +348,7 @@ def test_layer_and_model_take_one_code_for_padding(layer, model):
     layers = [Embedding(6, 3, padding_index=layer), GRU(3, return_sequences=True)]
     with pytest.raises(ValueError, match=f"takes {layer} for padding, and the model {model}"):
         BackpropSequenceModel(layers, padding_index=model, n_symbols=6).fit(
-            np.where(CODES == model, 5, CODES)
+            np.where(model == CODES, 5, CODES)
         )
 
 
