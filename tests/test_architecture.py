@@ -21,6 +21,7 @@ FLOORS = [
         "_engine.updater", "_engine.training", "_engine.lbfgs", "_engine.history",
         "_engine.regularization", "_engine.watch", "_engine.resume", "_engine.plan",
         "_engine.checkpoint", "_engine.range_test", "_engine.lines",
+        "_engine.content", "_engine.fingerprint",
     ],
     ["callbacks", "inspection", "model_selection", "persistence", "preprocessing", "distributed"],
     ["estimators"],

@@ -373,7 +373,7 @@ def refused(net, given, match, error=ValueError):
     ({"normalization": "layer"}, "layers"),
     ({"dtype": "float64"}, "dtype"),
     ({"batch_size": 24}, "batch_size"),
-    ({"early_stopping": True}, "n_rows"),
+    ({"early_stopping": True}, "early_stopping False, not True"),
     ({"solver": "sgd"}, "optimizer 'Adam', not 'SGD'"),
     ({"solver": SGD()}, "optimizer"),
     ({"solver": "adamw"}, "optimizer"),

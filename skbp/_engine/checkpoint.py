@@ -46,8 +46,9 @@ class TrainingState:
         `params` and `state` of the best epoch.
     split : tuple of (ndarray, ndarray), or None
         Numbers of the rows to train and to validate on, where fit chose them.
-    fingerprint : dict of str to number, str, list or tuple
-        Facts that a fit must share to go on from here: shapes, dtype, number of rows, optimizer.
+    fingerprint : dict of str to object
+        Facts that a fit must share to go on from here, in numbers, strings, lists and dicts: see
+        `skbp._engine.fingerprint`.
     """
 
     params: np.ndarray

@@ -81,9 +81,11 @@ class Training:
         an epoch; if it returns True, the epoch ends there, and training with it, without
         ``end_epoch``.
     resume : TrainingState or None
-        To go on from; everything else is set to it.
+        To go on from, which has been checked; everything else is set to it.
     frozen : sequence of list of int, default=()
         For each epoch the numbers of parameters to leave as they are; empty for what callbacks say.
+    identity : object, optional
+        Its `fingerprint` is part of each state: see `skbp._engine.fingerprint`.
 
     Attributes
     ----------
@@ -93,10 +95,11 @@ class Training:
     """
 
     def __init__(self, optimization, stopping, objective, batches, history, validation=None,
-                 rng=None, hooks=None, resume=None, frozen=()):  # fmt: skip
+                 rng=None, hooks=None, resume=None, frozen=(), identity=None):  # fmt: skip
         self._optimization, self._stopping = optimization, stopping
         self._objective, self._batches, self._validation = objective, batches, validation
         self._rng, self._hooks, self._frozen_by_epoch = rng, hooks, frozen
+        self._identity = identity
         self._resumed = resume is not None
         self.history, self.network = history, objective.network
         self._always_frozen = {
@@ -118,7 +121,6 @@ class Training:
         if resume is None:
             history.n_iter = 0
         else:
-            history.optimizer.name = name
             put_back(resume, network, history, self._batches, self._rng)
         memory = history.optimizer
         if memory.arrays is None or memory.name != name:
@@ -335,7 +337,8 @@ class Training:
     def state(self):
         """Return a `TrainingState`: all that is needed to go on from here with the same bits."""
         best = getattr(self.watch, "best", None)
-        return capture(self.network, self.history, self._batches, self._rng, best)
+        fingerprint = None if self._identity is None else self._identity.fingerprint
+        return capture(self.network, self.history, self._batches, self._rng, best, fingerprint)
 
     @property
     def epoch(self):

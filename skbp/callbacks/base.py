@@ -71,6 +71,8 @@ class Callback(Component):
 
     #: Whether `on_update_end` is called.
     per_update = False
+    #: Whether it freezes parameters: then a fit that goes on from a checkpoint needs the same one.
+    freezes = False
 
     def start(self, estimator, context):
         """Return what to remember of a fit that begins: any object, for this fit alone."""

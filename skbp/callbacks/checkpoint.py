@@ -210,8 +210,8 @@ class Checkpoint(Callback):
     Raises
     ------
     ValueError
-        In fit, if a parameter is not allowed, or the solver is "lbfgs", which cannot go on from a
-        file.
+        In fit, if a parameter is not allowed; if the solver is "lbfgs", which cannot go on from a
+        file; if the checkpoint is that of another fit, or damaged: the error says what differs.
     OSError
         In fit, if the folder cannot be made or a checkpoint cannot be written.
 

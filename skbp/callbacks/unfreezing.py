@@ -68,6 +68,8 @@ class GradualUnfreezing(Callback):
 
     allowed = {"every": Whole(1), "schedule": Maybe(_Plan())}
 
+    freezes = True
+
     def __init__(self, every=1, schedule=None):
         self.every = every
         self.schedule = schedule

@@ -1,4 +1,4 @@
-"""What is said of the way in which training ended."""
+"""What is said of batches that are too large, and of the way in which training ended."""
 
 from sklearn.exceptions import ConvergenceWarning
 
@@ -44,3 +44,12 @@ def warn_interrupted(history):
         "weights of the last finished update are kept (with early_stopping those of the "
         "best epoch).",
     )
+
+
+def warn_of_large_batch(size, n_rows):
+    """Warn if batches are to be larger than all rows; a pass over a piece of them may be one."""
+    if size != "auto" and size > n_rows:
+        warn(
+            f"Got batch_size={size}, larger than the sample size {n_rows}. It is going to be "
+            "clipped.",
+        )

@@ -29,9 +29,10 @@ from skbp.estimators._architecture import (
 )
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
 from skbp.estimators._doubts import Finished, doubt
-from skbp.estimators._ending import warn_interrupted, warn_of
+from skbp.estimators._ending import warn_interrupted, warn_of, warn_of_large_batch
 from skbp.estimators._held_out import AsGiven, Encoded, Validation, some_rows, split
 from skbp.estimators._hooks import BetweenUpdates
+from skbp.estimators._identity import Identity
 from skbp.estimators._input_checks import (
     all_finite,
     are_clean,
@@ -358,17 +359,23 @@ class Fit:
         history, plan = self.history, self._plan
         if not self._incremental:
             history.start_over()
-        resume = self._state_to_resume()
+        identity = Identity(
+            self._estimator, plan, self.network, self.loss, self._data, self._held_out
+        )
+        resume = self._state_to_resume(identity)
         train, held_out, rest = None, self._held_out, None
         if plan.held_out.early_stopping and held_out is None:
             train, rest = self._split(resume)
             held_out = self._held_out = self._rows.take(rest)
-        self._warn_of_large_batch(len(self._data.y) if train is None else len(train))
+        if not self._incremental:
+            n_rows = len(self._data.y) if train is None else len(train)
+            warn_of_large_batch(plan.optimization.batch_size, n_rows)
         objective, batches = self._objective_and_batches(train, rest)
         first = self.network.snapshot(), history.samples
         training = Training(
             plan.optimization, plan.stopping, objective, batches, history,
             self._validation(held_out, train), self._noise(), self._hooks, resume,
+            identity=identity,
         )  # fmt: skip
         return training, train, first
 
@@ -384,11 +391,13 @@ class Fit:
             mean_factor,
         )  # fmt: skip
 
-    def _state_to_resume(self):
-        """Return the state that a callback has to go on from, or None."""
+    def _state_to_resume(self, identity):
+        """Return the state that a callback has to go on from, checked; or None."""
         state = None if self._hooks is None else self._hooks.state_to_resume()
         if state is not None and self._plan.start.random_state is None:
             self._rng = np.random.RandomState()  # the state goes into it, not into NumPy's own
+        if state is not None:
+            identity.check(state, self._rng)
         return state
 
     def _split(self, resume):
@@ -482,11 +491,3 @@ class Fit:
             self.history, plan.optimization.schedule.ends_with_training,
             scoring == "loss" or (scoring is None and self._estimator._judged_by_loss),
         )  # fmt: skip
-
-    def _warn_of_large_batch(self, n_rows):
-        size = self._plan.optimization.batch_size
-        if size != "auto" and size > n_rows and not self._incremental:
-            warn(
-                f"Got batch_size={size}, larger than the sample size {n_rows}. It is going to be "
-                "clipped.",
-            )
