@@ -35,6 +35,7 @@ from skbp.layers import (
     Reshape,
     Sequential,
 )
+from skbp.layers._draws import Draws
 from skbp.losses import LOSSES
 
 STEP = 1e-6  # small enough that next to no relu kink lies within a step
@@ -519,7 +520,7 @@ def test_a_layer_writes_only_to_its_own_workspace(activation, stack, n):
 
     for _, _, array in buffers_of(workspace, n):
         array.fill(3)
-    y, workspace.ctx.rng = x, rng
+    y, workspace.ctx.rng = x, Draws(rng)
     for index, layer in enumerate(network.layers):
         inputs.append((y, y.copy()))
         args = (y, network.views[index], work[index], workspace.ctx)

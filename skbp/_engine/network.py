@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skbp.layers._chains import absent_of_chain, init_chain
+from skbp.layers._draws import Draws
 from skbp.layers._pass import Arrays, Pass, allocate, shape_and_dtype
 from skbp.layers._steps import enter
 from skbp.layers.base import REFUSE, wanted
@@ -329,7 +330,8 @@ class Network:
         workspace : Workspace
             For at least n rows.
         rng : numpy.random.Generator, optional
-            Given in training, None in inference.
+            Given in training, None in inference. Where threads share the batch (``ctx.place`` of
+            the workspace), each has one of its own, all in the same state.
         progress : Progress, optional
             How far training has come.
         depth : int, optional
@@ -342,13 +344,14 @@ class Network:
         """
         work, ctx = workspace.rows(x.shape[0]), workspace.ctx
         ctx.absent, ctx.progress = None, progress
+        draws = None if rng is None else Draws(rng, ctx.place)
         if self._enters_steps:
             x = enter(x, self, ctx)
         for index, layer in enumerate(self.layers[:depth]):
             if ctx.absent is not None and layer.absent == REFUSE:
                 ctx.refuse(layer)
             workspace.inputs[index] = x
-            ctx.rng = None if index in self._still else rng
+            ctx.rng = None if index in self._still else draws
             x = layer.forward(x, self.views[index], work[index], ctx)
         return x
 

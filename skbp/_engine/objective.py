@@ -1,5 +1,7 @@
 """The objective: network, loss and penalty together, as a value and a gradient."""
 
+from copy import deepcopy
+
 import numpy as np
 
 from skbp import _kernels as kernels
@@ -51,6 +53,7 @@ class Objective:
         parts = len(threads.even_shares(max_rows, _n_threads(network, max_rows, training=True)))
         self._workspaces = [Workspace(network, -(-max_rows // parts)) for _ in range(parts)]
         self._dy = np.empty((max_rows, *network.output_shape), network.params.dtype)
+        self._others = []  # generators of the threads but the first
 
     @property
     def grads(self):
@@ -77,18 +80,15 @@ class Objective:
         n = x.shape[0]
         shares = threads.even_shares(n, len(self._workspaces))
         if len(shares) == 1:
-            self._workspaces[0].ctx.exchange = None
+            ctx = self._workspaces[0].ctx
+            ctx.exchange = ctx.place = None
             return self._share(x, y, weight, self._dy[:n], self._workspaces[0], rng, progress)
-        # A generator cannot be used by two threads; one made anew for each batch leaves no state
-        # that a resumed training would need.
-        rngs = [rng] * len(shares)
-        if rng is not None:
-            rngs[1:] = map(np.random.default_rng, rng.integers(2**63, size=len(shares) - 1))
+        rngs = self._generators(rng, len(shares))
         values = [0.0] * len(shares)
 
         def task(i, exchange=None):
             rows, ctx = shares[i], self._workspaces[i].ctx
-            ctx.exchange, ctx.first = exchange, i == 0
+            ctx.exchange, ctx.place = exchange, (rows.start, n)
             values[i] = self._share(
                 x[rows], y[rows], weight[rows], self._dy[rows], self._workspaces[i], rngs[i],
                 progress,
@@ -145,6 +145,19 @@ class Objective:
     def reported(self, data, penalty):
         """Return the number shown to people, from the two terms."""
         return self.loss.reported(data, self.network.output_shape) + penalty
+
+    def _generators(self, rng, n):
+        """Return a generator for each of n threads, all in the state of `rng`, which is the first.
+
+        What its thread draws, and passes over, leaves `rng` as if it had drawn for all.
+        """
+        if rng is None:
+            return [None] * n
+        while len(self._others) < n - 1:
+            self._others.append(deepcopy(rng))
+        for other in self._others:
+            other.bit_generator.state = rng.bit_generator.state
+        return [rng, *self._others[: n - 1]]
 
     def _share(self, x, y, weight, dy, workspace, rng, progress):
         raw = self.network.forward(x, workspace, rng, progress)

@@ -232,17 +232,26 @@ def normal_distribution(z, probability, density):
 # ---------------------------------------------------------------- dropout
 
 
-def dropout_mask(rng, rate, out):
+def dropout_mask(rng, rate, out, skip=0):
     """Draw a 0/1 mask into `out` (uint8); returns the share that is kept, a multiple of 2**-16.
 
-    Sixteen random bits decide a unit: cheaper than one random float.
+    Sixteen random bits decide a unit: cheaper than one random float. Each unit of `out` has its
+    own, in the order of its axes, in whatever order these are in memory; the first `skip` of the
+    first random word, 0 to 3, are nobody's.
     """
     cut = min(max(round(rate * 65536), 1), 65535)
-    flat = out.reshape(-1)
-    for block in _blocks(flat.size):
-        part = flat[block]
-        words = rng.integers(0, 2**64, size=(part.size + 3) // 4, dtype=np.uint64)
-        np.greater_equal(words.view(np.uint16)[: part.size], cut, out=part.view(bool))
+    rows = out.reshape(-1) if out.flags.c_contiguous else out
+    # Several rows at a time: where rows are last in memory, those are neighbours.
+    at_a_time = max(8, BLOCK * len(rows) // max(rows.size, 1))
+    left = rng.integers(0, 2**64, size=min(skip, 1), dtype=np.uint64).view(np.uint16)[skip:]
+    for start in range(0, len(rows), at_a_time):
+        part = rows[start : start + at_a_time]
+        n_words = max(0, part.size - left.size + 3) // 4
+        units = rng.integers(0, 2**64, size=n_words, dtype=np.uint64).view(np.uint16)
+        if left.size:
+            units = np.concatenate((left, units))
+        decide, left = units[: part.size].reshape(part.shape), units[part.size :]
+        np.greater_equal(decide, cut, out=part.view(bool))
     return 1 - cut / 65536
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skbp.layers._draws import Draws
 from skbp.schedules import Progress
 
 
@@ -33,8 +34,8 @@ class Pass:
 
     Attributes
     ----------
-    rng : numpy.random.Generator or None
-        Source of randomness in training; None in inference.
+    rng : Draws or None
+        Source of randomness in training, row by row; None in inference.
     absent : ndarray of shape (n, time), bool, or None
         The steps of the current layer's input that are absent; None if there are none. A layer that
         changes the time axis sets it to what is absent in its output.
@@ -44,17 +45,22 @@ class Pass:
         What a layer's `forward` leaves for its `backward`, with the layer as key.
     exchange : callable or None
         Given if threads share the batch: takes something, returns a list of what each gave.
-    first : bool
-        Whether this is the pass of the first share, or the only one: it changes the state.
+    place : tuple of (int, int) or None
+        Number of the first row in the batch, and of rows in the batch, if threads share it.
     """
 
-    rng: np.random.Generator | None = None
+    rng: Draws | None = None
     absent: np.ndarray | None = None
     progress: Progress | None = None
     cache: dict = field(default_factory=dict)
     exchange: Callable[[Any], list] | None = None
-    first: bool = True
+    place: tuple[int, int] | None = None
     _scratch: dict = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def first(self):
+        """Whether this is the pass of the first share, or the only one: it changes the state."""
+        return self.place is None or self.place[0] == 0
 
     @property
     def training(self):

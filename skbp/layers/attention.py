@@ -163,7 +163,7 @@ class MultiHeadAttention(Layer):
         rate = value_at(self.dropout, ctx.progress) if ctx.training else 0.0
         if rate == 0:
             return attention, 0.0
-        kept = kernels.dropout_mask(ctx.rng, rate, w["mask"])
+        kept = ctx.rng.mask(rate, w["mask"])
         kernels.masked_scale(attention, w["mask"], 1 / kept, w["dropped"])
         return w["dropped"], kept
 

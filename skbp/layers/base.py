@@ -54,7 +54,7 @@ class Layer(Component):
     tables : tuple of str
         Names of the parameters whose rows are looked up.
     stochastic : bool
-        Whether training differs from inference: ``ctx.rng`` is then given in training.
+        Whether training differs from inference: ``ctx.rng``, a `Draws`, is then given in training.
     couples_rows : bool
         Whether a row's output in training depends on the other rows of the batch. Else threads may
         share a batch, each with a part of the rows.

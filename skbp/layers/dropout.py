@@ -65,12 +65,13 @@ class Dropout(Layer):
         if rate == 0:
             ctx.cache[self] = 0.0  # tells `backward` to let everything pass
             return x
-        ctx.cache[self] = kept = kernels.dropout_mask(ctx.rng, rate, w["mask"])
         order = memory_order(x)
+        as_given = np.argsort(order)
         x = x.transpose(order)
-        y = w["y"].reshape(x.shape)
-        kernels.masked_scale(x, w["mask"], 1 / kept, y)
-        return y.transpose(np.argsort(order))
+        y, mask = w["y"].reshape(x.shape), w["mask"].reshape(x.shape)
+        ctx.cache[self] = kept = ctx.rng.mask(rate, mask.transpose(as_given))
+        kernels.masked_scale(x, mask, 1 / kept, y)
+        return y.transpose(as_given)
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         kept = ctx.cache[self]

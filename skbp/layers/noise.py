@@ -69,7 +69,7 @@ class GaussianNoise(Layer):
                 "dense. Give dense input (X.toarray()), or leave the noise out."
             )
         y = w["y"]
-        ctx.rng.standard_normal(dtype=y.dtype, out=y)
+        ctx.rng.standard_normal(y)
         y *= std
         y += x
         return y
@@ -113,7 +113,7 @@ class CodeDropout(Layer):
     >>> network = Network([CodeDropout(0.5)], (5,), np.float64)
     >>> x = np.array([[5.0, 6.0, 7.0, 8.0, 0.0]])
     >>> network.forward(x, Workspace(network, 1), np.random.default_rng(0))
-    array([[5., 6., 7., 1., 0.]])
+    array([[5., 1., 1., 1., 0.]])
     """
 
     stochastic = True
@@ -140,7 +140,7 @@ class CodeDropout(Layer):
             return x
         if not isinstance(x, np.ndarray):
             raise ValueError("CodeDropout was given a sparse matrix of codes: give X.toarray().")
-        replaced = ctx.cache[self] = ctx.rng.random(x.shape, np.float32) < rate
+        replaced = ctx.cache[self] = ctx.rng.random(x.shape) < rate
         if self.padding_index is not None:
             replaced &= x != self.padding_index
         np.copyto(w["y"], x)

@@ -1,13 +1,16 @@
 """What recurrent layers share: directions, levels, and sequences in and out."""
 
+import numpy as np
+
 from skbp import _kernels as kernels
 from skbp._component import Flag, Maybe, Range, Whole, resolve
 from skbp._warnings import warn
 from skbp.initializers import INITIALIZERS
 from skbp.layers.base import LEAVE_OUT, Layer
-from skbp.layers.dropout import RATES, Dropout, may_drop
+from skbp.layers.dropout import RATES, may_drop
 from skbp.layers.recurrent._cell import Cell
 from skbp.layers.recurrent._steps import Steps
+from skbp.schedules.scheduled import value_at
 
 
 class Recurrent(Layer):
@@ -84,9 +87,6 @@ class Recurrent(Layer):
     def bind(self, input_shape):
         layer = super().bind(input_shape)
         layer._bound_cell = self._cell()
-        layer._dropouts = [
-            Dropout(self.dropout).bind((self._width,)) for _ in range(self.num_layers)
-        ]
         return layer
 
     @property
@@ -170,9 +170,9 @@ class Recurrent(Layer):
                 if self.bidirectional:
                     shapes[f"dx_reverse.{level}"] = shape
         if training and self.stochastic:
-            dropout = Dropout(self.dropout).work_shapes((width,), steps)
-            shapes |= {f"dropout.{level}.{name}": spec for level in range(1, self.num_layers)
-                       for name, spec in dropout.items()}  # fmt: skip
+            for level in range(1, self.num_layers):
+                shapes[f"dropped.{level}"] = (steps, width)
+                shapes[f"mask.{level}"] = ((time, n, width), np.uint8)
         return shapes
 
     def init(self, p, input_shape, rng, x=None):
@@ -184,19 +184,27 @@ class Recurrent(Layer):
 
     # ------------------------------------------------------------ passes
 
-    def _dropout(self, level, n_steps, w):
-        """Return the dropout below a level, and its buffers."""
-        buffers = w.part("dropout").part(str(level))
-        return self._dropouts[level], {name: buffer[:n_steps] for name, buffer in buffers.items()}
+    def _drop(self, z, level, steps, w, ctx):
+        """Return the inputs of a level after dropout, the mask of its steps, and what is kept."""
+        rate = value_at(self.dropout, ctx.progress) if level and ctx.training else 0.0
+        if rate == 0:
+            return z, None, 1.0
+        mask, out = w[f"mask.{level}"], w[f"dropped.{level}"][: len(z)]
+        # By sequence and time: which sequences are lined up with others must not matter.
+        kept = ctx.rng.mask(rate, mask.swapaxes(0, 1))
+        if not steps.whole:
+            mask = mask[steps.times, steps.rows]
+        kernels.masked_scale(z, mask, 1 / kept, out)
+        return out, mask, kept
 
     def forward(self, x, p, w, ctx):
-        steps, cell, inputs = Steps.find(x, ctx.absent, w), self._bound_cell, []
+        steps, cell = Steps.find(x, ctx.absent, w), self._bound_cell
+        inputs, masks = [], []
         z = steps.take(x, w["x"])
         for level in range(self.num_layers):
-            if level and self.stochastic:
-                dropout, buffers = self._dropout(level, len(z), w)
-                z = dropout.forward(z, {}, buffers, ctx)
+            z, *mask = self._drop(z, level, steps, w, ctx)
             inputs.append(z)
+            masks.append(mask)
             y = w[f"y.{level}"][: len(z)] if self._keeps(level) else None
             for prefix, reverse, part in self._directions(level):
                 own = w.part(prefix)
@@ -204,14 +212,14 @@ class Recurrent(Layer):
                 if y is None:
                     w["y"][steps.order, part] = own["h"]
             z = y
-        ctx.cache[self] = steps, inputs
+        ctx.cache[self] = steps, inputs, masks
         if self.return_sequences:
             return steps.put(z, w["y"], 0)
         ctx.absent = None
         return w["y"]
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
-        (steps, inputs), last = ctx.cache[self], None
+        (steps, inputs, masks), last = ctx.cache[self], None
         if self.return_sequences:
             dz = steps.take(dy, w["dy"])
         else:
@@ -220,9 +228,9 @@ class Recurrent(Layer):
             dz = self._level_backward(level, steps, dz, last, inputs[level], p, g, w,
                                       level or need_dx)  # fmt: skip
             last = None
-            if level and self.stochastic:
-                dropout, buffers = self._dropout(level, len(dz), w)
-                dz = dropout.backward(dz, inputs[level], {}, {}, buffers, ctx)
+            mask, kept = masks[level]
+            if mask is not None:
+                kernels.masked_scale(dz, mask, 1 / kept, dz)
         return steps.put(dz, w["dx"], 0) if need_dx else None
 
     def _level_backward(self, level, steps, dy, last, z, p, g, w, need_dx):
