@@ -5,6 +5,7 @@ import inspect
 import math
 import os
 import pickle
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ from skbp.callbacks import (
 )
 from skbp.callbacks import checkpoint as checkpoint_module
 from skbp.callbacks import stopping as stopping_module
+from skbp.callbacks._claims import claimed
 from skbp.callbacks.base import task_path
 
 X = np.random.default_rng(0).normal(size=(40, 2))
@@ -580,6 +582,82 @@ def test_another_fit_takes_nothing_of_the_first_ones_files(tmp_path, first):
     epochs_run(Checkpoint(elsewhere, resume=tmp_path), [4, 3], first=3)
     assert names(elsewhere) == ["best.npz", "epoch-00003.npz", "epoch-00004.npz"]
     assert {path: path.read_bytes() for path in tmp_path.glob("*.npz")} == before
+
+
+@pytest.mark.parametrize("name", [
+    "epoch[{epoch}].npz", "a*{epoch:03d}.npz", "{{{epoch}}}?.npz", "[!e]{epoch:{epoch}}.npz",
+])  # fmt: skip
+def test_names_with_signs_that_patterns_know(tmp_path, name):
+    epochs_run(Checkpoint(tmp_path, name=name, best=False), [5, 4])
+    other = tmp_path / "e2.npz"  # what these names, taken as patterns, would fit too
+    write_state(other, state_of({"epoch": 7, "loss": 1.0}), {"epoch": 7, "loss": 1.0})
+    os.utime(other, (0, 0))
+    epochs_run(Checkpoint(tmp_path, name=name, best=False, keep=1, resume=True), [3], first=3)
+    assert set(names(tmp_path)) == {"e2.npz", name.format(epoch=3)}
+
+
+def test_only_files_of_the_same_kind_of_name_are_taken_up(tmp_path):
+    epochs_run(Checkpoint(tmp_path, name="{epoch}.npz", best=False), [5, 4])
+    for kept in ("weights-1.npz", "1-final.npz", "11.npz"):
+        write_state(tmp_path / kept, state_of({"epoch": 1, "loss": 5.0}), {"epoch": 1, "loss": 5.0})
+        os.utime(tmp_path / kept, (0, 0))
+    callback = Checkpoint(tmp_path, name="{epoch}.npz", best=False, keep=1, resume=True)
+    epochs_run(callback, [3], first=3)
+    assert set(names(tmp_path)) == {"3.npz", "weights-1.npz", "1-final.npz", "11.npz"}
+
+
+@pytest.mark.parametrize("inside", ["other", "0", "fit", "other/fit-2"])
+def test_a_folder_inside_is_another_fit_s(tmp_path, inside):
+    epochs_run(Checkpoint(tmp_path / inside), [5, 4])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.npz")}
+    source = tmp_path / inside / "epoch-00001.npz"
+    epochs_run(Checkpoint(tmp_path, keep=1, resume=source), [3, 2], first=2)
+    assert {path: path.read_bytes() for path in before} == before
+    assert sorted(path.name for path in tmp_path.glob("*.npz")) == ["best.npz", "epoch-00003.npz"]
+
+
+def test_its_own_place_by_another_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder, source in [("a", tmp_path / "a"), (tmp_path / "b", "b"), ("c", "./c/../c")]:
+        epochs_run(Checkpoint(folder), [5, 4])
+        epochs_run(Checkpoint(folder, keep=1, resume=source), [3], first=3)
+        assert names(folder) == ["best.npz", "epoch-00003.npz"]
+
+
+def test_a_claim_that_a_killed_process_left_means_nothing(tmp_path):
+    for number, name in enumerate(("a", "b", "c")):
+        claim = tmp_path / name / ".claim"
+        claim.parent.mkdir()
+        claim.write_bytes(b"x" * number)
+        os.utime(claim, (time.time() - 10**number,) * 2)
+        epochs_run(Checkpoint(claim.parent), [5])
+        assert names(claim.parent) == ["best.npz", "epoch-00001.npz"]
+        assert not claim.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of fork where there are threads
+def test_a_process_that_is_killed_with_a_claim(tmp_path):
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            with claimed(tmp_path) as free:
+                os.write(write, b"1" if free else b"0")
+                time.sleep(60)
+        finally:
+            os._exit(1)
+    assert os.read(read, 1) == b"1"
+    with claimed(tmp_path) as free:
+        assert not free
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert (tmp_path / ".claim").exists()
+    with claimed(tmp_path) as free:
+        assert free
+        with claimed(tmp_path) as again:
+            assert not again
+    assert not os.listdir(tmp_path)
 
 
 def test_fits_at_the_same_time_in_one_folder(tmp_path):

@@ -1,12 +1,16 @@
 """Checkpoint files: exact, whole or refused, and never half written."""
 
 import errno
+import io
 import json
 import os
 import signal
+import struct
 import time
+import tracemalloc
 import warnings
 import zipfile
+import zlib
 from dataclasses import fields
 
 import numpy as np
@@ -198,6 +202,117 @@ def test_other_files_are_refused(path, content):
 def test_pickles_are_never_loaded(path):
     np.savez(path, params=np.array([print], dtype=object))
     assert assert_same_or_refused(path, None)
+
+
+def member(name, content):
+    """Return the local header of a stored zip member, and its entry of the archive's directory."""
+    name, crc, size = name.encode(), zlib.crc32(content), len(content)
+    local = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 33, crc, size, size, len(name), 0)
+    entry = struct.pack(
+        "<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 0, 0, 33, crc, size, size, len(name), 0, 0, 0, 0, 0, 0
+    )  # fmt: skip
+    return local + name, entry[:-4], name
+
+
+def header(shape, dtype="|u1"):
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": dtype, "fortran_order": False, "shape": shape}
+    )
+    return file.getvalue()
+
+
+def archive_of(members):
+    """Return an archive of members, each of which has in its content all those after it."""
+    rest, entries = bytes(20_000), []
+    for name, make in reversed(members):
+        content = make(rest)
+        local, entry, name = member(name, content)
+        rest = local + content
+        entries = [(entry, name, len(rest)), *entries]
+    directory = b"".join(
+        entry + struct.pack("<I", len(rest) - after) + name for entry, name, after in entries
+    )
+    n = len(entries)
+    return rest + directory + struct.pack(
+        "<4s4H2IH", b"PK\5\6", 0, 0, n, n, len(directory), len(rest), 0
+    )  # fmt: skip
+
+
+def with_json(names):
+    """Return the `state.json` of a state that has so many arrays."""
+    content = {
+        "format": "skbp checkpoint", "version": 1, "epoch": None,
+        "state": {
+            **{name: {"$array": "a0"} for name in ("params", "state")},
+            "history": {name: {"$array": name} for name in names}, "rng_state": {},
+        },
+    }  # fmt: skip
+    return json.dumps(content).encode()
+
+
+def test_members_that_overlap_are_not_read(path):
+    names = [f"a{i}" for i in range(300)]
+    members = [(f"{name}.npy", lambda rest: header((len(rest),)) + rest) for name in names]
+    last = [("state.json", lambda rest: with_json(names))]
+    path.write_bytes(archive_of([*members, *last]))
+    assert sum(i.file_size for i in zipfile.ZipFile(path).infolist()) > 100 * path.stat().st_size
+    assert_refused_in_little_memory(path, "overlap")
+
+
+def assert_refused_in_little_memory(path, why):
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=f"state.npz is damaged, or is none: .*{why}"):
+        read_state(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * path.stat().st_size + 500_000
+
+
+@pytest.mark.parametrize("shape, dtype", [
+    ((10**10,), "<f8"), ((10**5, 10**6), "<f4"), ((2**62, 4), "<f8"), ((3,), "<f8"), ((1,), "<f8"),
+    ((-2, -1), "<f8"), ((10**9,), "|V0"), ((10**9,), "<U0"), ((2,), "|O"), ((), "<c16"),
+])  # fmt: skip
+def test_a_header_that_does_not_fit_what_is_there(shape, dtype, path):
+    write_state(path, make_state(n=3))
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["params.npy"] = header(shape, dtype) + bytes(20)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert_refused_in_little_memory(path, "params.npy")
+
+
+def test_compressed_members_and_doubled_ones(path):
+    write_state(path, make_state(params=np.zeros(10**6)))
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert path.stat().st_size < len(whole) / 100
+    assert_refused_in_little_memory(path, "compressed")
+    path.write_bytes(whole)
+    with (
+        pytest.warns(UserWarning, match="Duplicate name"),
+        zipfile.ZipFile(path, "a") as archive,
+    ):
+        archive.writestr("params.npy", members["params.npy"])
+    assert_refused_in_little_memory(path, "overlap")
+
+
+@pytest.mark.parametrize("array", [
+    np.asfortranarray(np.arange(12.0).reshape(3, 4)), np.zeros((0, 3)), np.array(3),
+    np.arange(5, dtype=">i4"), np.arange(6)[::2], np.array(["a", "bcd"]), np.ones((2, 1, 3), bool),
+])  # fmt: skip
+def test_arrays_of_all_kinds(array, path):
+    write_state(path, make_state(best=(array, None)))
+    back = read_state(path).best[0]
+    assert (back.dtype, back.shape) == (array.dtype, array.shape)
+    np.testing.assert_array_equal(back, array)
+    assert back.flags.writeable
 
 
 def test_a_newer_version_is_refused_by_name(path, monkeypatch):

@@ -7,6 +7,7 @@ A checkpoint is an ``.npz`` archive: one ``.npy`` member an array, stored uncomp
 import errno
 import io
 import json
+import math
 import os
 import zipfile
 from contextlib import suppress
@@ -279,25 +280,40 @@ def _read(path, with_state=True):
 
 
 def _read_archive(archive, size, with_state):
-    def member(name):
-        info = archive.getinfo(name)
-        if info.compress_type != zipfile.ZIP_STORED or not info.file_size <= size:
-            raise ValueError(f"the entry of {name} is wrong")
-        return archive.read(name)  # compares the CRC
-
-    content = json.loads(member(JSON_MEMBER))
+    members = archive.infolist()
+    names = [info.filename for info in members]
+    # Uncompressed members that lie side by side cannot be larger than the file. If the archive's
+    # directory says so, they overlap: reading them all could take any amount of memory.
+    if any(info.compress_type != zipfile.ZIP_STORED for info in members):
+        raise ValueError("a member is compressed")
+    if sum(info.file_size for info in members) > size or len(set(names)) < len(names):
+        raise ValueError("its members overlap")
+    content = json.loads(archive.read(JSON_MEMBER))  # compares the CRC
     if content["format"] != FORMAT or content["version"] > VERSION:
         raise ValueError(
             f"it is a {content['format']!r} of version {content['version']}; this skbp reads "
             f"{FORMAT!r} up to version {VERSION}"
         )
-    names = [name for name in archive.namelist() if name != JSON_MEMBER]
     arrays = {
-        name.removesuffix(".npy"): np.lib.format.read_array(
-            io.BytesIO(member(name)), allow_pickle=False
-        )
+        name.removesuffix(".npy"): _array_of(archive.read(name), name)
         for name in names
-        if with_state or name.startswith("epoch/")
+        if name != JSON_MEMBER and (with_state or name.startswith("epoch/"))
     }
     state = TrainingState(**_unpack(content["state"], arrays)) if with_state else None
     return state, _unpack(content["epoch"], arrays)
+
+
+def _array_of(content, name):
+    """Return the array of an ``.npy`` member, once its header agrees with what there is."""
+    file = io.BytesIO(content)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0
+    }[np.lib.format.read_magic(file)]  # fmt: skip
+    shape, by_columns, dtype = read(file)
+    there = len(content) - file.tell()
+    if dtype.hasobject or dtype.itemsize == 0 or min(shape, default=0) < 0:
+        raise ValueError(f"{name} has dtype {dtype} and shape {shape}")
+    if math.prod(shape) * dtype.itemsize != there:
+        raise ValueError(f"{name} is to have shape {shape} and dtype {dtype}, but {there} bytes")
+    values = np.frombuffer(content, dtype, offset=file.tell())
+    return values.reshape(shape, order="F" if by_columns else "C").copy(order="K")

@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 import string
 import time
 import warnings
@@ -21,6 +20,7 @@ from skbp._engine.checkpoint import (
     read_state,
     write_state,
 )
+from skbp.callbacks._claims import claimed
 from skbp.callbacks.base import Callback, Whole, task_path
 from skbp.callbacks.stopping import direction
 
@@ -82,18 +82,26 @@ class Files:
     written: list[Path] = field(default_factory=list)
     best: float = -math.inf
 
-    def go_on(self, newest, pattern):
-        """Take up the files of an earlier fit, which goes on from its newest."""
-        self.home = newest.parent
-        same_name = set(self.home.glob(re.sub(r"\{[^{}]*\}", "*", pattern))) - {self.home / BEST}
+    def go_on(self, newest, name_of):
+        """Take up the files of an earlier fit, which goes on from its newest.
+
+        Of all there are, those whose name is what `name_of` makes of their epoch.
+        """
+        home = self.home = newest.parent
+        mine = [path for path in newest_first(home) if path.parent == home and path.name != BEST]
         self.written = [
             path
-            for path in reversed(newest_first(self.home))
-            if path in same_name and _epoch_or_none(path)
+            for path in reversed(mine)
+            if (epoch := _epoch_or_none(path)) and _name_or_none(name_of, epoch) == path.name
         ]
         epoch = _epoch_or_none(self.home / BEST)
         if epoch:
             self.best = signed_value(epoch)
+
+    def has(self, path):
+        """Whether a checkpoint lies in the fit's own place."""
+        folder, base = path.resolve().parent, self.base.resolve()
+        return folder == base or (folder.parent == base and folder.match(FIT_FOLDERS))
 
     @contextmanager
     def folder(self):
@@ -140,19 +148,11 @@ def _epoch_or_none(path):
         return None
 
 
-@contextmanager
-def claimed(folder):
-    """Tell whether a folder is free for a new fit, and keep others from it meanwhile."""
-    claim = folder / ".claim"
+def _name_or_none(name_of, epoch):
     try:
-        os.close(os.open(claim, os.O_CREAT | os.O_EXCL))  # only one of several succeeds
-    except FileExistsError:
-        yield False
-        return
-    try:
-        yield next(folder.glob("*.npz"), None) is None
-    finally:
-        claim.unlink(missing_ok=True)
+        return name_of(epoch)
+    except ValueError:  # it lacks a number that the name asks for
+        return None
 
 
 def numbered_folder(base):
@@ -257,8 +257,8 @@ class Checkpoint(Callback):
         if source.suffix != ".npz" and not source.is_file() and not newest_first(source):
             return None  # a folder to which nothing has been saved yet
         path, state = find_latest(source) if source.is_dir() else (source, read_state(source))
-        if memory.base in (path.parent, path.parent.parent):
-            memory.go_on(path, self.name)
+        if memory.has(path):
+            memory.go_on(path, self._file_name)
         return state
 
     def on_epoch_end(self, epoch, memory, context):
