@@ -10,6 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler, scale
 
 from skbp import BackpropClassifier, BackpropRegressor
+from skbp._engine.network import Network
+from skbp.estimators._diagnosis import dead_units
+from skbp.layers import Dense
 from skbp.losses import Huber, Poisson
 
 RNG = np.random.default_rng(0)
@@ -137,6 +140,16 @@ GOOD = {
 def test_nothing_is_said_where_all_is_well(name):
     net, data, validation = GOOD[name]
     net.fit(*data, **validation)  # warnings are errors here
+
+
+def test_a_unit_that_fires_in_some_chunk_is_not_dead(monkeypatch):
+    network = Network([Dense(4), Dense(1, "identity")], (2,), np.float64)
+    network.views[0]["weight"][...] = [[1, 1, 1, 0], [0, 0, 0, 1]]
+    x = np.zeros((90, 2))
+    x[:10] = 1  # in the first chunk only
+    monkeypatch.setattr("skbp._engine.objective.PREDICT_BYTES", 1)  # chunks of 32 rows
+    assert dead_units(network, x) is None
+    assert "4 of the 4 units" in dead_units(network, -x)
 
 
 def test_a_score_that_never_was_a_number_is_none():

@@ -390,3 +390,26 @@ def test_order_of_flattened_values():
     np.testing.assert_array_equal(y, np.arange(48).reshape(2, 24))
     again = network.forward(x, workspace)
     assert np.shares_memory(again, y)  # no copy that is allocated anew
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("n", [3, 7])
+def test_rows_of_the_output_cut_into_pieces_give_the_same(n, groups, monkeypatch):
+    layers = [Conv2D(4, 3, padding=1, groups=groups, activation="tanh"), Flatten(), Dense(2)]
+    network = Network(layers, (2, 5, 6), np.float64)
+    network.init(np.random.RandomState(0))
+    x, dy = np.random.default_rng(0).normal(size=(n, 2, 5, 6)), np.ones((n, 2))
+    results = []
+    geometry = network.layers[0]._bound_geometry
+    two_columns = 2 * n * geometry.window * geometry.filters
+    for small, narrow, pieces in ((10**6, 1, 1), (two_columns, 1, 3), (two_columns, 10**3, 1)):
+        monkeypatch.setattr("skbp.layers.conv.SMALL", small)
+        monkeypatch.setattr("skbp.layers.conv.NARROW", narrow)
+        assert geometry.n_pieces(n) == pieces
+        workspace = Workspace(network, n)
+        y = network.forward(x, workspace).copy()
+        dx = network.backward(dy.copy(), workspace, need_dx=True).copy()
+        results.append((y, dx, workspace.grads))
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-14)

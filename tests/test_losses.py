@@ -864,3 +864,10 @@ def test_scratch_does_not_grow_with_the_batch(golden):
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
     assert peaks[0] < 12 * 8 * base.BLOCK
+
+
+def test_a_start_is_that_of_rows_from_everywhere():
+    # Of many rows some are looked at; sorted ones must not give the start of the smallest.
+    y = np.sort(np.random.default_rng(0).normal(size=30_000))[:, None]
+    weight = np.full(len(y), 1 / len(y))
+    assert LOSSES["log_cosh"]().start(y, weight, 1) == pytest.approx(0, abs=0.02)

@@ -163,6 +163,24 @@ def test_a_tied_layer_has_the_gradient_of_both_uses():
         assert numeric == pytest.approx(grads @ direction, rel=1e-6)
 
 
+def test_a_tied_layer_before_its_owner_is_reached_where_all_else_is_frozen():
+    network = network_of(
+        Tied("late.weight", 5), Dense(5, "tanh"), Dense(4, name="late"), Dense(2, "identity")
+    )
+    network.init(np.random.RandomState(0))
+    x, dy = np.random.default_rng(0).normal(size=(3, 4)), np.ones((3, 2))
+
+    def gradient():
+        workspace = Workspace(network, 3)
+        network.forward(x, workspace)
+        network.backward(dy.copy(), workspace)
+        return workspace.views[2]["weight"].copy()
+
+    whole, late = gradient(), set(network.matching("late.weight"))
+    network.freeze(set(range(len(network.parameters))) - late)
+    np.testing.assert_array_equal(gradient(), whole)
+
+
 def test_a_tied_layer_stays_tied():
     for network in (tied(), pickle.loads(pickle.dumps(tied())), copy.deepcopy(tied())):
         network.views[0]["weight"][2] = 7.0

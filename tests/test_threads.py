@@ -28,6 +28,7 @@ from skbp.layers import (
     Embedding,
     Flatten,
     LayerNorm,
+    LoRA,
     MaxPool2D,
     PositionalEncoding,
     RandomErasing,
@@ -143,6 +144,12 @@ class Centered(Dropout):
     couples_rows = True
 
 
+class CenteredDense(Dense):
+    """The same of a layer with weights."""
+
+    couples_rows = True
+
+
 def test_what_is_shared():
     def shares(*layers, training=True, compiled=True):
         return Network(list(layers), (1, 5, 5), float).threads_had_better_share(training, compiled)
@@ -154,6 +161,7 @@ def test_what_is_shared():
     assert shares(Conv2D(2, 3), Centered(), training=False)  # each row is for itself
     assert not shares(Conv2D(2, 3), Reshape((-1, 3)), LSTM(2), compiled=False)
     assert not shares(Flatten(), Dense(3))  # BLAS does it
+    assert not shares(Conv2D(2, 3), Flatten(), LoRA(CenteredDense(3)))
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2])
