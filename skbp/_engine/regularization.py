@@ -155,6 +155,10 @@ class Average:
             step *= rate
             self.average[block] += step
 
+    def update_after(self, call):
+        """Take in the parameters after one more update than a `Progressing` has counted."""
+        self.update(call.updates + 1)
+
     @contextmanager
     def in_place(self):
         """While entered, the parameters are the average."""

@@ -4,6 +4,7 @@ import math
 from contextlib import nullcontext
 from copy import deepcopy
 from enum import Enum
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -304,7 +305,7 @@ class Training:
         limits, average = MaxNorm(self.network), self._average
         after: list[Any] = [limits] if limits else []
         if average is not None:
-            after.append(lambda: average.update(self.history.call.updates + 1))
+            after.append(partial(average.update_after, self.history.call))
         return Updater(
             optimization.optimizer, self.network, self._objective.grads, memory.arrays,
             self._batches.lazy, tuple(memory.skipped), optimization.rate, after,

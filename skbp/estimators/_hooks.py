@@ -73,7 +73,20 @@ class Hooks:
         def fitted():
             return self._estimator._fitted(self.fit, training.outcome(), training.history.copy())
 
-        return self._task.call_on_fit_task_end(**self._told, reconstruction_attributes=fitted)
+        try:
+            return self._task.call_on_fit_task_end(**self._told, reconstruction_attributes=fitted)
+        finally:
+            self._forget_training()
+
+    def close(self):
+        """Let go of the fit and its data, which contexts and callbacks would else keep alive."""
+        self._forget_training()
+        self.fit, self._task, self._told = None, None, {}
+
+    def _forget_training(self):
+        # The contexts of all epochs live as long as the fit, and with callbacks perhaps longer.
+        if self._task is not None:
+            vars(self._task).pop("training", None)
 
 
 class BetweenUpdates:

@@ -165,7 +165,19 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
+        finally:
+            if hooks is not None:
+                hooks.close()
         return self
+
+    def __getstate__(self):
+        # A copy that a callback makes or saves is a model, and has no part in the fit under way:
+        # its contexts lead to the training, and so to the data.
+        state = dict(super().__getstate__())
+        if state.pop("_callback_fit_ctx", None) is not None:
+            state.pop("_skl_callbacks_to_teardown", None)
+            state.pop("_parent_callback_ctx", None)
+        return state
 
     def _hooks(self, given, incremental):
         """Return what calls scikit-learn's callbacks around each epoch, or None."""
@@ -237,7 +249,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         """Return a copy of the estimator that predicts with a network in training."""
         view = copy(self)
         view.__dict__.update(self._fitted(fit, fit.network, fit.history))
-        for name in ("feature_names_in_", "_skl_callbacks", "_callback_fit_ctx"):
+        for name in ("feature_names_in_", "_skl_callbacks"):
             view.__dict__.pop(name, None)
         return view
 
