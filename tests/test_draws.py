@@ -211,3 +211,18 @@ def test_as_many_jobs_as_one_likes(name, monkeypatch):
             scores.append([found[f"split{i}_test_score"][0] for i in range(3)])
     for other in scores[1:]:
         np.testing.assert_allclose(other, scores[0], rtol=1e-6)
+
+
+def test_calls_of_partial_fit_draw_other_masks(monkeypatch):
+    # With one whole number as the seed each call would leave out the same units.
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+    seeds, make = [], np.random.default_rng
+    monkeypatch.setattr(
+        np.random, "default_rng", lambda seed: seeds.append(str(seed)) or make(seed)
+    )
+    net, calls = BackpropClassifier((4,), dropout=0.5, random_state=0), []
+    for _ in range(3):
+        net.partial_fit(X, y, classes=[0, 1])
+        calls.append(tuple(seeds))
+        seeds.clear()
+    assert len(set(calls)) == 3
