@@ -90,7 +90,7 @@ def test_interruption(monkeypatch):
     from skbp._engine.interrupt import Interruptible
 
     monkeypatch.setattr(Interruptible, "requested", True, raising=False)
-    monkeypatch.setattr(Interruptible, "__init__", lambda self: setattr(self, "_previous", None))
+    monkeypatch.setattr(Interruptible, "__init__", lambda self: setattr(self, "_begun", False))
     for method in ("fit", "partial_fit"):
         with pytest.warns(UserWarning, match="interrupted") as caught:
             line = next_line()

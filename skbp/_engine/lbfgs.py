@@ -7,7 +7,7 @@ from time import perf_counter
 import numpy as np
 from scipy.optimize import minimize
 
-from skbp._engine.interrupt import Interruptible
+from skbp._engine.interrupt import interruptible
 from skbp._engine.lines import say
 from skbp._engine.training import DivergenceError
 
@@ -108,7 +108,7 @@ def train_lbfgs(objective, data, history, max_iter, max_fun, tol, verbose=False,
         reported = float(objective.reported(data_term, penalty))
         return data_term + penalty, objective.grads.astype(np.float64)
 
-    def after_iteration(intermediate_result):
+    def after_iteration(intermediate_result, interrupt):
         # The point that scipy accepts is the last one it had evaluated.
         if verbose:
             say(f"Iteration {run.iterations + 1}, objective = {intermediate_result.fun:.8f}")
@@ -118,10 +118,10 @@ def train_lbfgs(objective, data, history, max_iter, max_fun, tol, verbose=False,
         if run.iterations < max_iter:
             run.go_on()
 
-    with Interruptible() as interrupt, np.errstate(over="ignore", invalid="ignore"):
+    def minimized(interrupt):
         result = minimize(
             value_and_grad, params.astype(np.float64), method="L-BFGS-B", jac=True,
-            callback=after_iteration,
+            callback=lambda intermediate_result: after_iteration(intermediate_result, interrupt),
             options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
         )  # fmt: skip
         params[...] = result.x
@@ -129,5 +129,9 @@ def train_lbfgs(objective, data, history, max_iter, max_fun, tol, verbose=False,
         if not finite:
             raise DivergenceError(f"iteration {max(result.nit, 1)}")
         history.loss = objective.reported(*objective.full_value_and_grad(data))
+        return result, interrupt.requested
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        result, interrupted = interruptible(minimized)
     history.n_iter = min(result.nit, max_iter)
-    return LBFGSResult(result.status == 0, interrupt.requested, run.stopped, result.message)
+    return LBFGSResult(result.status == 0, interrupted, run.stopped, result.message)

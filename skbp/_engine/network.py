@@ -410,6 +410,8 @@ class Workspace:
         The most rows a batch will have.
     training : bool, default=True
         Whether `backward` will be called; without, there is no gradient vector.
+    grads : ndarray of shape (n_params,), optional
+        Gradient vector to write to, by default a new one.
 
     Attributes
     ----------
@@ -425,10 +427,12 @@ class Workspace:
         For each tied parameter its gradient, and the owner's, to which it is added.
     """
 
-    def __init__(self, network, max_rows, training=True):
+    def __init__(self, network, max_rows, training=True, grads=None):
         self._network = network
         self._training = training
-        self.grads = np.zeros_like(network.params) if training else None
+        if training and grads is None:
+            grads = np.zeros_like(network.params)
+        self.grads = grads
         self.views = network.views_of(self.grads) if training else []
         self.tied = []
         for index, key, owner in network._ties if training else ():

@@ -50,6 +50,7 @@ class Objective:
         self.network = network
         self.loss = loss
         self.penalty = Penalty(float(alpha), float(l1_ratio))
+        self._max_rows = max_rows
         parts = len(threads.even_shares(max_rows, _n_threads(network, max_rows, training=True)))
         self._workspaces = [Workspace(network, -(-max_rows // parts)) for _ in range(parts)]
         self._dy = np.empty((max_rows, *network.output_shape), network.params.dtype)
@@ -95,7 +96,11 @@ class Objective:
             )  # fmt: skip
 
         run = threads.run_together if self.network.gathers else threads.run
-        run(task, range(len(shares)))
+        try:
+            run(task, range(len(shares)))
+        except threads.NoThreads:  # none has begun: this thread does it alone, from now on
+            self._workspaces = [Workspace(self.network, self._max_rows, grads=self.grads)]
+            return self.data_value_and_grad(batch, rng, progress)
         grads = self.grads
         for workspace in self._workspaces[1 : len(shares)]:
             grads += workspace.grads

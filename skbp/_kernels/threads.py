@@ -8,10 +8,10 @@ whole network, and BLAS keeps to one thread in each. How many there are is read 
 
 import os
 import threading
+from _thread import start_new_thread
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import cache, partial
 from itertools import product
@@ -51,11 +51,13 @@ def _libraries():
 
 
 class _Team:
-    """The threads of this process, and what BLAS was told before they began."""
+    """The runs of this process that are at work, and what BLAS was told before they began.
+
+    Only threads that no interrupt reaches change it: see `_Run`.
+    """
 
     def __init__(self):
         self.lock = threading.Lock()
-        self.pool = None
         self.at_work = 0
         self.told = {}
 
@@ -66,7 +68,6 @@ class _Team:
     @contextmanager
     def one_thread_each(self):
         """While entered, BLAS uses one thread; the last of several to leave restores the number."""
-        own = {one: one.number for one in _libraries() if one.per_thread}
         with self.lock:
             self.at_work += 1
             if self.at_work == 1:
@@ -80,33 +81,18 @@ class _Team:
                 self.at_work -= 1
                 if not self.at_work:
                     self.restore()
-            for one, number in own.items():
-                one.tell(number)
 
     def restore(self):
         for one, number in self.told.items():
             one.tell(number)
         self.told = {}
 
-    def submit(self, task, *args):
-        with self.lock:
-            if self.pool is None:
-                self.pool = ThreadPoolExecutor(os.cpu_count(), "skbp", _keep_to_one_thread)
-        return self.pool.submit(copy_context().run, task, *args)
-
-
-def _keep_to_one_thread():
-    """Begin a thread of the pool, whose own number of BLAS threads, if it has one, stays at one."""
-    for one in _libraries():
-        if one.per_thread:
-            one.tell(1)
-
 
 _team = _Team()
 
 
 def _start_anew():
-    """Forget the threads of the parent process: they do not live in a fork."""
+    """Forget the runs of the parent process: their threads do not live in a fork."""
     global _team
     left, _team = _team, _Team()
     left.restore()
@@ -116,6 +102,127 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_anew)
 
 
+class NoThreads(RuntimeError):
+    """No more threads can be started: the system has none, or the interpreter is shutting down."""
+
+
+class _Run:
+    """Some calls at the same time, each on a thread of its own, while the caller's thread waits.
+
+    Python raises KeyboardInterrupt in the main thread, between any two steps of it. So the caller
+    does nothing but start one thread, and wait: the first starts the others, tells BLAS, and sets
+    it back. Starting a thread and waiting for a queue are single steps, written in C, that an
+    interrupt finds done or not begun. Threads are made anew for each run, which costs no more than
+    to wake some that sleep; so there is no state that an interrupt, a fork or the end of the main
+    thread could spoil.
+
+    Parameters
+    ----------
+    calls : sequence of callable
+        Without arguments.
+
+    Attributes
+    ----------
+    errors : dict of int to BaseException
+        What calls raised, by number of the call.
+    """
+
+    def __init__(self, calls):
+        self.errors = {}
+        self._calls = calls
+        self._contexts = [copy_context() for _ in calls]
+        self._begun = []  # whether there were threads for all, once it is known that all ended
+        self._ended: SimpleQueue = SimpleQueue()
+
+    def finish(self):
+        """Do all calls; returns when all have ended.
+
+        Raises
+        ------
+        NoThreads
+            If no call was begun, for lack of threads.
+        """
+        lead, wait = self._lead, self._ended.get
+        try:
+            start_new_thread(lead, ())
+            wait()
+        except BaseException as error:
+            if _could_not_start(error):
+                raise NoThreads(*error.args) from None
+            # The threads have the caller's arrays. `wait` may have returned before the interrupt.
+            if not self._begun:
+                wait()
+            raise
+        if not self._begun[0]:
+            raise NoThreads("the system has no threads for all shares of a batch.")
+
+    def _lead(self):
+        go: SimpleQueue = SimpleQueue()
+        gone: SimpleQueue = SimpleQueue()
+        others, begun, n_started = range(1, len(self._calls)), False, 0
+        try:
+            with suppress(RuntimeError):
+                for number in others:
+                    start_new_thread(self._follow, (number, go, gone))
+                    n_started += 1
+            begun = n_started == len(others)
+            if begun:
+                with _team.one_thread_each():
+                    self._start_and_wait(go, gone)
+            else:
+                for _ in range(n_started):
+                    go.put(False)
+        except BaseException as error:
+            self.errors[0] = error
+            for _ in others:
+                go.put(False)
+        finally:
+            self._begun.append(begun)
+            self._ended.put(None)
+
+    def _start_and_wait(self, go, gone):
+        for _ in self._calls[1:]:
+            go.put(True)
+        self._call(0)
+        for _ in self._calls[1:]:
+            gone.get()
+
+    def _follow(self, number, go, gone):
+        if not go.get():
+            return
+        try:
+            _keep_to_one_thread()
+            self._call(number)
+        finally:
+            gone.put(None)
+
+    def _call(self, number):
+        try:
+            self._contexts[number].run(self._calls[number])
+        except BaseException as error:
+            self.errors[number] = error
+
+
+def _could_not_start(error):
+    """Whether an error says that there is no thread, and not that of a handler of signals."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "new thread" in str(error)
+    )
+
+
+def _keep_to_one_thread():
+    """Tell BLAS so, where each thread has a number of its own."""
+    for one in _libraries():
+        if one.per_thread:
+            one.tell(1)
+
+
+def _raise_first(errors):
+    """Raise that of the first share; `errors` forgets it, and so keeps no frames alive."""
+    if errors:
+        raise errors.pop(min(errors))
+
+
 def count():
     """Return the number of threads that BLAS was told to use, at least 1."""
     return _team.count()
@@ -123,6 +230,8 @@ def count():
 
 def run(task: Callable, arguments: Sequence):
     """Call a task with each of the arguments, at the same time.
+
+    Where no more threads can be started, the caller's thread does all, one after the other.
 
     Parameters
     ----------
@@ -134,21 +243,20 @@ def run(task: Callable, arguments: Sequence):
 
     Raises
     ------
-    Exception
+    BaseException
         What a task raised, after all have ended.
     """
-    first, *rest = arguments
-    if not rest:
-        task(first)
-        return
-    with _team.one_thread_each():
-        others = [_team.submit(task, argument) for argument in rest]
+    if len(arguments) > 1:
+        together = _Run([partial(task, argument) for argument in arguments])
         try:
-            task(first)
-        finally:
-            wait(others)
-        for other in others:
-            other.result()
+            together.finish()
+        except NoThreads:
+            pass
+        else:
+            _raise_first(together.errors)
+            return
+    for argument in arguments:
+        task(argument)
 
 
 class _Stopped(Exception):
@@ -156,10 +264,7 @@ class _Stopped(Exception):
 
 
 class _Exchange:
-    """What the threads of one run hand to each other, in rounds that all of them take part in.
-
-    Inboxes are queues written in C: an interrupt cannot leave one locked.
-    """
+    """What the threads of one run hand to each other, in rounds that all of them take part in."""
 
     def __init__(self, n_threads):
         self._inboxes: list[SimpleQueue] = [SimpleQueue() for _ in range(n_threads)]
@@ -189,8 +294,6 @@ class _Exchange:
 def run_together(task: Callable, arguments: Sequence):
     """Call a task with each of the arguments, where the calls wait for each other.
 
-    Each has a thread that it does not share with other runs, so that all get on.
-
     Parameters
     ----------
     task : callable
@@ -203,42 +306,23 @@ def run_together(task: Callable, arguments: Sequence):
     ------
     BaseException
         What a task raised, after all have ended.
+    NoThreads
+        If no call was begun, since there are not threads for all.
     """
-    exchange, errors = _Exchange(len(arguments)), []
+    exchange = _Exchange(len(arguments))
 
     def one(number):
         try:
             task(arguments[number], partial(exchange.gather, number))
         except _Stopped:
             pass
-        except BaseException as error:
-            errors.append(error)
-            exchange.stop()
-
-    def another(number):
-        _keep_to_one_thread()
-        one(number)
-
-    with _team.one_thread_each():
-        others = [
-            threading.Thread(
-                target=copy_context().run, args=(another, number), name="skbp", daemon=True
-            )
-            for number in range(1, len(arguments))
-        ]
-        try:
-            for other in others:
-                other.start()
-            one(0)
-        except BaseException:  # between the lines above: the others must not wait for ever
+        except BaseException:
             exchange.stop()
             raise
-        finally:
-            for other in others:
-                if other.ident is not None:
-                    other.join()
-    if errors:
-        raise errors[0]
+
+    together = _Run([partial(one, number) for number in range(len(arguments))])
+    together.finish()
+    _raise_first(together.errors)
 
 
 def even_shares(n, parts):

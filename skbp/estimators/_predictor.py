@@ -3,6 +3,7 @@
 import numpy as np
 
 from skbp._engine.network import Workspace
+from skbp._quiet import quiet
 
 
 class Predictor:
@@ -26,6 +27,7 @@ class Predictor:
         self._finish = finish
         self._workspace = Workspace(network, max_rows, training=False)
 
+    @quiet
     def __call__(self, X):
         """Predict.
 

@@ -14,6 +14,7 @@ from skbp._component import resolve
 from skbp._engine.batches import CSR
 from skbp._engine.history import Curves, OptimizerMemory
 from skbp._engine.objective import predict_raw
+from skbp._quiet import quiet
 from skbp._warnings import warn
 from skbp.estimators._architecture import (
     check_absent,
@@ -157,7 +158,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         before = self.__dict__.copy()
         try:
             fit = Fit(self, given, incremental, classes, hooks)
-            fit.run()
+            quiet(fit.run)()
             self._publish(fit)
             if hooks is not None:
                 hooks.end()

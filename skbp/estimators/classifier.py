@@ -9,6 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import StrOptions
+from skbp._quiet import quiet
 from skbp.estimators._fit import Given
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._predictor import Predictor
@@ -337,6 +338,7 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self._train(given, incremental=True, classes=classes)
 
+    @quiet
     def predict(self, X):
         """Predict labels.
 
@@ -351,6 +353,7 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         raw = self._predict_raw(X)
         return self._targets.decode(raw)
 
+    @quiet
     def decision_function(self, X):
         """Return the network's raw outputs: scores, larger for what is more likely.
 
@@ -372,6 +375,7 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         return raw[:, 0] if len(self.classes_) > 1 else np.zeros_like(raw[:, 0])
 
     @available_if(lambda self: self._check_probabilistic())
+    @quiet
     def predict_proba(self, X):
         """Predict probabilities, strictly between 0 and 1 unless there is but one class.
 
@@ -424,6 +428,7 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         return Predictor(self._network, finish, max_rows)
 
     @available_if(lambda self: self._check_probabilistic())
+    @quiet
     def predict_log_proba(self, X):
         """Predict logarithms of probabilities, exact also where those round to 1.
 

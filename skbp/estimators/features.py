@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from skbp._quiet import quiet
 from skbp._warnings import warn
 
 
@@ -106,6 +107,7 @@ class HiddenFeatures(TransformerMixin, BaseEstimator):
             raise ValueError(f"layer={self.layer!r} is none of the {len(names)} layers {names}.")
         return self.layer % len(names)
 
+    @quiet
     def transform(self, X):
         """Return the layer's output.
 

@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import StrOptions
+from skbp._quiet import quiet
 from skbp.estimators._fit import Given
 from skbp.estimators._numbers import check_numbers
 from skbp.estimators._parameters import CONSTRAINTS
@@ -322,6 +323,7 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
         return self._train(given, incremental=True)
 
+    @quiet
     def predict(self, X, return_std=False):
         """Predict targets.
 
@@ -358,6 +360,7 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     def _values(self, raw):
         return _flat(self._loss.predict(raw))
 
+    @quiet
     def score(self, X, y, sample_weight=None):
         """Return the share of the targets' spread that the predictions explain, 1 at best.
 

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skbp._compat import Integer, StrOptions
 from skbp._engine.objective import predict_raw
+from skbp._quiet import quiet
 from skbp.estimators._fit import FLOATS
 from skbp.estimators._next_symbol import NextSymbolBase
 from skbp.estimators._numbers import check_numbers
@@ -282,6 +283,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         given = self._given(X, sample_weight, X_val, sample_weight_val)
         return self._train(given, incremental=True)
 
+    @quiet
     def score_samples(self, X):
         """Return the log-likelihood of each row, given its first symbol.
 
@@ -327,6 +329,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
             raise ValueError("X has no symbols, only padding: there is nothing to score.")
         return float(self.score_samples(X).sum() / n_next)
 
+    @quiet
     def perplexity(self, X):
         """Return ``exp(-score(X))``: among how many symbols, in effect, the model wavers.
 
@@ -341,6 +344,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         """
         return float(np.exp(-self.score(X)))
 
+    @quiet
     def predict_proba(self, X):
         """Predict what comes next after each row.
 
@@ -357,6 +361,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         """
         return self._next_proba(self._codes(X))
 
+    @quiet
     def sample(
         self, n_samples=1, start=None, n_steps=None, temperature=1.0, top_k=None, random_state=None
     ):

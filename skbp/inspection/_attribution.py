@@ -6,6 +6,7 @@ from sklearn.pipeline import Pipeline
 
 from skbp._component import Whole
 from skbp._engine.objective import input_gradient, predict_raw
+from skbp._quiet import quiet
 from skbp._warnings import warn
 from skbp.inspection._common import fitted_network
 from skbp.layers.compose import codes_of_chain
@@ -14,6 +15,7 @@ from skbp.layers.compose import codes_of_chain
 TOLERANCE = 0.05
 
 
+@quiet
 def input_gradients(estimator, X, target=None):
     """Compute the gradient of an output with respect to each input, row by row.
 
@@ -76,6 +78,7 @@ def input_gradients(estimator, X, target=None):
     return rows.shaped(input_gradient(rows.network, rows.x, rows.dy))
 
 
+@quiet
 def gradient_x_input(estimator, X, target=None):
     """Compute gradient times input: ``x_i * dF(x) / dx_i``.
 
@@ -120,6 +123,7 @@ def gradient_x_input(estimator, X, target=None):
     return rows.shaped(gradient * np.where(rows.codes, 1, np.nan_to_num(rows.x)))
 
 
+@quiet
 def integrated_gradients(estimator, X, target=None, baseline=None, n_steps=50):
     """Compute integrated gradients: how much of an output's change each input accounts for.
 

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skbp._component import Range, Whole
+from skbp._quiet import quiet
 from skbp.inspection._common import axes, not_a_network
 
 #: Weight of the past in the running mean of the loss that decides when to stop.
@@ -45,6 +46,7 @@ class LRRangeResult:
     stopped_early: bool
 
 
+@quiet
 def lr_range_test(
     estimator, X, y, *, sample_weight=None, min_rate=1e-6, max_rate=10.0, n_updates=100
 ):

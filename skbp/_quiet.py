@@ -1,0 +1,26 @@
+"""NumPy's floating-point settings, for as long as a method works."""
+
+from contextvars import copy_context
+from functools import wraps
+
+import numpy as np
+
+
+def quiet(function):
+    """Decorate a function, so that NumPy does not tell of numbers too small for their type in it.
+
+    A probability that underflows to zero is right; ``np.seterr(under="raise")``, or "warn", is
+    meant for the caller's own numbers. The setting lives in a copy of the caller's context: nothing
+    is to be set back, so that no interrupt can keep it from being set back.
+    """
+
+    @wraps(function)
+    def inner(*args, **kwargs):
+        return copy_context().run(_run, function, args, kwargs)
+
+    return inner
+
+
+def _run(function, args, kwargs):
+    np.seterr(under="ignore")
+    return function(*args, **kwargs)
