@@ -88,5 +88,6 @@ for shift, label in enumerate(("known users", "new users")):
     axes.bar(places + 0.35 * shift, [error[shift] for error in errors.values()], 0.35, label=label)
 axes.axhline(NOISE, color="black", linestyle="--", label="noise of the ratings")
 axes.set(ylabel="root mean squared error", xticks=places + 0.175, xticklabels=models)
-axes.legend()
+axes.set_ylim(0, 1.5)
+axes.legend(ncols=3, loc="upper center")
 plt.show()

@@ -22,6 +22,13 @@ class LBFGSResult:
     message: str
 
 
+class _Raised(Exception):
+    """Carries an error through scipy."""
+
+    def __init__(self, error):
+        self.error = error
+
+
 class LBFGSRun:
     """One minimisation as it goes: what callbacks may look at; see `Training`."""
 
@@ -113,10 +120,14 @@ def train_lbfgs(objective, data, history, max_iter, max_fun, tol, verbose=False,
         if verbose:
             say(f"Iteration {run.iterations + 1}, objective = {intermediate_result.fun:.8f}")
         params[...] = intermediate_result.x
-        if run.note(reported) or interrupt.requested:
+        try:
+            ends = run.note(reported) or interrupt.requested
+            if not ends and run.iterations < max_iter:
+                run.go_on()
+        except StopIteration as error:  # of a callback: scipy would take it for a wish to stop
+            raise _Raised(error) from None
+        if ends:
             raise StopIteration
-        if run.iterations < max_iter:
-            run.go_on()
 
     def minimized(interrupt):
         result = minimize(
@@ -132,6 +143,9 @@ def train_lbfgs(objective, data, history, max_iter, max_fun, tol, verbose=False,
         return result, interrupt.requested
 
     with np.errstate(over="ignore", invalid="ignore"):
-        result, interrupted = interruptible(minimized)
+        try:
+            result, interrupted = interruptible(minimized)
+        except _Raised as carrier:
+            raise carrier.error from None
     history.n_iter = min(result.nit, max_iter)
     return LBFGSResult(result.status == 0, interrupted, run.stopped, result.message)

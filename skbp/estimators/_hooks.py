@@ -65,7 +65,10 @@ class Hooks:
 
     def end_update(self):
         """Ask callbacks that look between two updates whether one wants training to end."""
-        return any(one.ends_now(self._estimator, self._context) for one in self._quick)
+        ends = False
+        for one in self._quick:  # not in a generator, which would change a StopIteration
+            ends = ends or one.ends_now(self._estimator, self._context)
+        return ends
 
     def end_epoch(self, training):
         """Tell of the end of an epoch; returns whether a callback wants training to end."""

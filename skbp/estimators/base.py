@@ -153,22 +153,13 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     # ------------------------------------------------------------ training
 
     def _train(self, given, incremental=False, classes=None):
-        """Train as a transaction: whatever is raised, the estimator is as it was before."""
+        """Train aside, and publish what comes out; part of a `transaction`."""
         hooks = self._hooks(given, incremental)
-        before = self.__dict__.copy()
-        try:
-            fit = Fit(self, given, incremental, classes, hooks)
-            quiet(fit.run)()
-            self._publish(fit)
-            if hooks is not None:
-                hooks.end()
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-        finally:
-            if hooks is not None:
-                hooks.close()
+        fit = Fit(self, given, incremental, classes, hooks)
+        quiet(fit.run)()
+        self._publish(fit)
+        if hooks is not None:
+            hooks.end()
         return self
 
     def __getstate__(self):

@@ -14,6 +14,7 @@ from skbp.estimators._fit import Given
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._predictor import Predictor
 from skbp.estimators._targets import KINDS, ClassTargetsMixin
+from skbp.estimators._transaction import transaction
 from skbp.estimators.base import BaseBackprop
 from skbp.losses import LOSSES, Loss
 
@@ -279,6 +280,7 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
     ):
         self._assign(locals())
 
+    @transaction
     @with_callbacks
     def fit(
         self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None, groups=None
@@ -312,6 +314,7 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         return self._train(Given(X, y, sample_weight, X_val, y_val, sample_weight_val, groups))
 
     @available_if(lambda self: self._check_solver())
+    @transaction
     def partial_fit(
         self, X, y, sample_weight=None, classes=None, X_val=None, y_val=None, sample_weight_val=None
     ):

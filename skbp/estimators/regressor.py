@@ -15,6 +15,7 @@ from skbp.estimators._fit import Given
 from skbp.estimators._numbers import check_numbers
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._predictor import Predictor
+from skbp.estimators._transaction import transaction
 from skbp.estimators.base import BaseBackprop
 from skbp.losses import LOSSES, Gamma, Loss, Poisson, Tweedie
 
@@ -270,6 +271,7 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     ):
         self._assign(locals())
 
+    @transaction
     @with_callbacks
     def fit(
         self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None, groups=None
@@ -303,6 +305,7 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         return self._train(Given(X, y, sample_weight, X_val, y_val, sample_weight_val, groups))
 
     @available_if(lambda self: self._check_solver())
+    @transaction
     def partial_fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
         """Go once over the rows X, from the weights so far.
 

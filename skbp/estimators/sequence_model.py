@@ -15,6 +15,7 @@ from skbp.estimators._next_symbol import NextSymbolBase
 from skbp.estimators._numbers import check_numbers
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._sequences import check_codes, check_sampling, draw, lengths
+from skbp.estimators._transaction import transaction
 from skbp.losses import LOSSES, Loss
 from skbp.losses.axes import has_next
 
@@ -229,6 +230,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
     ):
         self._assign(locals())
 
+    @transaction
     @with_callbacks
     def fit(self, X, y=None, sample_weight=None, X_val=None, sample_weight_val=None, groups=None):
         """Train on rows of codes.
@@ -261,6 +263,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         return self._train(given)
 
     @available_if(lambda self: self._check_solver())
+    @transaction
     def partial_fit(self, X, y=None, sample_weight=None, X_val=None, sample_weight_val=None):
         """Go once over rows of codes, from the weights so far.
 
