@@ -12,6 +12,10 @@ from skbp import _kernels as kernels
 SMALLEST_SHARE = 1e-3
 
 
+#: Values that are cast at a time, where a batch is cast on its way into its buffer.
+CAST_VALUES = 2**14
+
+
 class CSR(NamedTuple):
     """The arrays of a CSR matrix: all that the kernels need, without scipy's checks per batch.
 
@@ -68,20 +72,87 @@ class CSR(NamedTuple):
         )  # fmt: skip
 
 
+class Deferred:
+    """Rows of an array or `CSR` that are chosen and cast when they are taken, not all at once.
+
+    Parameters
+    ----------
+    source : ndarray of shape (n_all, ...) or CSR
+        Not copied, and not changed.
+    dtype : numpy dtype
+        Of what is taken.
+    rows : ndarray of shape (n,), intp, or None
+        The rows there are; None means all.
+    """
+
+    def __init__(self, source, dtype, rows=None):
+        self.source, self.dtype, self._rows = source, np.dtype(dtype), rows
+
+    @property
+    def shape(self):
+        """Shape of the rows there are."""
+        n = self.source.shape[0] if self._rows is None else len(self._rows)
+        return n, *self.source.shape[1:]
+
+    def __len__(self):
+        return self.shape[0]
+
+    def take(self, rows):
+        """Return the given rows, in the given order, as an array or `CSR`."""
+        return self._cast(take_rows(self.source, self._places(rows)))
+
+    def between(self, start, stop):
+        """Return the rows from start to stop, as an array or `CSR`."""
+        if self._rows is None:
+            return self._cast(rows_between(self.source, start, stop))
+        return self._cast(take_rows(self.source, self._rows[start:stop]))
+
+    def gather(self, rows, out):
+        """Copy the given rows of an array into `out`, which has their dtype."""
+        places, source = self._places(rows), self.source
+        if source.dtype == out.dtype:
+            kernels.gather(source, places, out)
+            return
+        step = max(1, CAST_VALUES // max(1, out[:1].size))
+        for start in range(0, len(out), step):
+            part = slice(start, start + step)
+            with np.errstate(over="ignore"):
+                out[part] = source[places[part]]
+
+    def _places(self, rows):
+        return rows if self._rows is None else self._rows[rows]
+
+    def _cast(self, x):
+        if x.data.dtype == self.dtype if isinstance(x, CSR) else x.dtype == self.dtype:
+            return x
+        with np.errstate(over="ignore"):
+            return x.astype(self.dtype)
+
+
+def is_sparse(x):
+    """Whether rows come as `CSR`."""
+    return isinstance(x.source if isinstance(x, Deferred) else x, CSR)
+
+
 def rows_between(x, start, stop):
-    """Return rows of an array (a view) or of a `CSR`."""
-    return x.between(start, stop) if isinstance(x, CSR) else x[start:stop]
+    """Return rows of an array (a view), of a `CSR`, or of what is `Deferred`."""
+    return x[start:stop] if isinstance(x, np.ndarray) else x.between(start, stop)
+
+
+def take_rows(x, rows):
+    """Return a copy of the given rows of an array, of a `CSR`, or of what is `Deferred`."""
+    return x[rows] if isinstance(x, np.ndarray) else x.take(rows)
 
 
 class Data(NamedTuple):
     """Validated training data.
 
-    x : ndarray of shape (n, ...) or CSR; y : ndarray of shape (n,) or (n, k), as the loss wants it;
-    weight : ndarray of shape (n,), float64, or None where every row counts one; class_weight :
-    likewise, the factors by class, which multiply them.
+    x : ndarray of shape (n, ...), CSR or Deferred; y : ndarray of shape (n,) or (n, k), as the loss
+    wants it; weight : ndarray of shape (n,), float64, or None where every row counts one;
+    class_weight : likewise, the factors by class, which multiply them.
     """
 
-    x: np.ndarray | CSR
+    x: np.ndarray | CSR | Deferred
     y: np.ndarray
     weight: np.ndarray | None = None
     class_weight: np.ndarray | None = None
@@ -153,7 +224,7 @@ class Batches:
         self.batch_size = batch_size
         self._shuffle = shuffle
         self.rng = rng
-        self.lazy = find_columns and isinstance(data.x, CSR)
+        self.lazy = find_columns and is_sparse(data.x)
         chosen = slice(None) if rows is None else rows
         weight = None if data.weight is None else data.weight[chosen]
         factor = None if data.class_weight is None else data.class_weight[chosen]
@@ -163,8 +234,8 @@ class Batches:
         self._mean_factor = mean_factor
         if shuffle or rows is not None:
             self._y = np.empty((batch_size, *data.y.shape[1:]), data.y.dtype)
-            if not isinstance(data.x, CSR):
-                self._x = np.empty((batch_size, *data.x.shape[1:]), data.x.dtype)
+            if not is_sparse(data.x):
+                self._x = np.empty((batch_size, *data.x.shape[1:]), data.dtype)
         self._uniform = {}
 
     @property
@@ -189,16 +260,20 @@ class Batches:
         else:
             y = self._y[:n]
             kernels.gather(data.y, rows, y)
-            if isinstance(data.x, CSR):
+            if is_sparse(data.x):
                 x = data.x.take(rows)
             else:
                 x = self._x[:n]
-                kernels.gather(data.x, rows, x)
+                gather = data.x.gather if isinstance(data.x, Deferred) else self._gather
+                gather(rows, x)
         if self.lazy:
             x = x.with_columns()
         if data.weight is None and data.class_weight is None:
             return Batch(x, y, self._uniform_weight(n), n)
         return Batch(x, y, *self._weights(rows, n))
+
+    def _gather(self, rows, out):
+        kernels.gather(self._data.x, rows, out)
 
     def _weights(self, rows, n):
         """Return a batch's row weights, and the total by which penalties are divided.

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from skbp._component import Component
-from skbp._engine.batches import CSR
+from skbp._engine.batches import CSR, is_sparse, rows_between
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
 from skbp.schedules import SCHEDULES
@@ -27,8 +27,8 @@ NAMED = {
     "output_initializer": INITIALIZERS,
     "schedule": SCHEDULES,
 }
-#: Values that are hashed at a time.
-BLOCK = 2**20
+#: Values, and rows of a sparse matrix, that are hashed at a time.
+BLOCK, SPARSE_ROWS = 2**20, 4096
 
 
 def check_fingerprint(state, now):
@@ -171,26 +171,20 @@ def _plain(value):
 
 
 def digest(values):
-    """Return shape, dtype and a hash of the values of an array or `CSR` matrix, as a string.
+    """Return shape, dtype and a hash of the values of an array, `CSR` or `Deferred`, as a string.
 
     Two arrays have the same one only if they have the same bits, whatever their order in memory.
     """
     if values is None:
         return None
-    found = blake2b(digest_size=8)
-    parts = values[:3] if isinstance(values, CSR) else (values,)
-    for part in parts:
-        _feed(found, part)
+    found, sparse = blake2b(digest_size=8), is_sparse(values)
+    n = values.shape[0]
+    step = SPARSE_ROWS if sparse else max(1, BLOCK // max(1, math.prod(values.shape[1:])))
+    for start in range(0, n, step):  # so that no copy of all of it is made
+        part = rows_between(values, start, min(start + step, n))
+        for array in part[:3] if sparse else (part,):
+            # Indices may be of 32 bits here and of 64 there.
+            found.update((array.astype(np.int64) if array.dtype.kind in "iu" else array).tobytes())
     dtype = values.data.dtype if isinstance(values, CSR) else values.dtype
-    kind = "sparse " if isinstance(values, CSR) else ""
+    kind = "sparse " if sparse else ""
     return f"{kind}{dtype} of shape {tuple(values.shape)} ({found.hexdigest()})"
-
-
-def _feed(found, array):
-    """Hash an array, some rows at a time, so that no copy of all of it is made."""
-    rows = max(1, BLOCK // max(1, array[:1].size))
-    for start in range(0, len(array), rows):
-        part = array[start : start + rows]
-        if part.dtype.kind in "iu":  # indices may be of 32 bits here and of 64 there
-            part = part.astype(np.int64)
-        found.update(part.tobytes())

@@ -5,7 +5,7 @@ from copy import deepcopy
 import numpy as np
 
 from skbp import _kernels as kernels
-from skbp._engine.batches import Batch, rows_between
+from skbp._engine.batches import Batch, is_sparse, rows_between
 from skbp._engine.network import Workspace
 from skbp._engine.regularization import Penalty, add_l1
 from skbp._kernels import threads
@@ -190,7 +190,7 @@ def predict_raw(network, x, depth=None):
     Parameters
     ----------
     network : Network
-    x : ndarray of shape (n, ...) or CSR, float32 or float64
+    x : ndarray of shape (n, ...), CSR or Deferred, float32 or float64
         Chunks are converted to the network's dtype.
     depth : int, optional
         Only so many layers, from the first on.
@@ -203,11 +203,10 @@ def predict_raw(network, x, depth=None):
     x = network.rows_of(x)
     n, dtype = x.shape[0], network.params.dtype
     chunk = chunk_rows(network, n)
-    dense = isinstance(x, np.ndarray)
-    shares = threads.even_shares(n, _n_threads(network, n, training=False) if dense else 1)
+    shares = threads.even_shares(n, 1 if is_sparse(x) else _n_threads(network, n, training=False))
     if n <= chunk and len(shares) == 1:
         workspace = Workspace(network, n, training=False)
-        return network.forward(_as_dtype(x, dtype), workspace, depth=depth)
+        return network.forward(_as_dtype(rows_between(x, 0, n), dtype), workspace, depth=depth)
     out = np.empty((n, *network.shape_after(depth)), dtype)
 
     def task(rows):

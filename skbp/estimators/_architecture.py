@@ -6,6 +6,7 @@ from sklearn.base import clone
 
 from skbp._component import resolve
 from skbp.activations import ACTIVATIONS, Logistic
+from skbp.estimators._input_checks import all_finite
 from skbp.estimators._parameters import activations, hidden_layer_sizes, own_copy, own_layers
 from skbp.initializers import INITIALIZERS, GlorotUniform
 from skbp.layers import (
@@ -176,17 +177,23 @@ def _may_leave_out(layer):
     return branches or getattr(layer, "absent", None) == LEAVE_OUT
 
 
-def check_absent(network, X):
+def check_absent(network, X, rows=None):
     """Raise a ValueError unless NaN in rows stand for whole steps that a network leaves out.
 
     Parameters
     ----------
     network : Network
     X : ndarray of shape (n, n_features), or a sparse matrix, which has no NaN
+    rows : ndarray of intp, optional
+        The rows that count; by default all.
     """
-    if issparse(X) or not np.isnan(X).any():
+    if issparse(X) or all_finite(X):
         return
     nan, steps = np.isnan(X), network.absent_inputs().reshape(-1)
+    if rows is not None:
+        counts = np.zeros(len(nan), bool)
+        counts[rows] = True
+        nan[~counts] = False
     refused = nan & (steps < 0)
     if refused.any():
         row, column = np.argwhere(refused)[0]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from skbp._engine.batches import CSR, Batch, rows_between
+from skbp._engine.batches import Batch, is_sparse, rows_between
 from skbp._engine.network import Workspace
 from skbp._engine.objective import Objective, chunk_rows
 from skbp.activations import ReLU
@@ -29,15 +29,19 @@ WORTH_A_STEP = 0.05
 
 def unscaled_feature(x):
     """Return a sentence about the feature with the largest values, or None if none is large."""
-    values = x.data if isinstance(x, CSR) else x
-    with np.errstate(over="ignore"):
-        squares = np.square(values, dtype=np.float64)
-    if isinstance(x, CSR):
-        size = float(np.sqrt(squares.mean())) if squares.size else 0.0
+    n, squares, n_values = x.shape[0], np.zeros(()), 0
+    for start in range(0, n, SAMPLE):
+        part = rows_between(x, start, min(start + SAMPLE, n))
+        values = part.data if is_sparse(x) else part.reshape(part.shape[0], -1)
+        with np.errstate(over="ignore"):
+            of_part = np.square(values, dtype=np.float64)
+            squares = squares + of_part.sum(axis=None if is_sparse(x) else 0)
+        n_values += len(values)
+    sizes = np.sqrt(squares / max(1, n_values)).reshape(-1)
+    column = int(sizes.argmax())
+    size = float(sizes[column])
+    if is_sparse(x):
         return _scale_it(f"the entries of X have a root mean square of {size:.3g}", size)
-    means = np.sqrt(squares.mean(axis=0)).reshape(-1)
-    column = int(means.argmax())
-    size = float(means[column])
     return _scale_it(f"feature {column} of X has a root mean square of {size:.3g}", size)
 
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skbp._engine.batches import CSR
+from skbp._engine.batches import is_sparse, rows_between
 from skbp._engine.history import History
 from skbp._engine.network import Network
 from skbp._engine.objective import predict_raw
@@ -91,10 +91,12 @@ def other_scale(finished):
     parts = finished.rows, finished.held_out
     if not finished.given or finished.network.takes_codes:
         return None
-    if any(isinstance(rows.x, CSR) for rows in parts):
+    if any(is_sparse(rows.x) for rows in parts):
         return None
     train, validation = (
-        rows.x[:SAMPLE].reshape(min(len(rows.targets), SAMPLE), -1) for rows in parts
+        rows_between(rows.x, 0, n).reshape(n, -1)
+        for rows in parts
+        for n in [min(len(rows.targets), SAMPLE)]
     )
     if min(len(train), len(validation)) < FEWEST:
         return None

@@ -36,11 +36,11 @@ from skbp.estimators._identity import Identity
 from skbp.estimators._input_checks import (
     all_finite,
     are_clean,
-    cast_rows,
     check_cast,
     check_sparse_format,
     check_weights,
     drop_rows_without_weight,
+    engine_rows,
 )
 from skbp.estimators._numbers import check_numbers, plain_labels
 from skbp.estimators._parameters import check_parameters
@@ -142,20 +142,21 @@ class Fit:
         targets = estimator._encode_targets(y, self._fresh, self._incremental, self._classes)
         self.loss = estimator._checked_loss(targets, self._fresh)
         class_weight = estimator._class_weights(targets, weight, self._as_given.y)
-        X, y, targets, weight, class_weight, kept = drop_rows_without_weight(
-            class_weight, X, y, targets, weight, class_weight, kept
+        y, targets, weight, class_weight, kept = drop_rows_without_weight(
+            class_weight, y, targets, weight, class_weight, kept
         )
         self._as_given = self._as_given._replace(kept=kept)
+        kept = None if len(kept) == X.shape[0] else kept
         self._rng = check_random_state(self._plan.start.random_state)
         self.network = self._make_network(X, targets)
         if self._fresh:
             self._start_from_targets(targets, weight, class_weight)
         self._check_freeze()
-        check_absent(self.network, X)
+        check_absent(self.network, X, kept)
         self.input_dtype = X.dtype
-        x, targets = self._cast(X, targets)
+        x, targets = self._cast(X, targets, kept)
         self._data = Data(x, targets, weight, class_weight)
-        self._rows = Encoded(X, y, x, targets, self._data.row_weights())
+        self._rows = Encoded(X, y, x, targets, self._data.row_weights(), kept)
         self.history = History() if self._fresh else estimator._history.copy()
         self._held_out = self._given_validation()
 
@@ -201,7 +202,7 @@ class Fit:
                 "solver='adam', or score the validation set after fit."
             )
         self._as_given = AsGiven(X, y, groups, np.arange(X.shape[0]))
-        return drop_rows_without_weight(weight, X, y, weight, self._as_given.kept)
+        return X, *drop_rows_without_weight(weight, y, weight, self._as_given.kept)
 
     def _validate(self, X, y, reset):
         estimator = self._estimator
@@ -241,19 +242,25 @@ class Fit:
             check_absent(self.network, X)
             targets = self._estimator._encode_more_targets(y)
             weight = check_weights(given.sample_weight_val, X)
-            X, y, targets, weight = drop_rows_without_weight(weight, X, y, targets, weight)
+            kept = None if weight is None or weight.all() else np.flatnonzero(weight)
+            y, targets, weight = drop_rows_without_weight(weight, y, targets, weight)
             self.loss.check_targets(targets)
-            x, targets = self._cast(X, targets)
+            x, targets = self._cast(X, targets, kept)
         except ValueError as error:
             raise ValueError(f"X_val, y_val (the validation set): {error}") from error
-        return Encoded(X, y, x, targets, weight)
+        if self._scores_as_given and kept is not None:
+            X, kept = X[kept], None
+        return Encoded(X, y, x, targets, weight, kept)
 
-    def _cast(self, X, y):
+    @property
+    def _scores_as_given(self):
+        """Whether a scorer wants to see rows as they were given."""
+        return self._plan.held_out.scoring not in (None, "loss")
+
+    def _cast(self, X, y, kept):
         """Convert X and y to the dtype of the computation; a value too large is an error."""
-        dtype, x = self.network.params.dtype, CSR.of(X)
-        if X.dtype != dtype:
-            x = cast_rows(x, dtype)
-        x = self.network.rows_of(x)
+        dtype = self.network.params.dtype
+        x = engine_rows(self.network.rows_of(CSR.of(X)), dtype, kept)
         if y.ndim > 1:
             with np.errstate(over="ignore"):
                 y = np.ascontiguousarray(y, dtype)
@@ -307,12 +314,12 @@ class Fit:
         start = self.loss.start(targets, counts / counts.sum(), n_targets)
         self.network.views[-1]["bias"][...] = start
 
-    @staticmethod
-    def _rows_to_start_from(network, X):
+    def _rows_to_start_from(self, network, X):
         """Return rows, evenly spread, for first weights that look at data; or None."""
         if not network.needs_batch:
             return None
-        rows = X[np.linspace(0, X.shape[0] - 1, min(X.shape[0], START_ROWS)).astype(np.intp)]
+        kept = self._as_given.kept
+        rows = X[kept[np.linspace(0, len(kept) - 1, min(len(kept), START_ROWS)).astype(np.intp)]]
         rows = rows.toarray() if issparse(rows) else rows
         return network.rows_of(rows.astype(network.params.dtype))
 
@@ -366,7 +373,7 @@ class Fit:
         train, held_out, rest = None, self._held_out, None
         if plan.held_out.early_stopping and held_out is None:
             train, rest = self._split(resume)
-            held_out = self._held_out = self._rows.take(rest)
+            held_out = self._held_out = self._rows.take(rest, self._scores_as_given)
         if not self._incremental:
             n_rows = len(self._data.y) if train is None else len(train)
             warn_of_large_batch(plan.optimization.batch_size, n_rows)
@@ -412,8 +419,8 @@ class Fit:
             return None
         rows = np.arange(len(self._rows.targets)) if train is None else train
         scoring, training_rows = self._plan.held_out.scoring, None
-        if scoring not in (None, "loss"):
-            training_rows = self._rows.take(some_rows(rows))
+        if self._scores_as_given:
+            training_rows = self._rows.take(some_rows(rows), as_given=True)
         view = self._estimator._view(self)
         return Validation(view, self.network, self.loss, held_out, scoring, training_rows)
 

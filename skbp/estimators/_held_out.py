@@ -9,7 +9,7 @@ from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 
-from skbp._engine.batches import CSR, rows_between
+from skbp._engine.batches import CSR, Deferred, rows_between, take_rows
 from skbp._engine.objective import predict_raw
 from skbp.estimators._input_checks import validation_split
 from skbp.estimators._parameters import is_fraction
@@ -23,21 +23,26 @@ LOSS_ROWS = 256
 class Encoded(NamedTuple):
     """Rows of one data set, as the caller gave them and as the engine takes them.
 
-    X, y : validated rows and targets as given; x, targets : the same, cast and encoded;
-    weight : ndarray of shape (n,), float64, or None.
+    X, y : validated rows and targets as given, X perhaps None where nobody wants it; x, targets :
+    the same, cast and encoded; weight : ndarray of shape (n,), float64, or None; kept : ndarray of
+    intp, where X has the rows, or None if it has just these.
     """
 
     X: Any
     y: Any
-    x: np.ndarray | CSR
+    x: np.ndarray | CSR | Deferred
     targets: np.ndarray
     weight: np.ndarray | None
+    kept: np.ndarray | None = None
 
-    def take(self, rows):
-        """Return some of the rows."""
+    def take(self, rows, as_given=False):
+        """Return some of the rows; with X only if `as_given`, which may be a copy more."""
         weight = None if self.weight is None else self.weight[rows]
-        x = self.x.take(rows) if isinstance(self.x, CSR) else self.x[rows]
-        return Encoded(self.X[rows], self.y[rows], x, self.targets[rows], weight)
+        x, X = take_rows(self.x, rows), None
+        if as_given:
+            places = rows if self.kept is None else self.kept[rows]
+            X = x if self.x is self.X else self.X[places]
+        return Encoded(X, self.y[rows], x, self.targets[rows], weight)
 
 
 class AsGiven(NamedTuple):
@@ -105,7 +110,9 @@ class Validation:
         rows, value = self._rows, 0.0
         for start in range(0, len(self._weight), self._chunk):
             part = slice(start, min(start + self._chunk, len(self._weight)))
-            raw = predict_raw(self._network, rows_between(rows.x, part.start, part.stop))
+            whole = self._chunk == len(self._weight)
+            x = rows.x if whole else rows_between(rows.x, part.start, part.stop)
+            raw = predict_raw(self._network, x)
             if not np.isfinite(raw).all():
                 return self.unknown
             value += self._loss.value(raw, rows.targets[part], self._weight[part])

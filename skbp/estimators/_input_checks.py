@@ -8,10 +8,13 @@ from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 
 from skbp._compat import check_sample_weight
-from skbp._engine.batches import CSR
+from skbp._engine.batches import CSR, Deferred
 
 #: Mean sample weights outside this range cannot be meant as counts of rows: they are rescaled.
 SANE_MEAN_WEIGHT = (1e-9, 1e9)
+#: Rows of at least so many bytes are cast batch by batch, not in a copy beside them: that takes less
+#: memory, and in each epoch some more time.
+CAST_BYTES = 2**30
 
 
 def check_sparse_format(X: Any, name: str = "X") -> None:
@@ -227,6 +230,40 @@ def cast_rows(x, dtype):
         x = x.astype(dtype)
     check_cast(x.data if isinstance(x, CSR) else x, "X")
     return x
+
+
+def engine_rows(x, dtype, kept=None):
+    """Return rows as the engine takes them; no copy of all of them, where that would be large.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_all, ...) or CSR
+    dtype : numpy dtype
+        Of the computation.
+    kept : ndarray of shape (n,), intp, or None
+        The rows that are wanted; None means all.
+
+    Returns
+    -------
+    rows : ndarray, CSR or Deferred
+
+    Raises
+    ------
+    ValueError
+        If a value is too large for the dtype.
+    """
+    values = x.data if isinstance(x, CSR) else x
+    if kept is None and values.dtype == dtype:
+        return x
+    if kept is None and values.nbytes < CAST_BYTES:
+        return cast_rows(x, dtype)
+    rows = Deferred(x, dtype, kept)
+    if values.dtype != dtype:
+        step = max(1, CAST_BYTES // 256 // max(1, values.nbytes // max(1, x.shape[0])))
+        for start in range(0, len(rows), step):
+            part = rows.between(start, min(start + step, len(rows)))
+            check_cast(part.data if isinstance(part, CSR) else part, "X")
+    return rows
 
 
 def check_cast(array, name):
