@@ -174,7 +174,7 @@ def test_each_part_is_compared(case, states):
     (("order",), lambda a: a * 10**6, "order .*, expected different numbers of rows, from 0 to 39"),
     (("order",), lambda a: np.zeros_like(a), "order .*, expected different numbers of rows"),
     (("rng_state", "state", "pos"), lambda pos: 10**6, "pos is 1000000, expected .* at most 624"),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_in_files(where, change, message, states, tmp_path):
     state = states["adam"]
     bad = changed(state, where, change(get(state, where)))

@@ -256,7 +256,7 @@ def test_memory_of_a_cast(sparse, weight, monkeypatch):
     ({"solver": Adam(ema_decay=0.9)}, []),
     ({"solver": Adam(ema_decay=0.9), "early_stopping": "refit"}, [Call(lambda epoch: None)]),
     ({"solver": "lbfgs"}, [Call(lambda epoch: None)]),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_a_fit_leaves_nothing_of_the_data_behind(params, callbacks):
     given = {"X": LARGE.astype(np.float64), "y": LABELS}
     assert memory_of(given, *callbacks, **params)[1] < 0.03

@@ -490,11 +490,14 @@ class Fit:
             warn(f"Training went badly: {one}.", ConvergenceWarning)
 
     def _finished(self, outcome, rows):
-        plan, given = self._plan, self._given.X_val is not None
-        scoring = plan.held_out.scoring
+        plan, given, scoring = (
+            self._plan,
+            self._given.X_val is not None,
+            self._plan.held_out.scoring,
+        )
         return Finished(
             self.network, self.loss, outcome, plan.stopping,
-            self._estimator._n_targets(self._rows.targets), rows, self._held_out, given,
-            self.history, plan.optimization.schedule.ends_with_training,
+            self._estimator._n_targets(rows.targets), rows, self._held_out, given, self.history,
+            plan.optimization.schedule.ends_with_training,
             scoring == "loss" or (scoring is None and self._estimator._judged_by_loss),
         )  # fmt: skip

@@ -12,8 +12,8 @@ from skbp._engine.batches import CSR, Deferred
 
 #: Mean sample weights outside this range cannot be meant as counts of rows: they are rescaled.
 SANE_MEAN_WEIGHT = (1e-9, 1e9)
-#: Rows of at least so many bytes are cast batch by batch, not in a copy beside them: that takes less
-#: memory, and in each epoch some more time.
+#: Rows of at least so many bytes are cast batch by batch, not in a copy beside them: that takes
+#: less memory, and in each epoch some more time.
 CAST_BYTES = 2**30
 
 

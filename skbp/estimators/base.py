@@ -155,11 +155,15 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     def _train(self, given, incremental=False, classes=None):
         """Train aside, and publish what comes out; part of a `transaction`."""
         hooks = self._hooks(given, incremental)
-        fit = Fit(self, given, incremental, classes, hooks)
-        quiet(fit.run)()
-        self._publish(fit)
-        if hooks is not None:
-            hooks.end()
+        try:
+            fit = Fit(self, given, incremental, classes, hooks)
+            quiet(fit.run)()
+            self._publish(fit)
+            if hooks is not None:
+                hooks.end()
+        finally:
+            if hooks is not None:
+                hooks.close()
         return self
 
     def __getstate__(self):
