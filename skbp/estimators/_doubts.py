@@ -56,6 +56,16 @@ class Finished(NamedTuple):
     schedule_ends: bool
     by_loss: bool
 
+    @classmethod
+    def of(cls, fit, estimator, plan, outcome, rows, held_out, given):
+        """Return what there is to look at when a `Fit` has trained."""
+        scoring = plan.held_out.scoring or ("loss" if estimator._judged_by_loss else "score")
+        return cls(
+            fit.network, fit.loss, outcome, plan.stopping, estimator._n_targets(rows.targets),
+            rows, held_out, given, fit.history, plan.optimization.schedule.ends_with_training,
+            scoring == "loss",
+        )  # fmt: skip
+
     @property
     def epochs(self):
         """Records of the epochs of this call."""

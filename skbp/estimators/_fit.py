@@ -484,20 +484,11 @@ class Fit:
         rows = self._rows if train is None else self._rows.take(train[:SAMPLE])
         kept_best = self._plan.stopping.keep_best
         found = findings(self.network, self.loss, rows, self.history, kept_best)
-        if not found and (doubtful := doubt(self._finished(outcome, rows))):
+        own = self._given.X_val is not None
+        finished = Finished.of(
+            self, self._estimator, self._plan, outcome, rows, self._held_out, own
+        )
+        if not found and (doubtful := doubt(finished)):
             found = [doubtful]
         for one in found:
             warn(f"Training went badly: {one}.", ConvergenceWarning)
-
-    def _finished(self, outcome, rows):
-        plan, given, scoring = (
-            self._plan,
-            self._given.X_val is not None,
-            self._plan.held_out.scoring,
-        )
-        return Finished(
-            self.network, self.loss, outcome, plan.stopping,
-            self._estimator._n_targets(rows.targets), rows, self._held_out, given, self.history,
-            plan.optimization.schedule.ends_with_training,
-            scoring == "loss" or (scoring is None and self._estimator._judged_by_loss),
-        )  # fmt: skip
