@@ -16,11 +16,13 @@ def quiet(function):
 
     @wraps(function)
     def inner(*args, **kwargs):
-        return copy_context().run(_run, function, args, kwargs)
+        return quiet_context().run(function, *args, **kwargs)
 
     return inner
 
 
-def _run(function, args, kwargs):
-    np.seterr(under="ignore")
-    return function(*args, **kwargs)
+def quiet_context():
+    """Return a copy of the caller's context, for its method ``run``; see `quiet`."""
+    context = copy_context()
+    context.run(np.seterr, under="ignore")
+    return context

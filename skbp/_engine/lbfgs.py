@@ -7,7 +7,7 @@ from time import perf_counter
 import numpy as np
 from scipy.optimize import minimize
 
-from skbp._engine.interrupt import interruptible
+from skbp._engine.interrupt import Interruptible
 from skbp._engine.lines import say
 from skbp._engine.training import DivergenceError
 
@@ -115,7 +115,7 @@ def train_lbfgs(objective, data, history, max_iter, max_fun, tol, verbose=False,
         reported = float(objective.reported(data_term, penalty))
         return data_term + penalty, objective.grads.astype(np.float64)
 
-    def after_iteration(intermediate_result, interrupt):
+    def after_iteration(intermediate_result):
         # The point that scipy accepts is the last one it had evaluated.
         if verbose:
             say(f"Iteration {run.iterations + 1}, objective = {intermediate_result.fun:.8f}")
@@ -129,23 +129,19 @@ def train_lbfgs(objective, data, history, max_iter, max_fun, tol, verbose=False,
         if ends:
             raise StopIteration
 
-    def minimized(interrupt):
-        result = minimize(
-            value_and_grad, params.astype(np.float64), method="L-BFGS-B", jac=True,
-            callback=lambda intermediate_result: after_iteration(intermediate_result, interrupt),
-            options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
-        )  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"), Interruptible() as interrupt, interrupt:
+        try:
+            result = minimize(
+                value_and_grad, params.astype(np.float64), method="L-BFGS-B", jac=True,
+                callback=after_iteration,
+                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+            )  # fmt: skip
+        except _Raised as carrier:
+            raise carrier.error from None
         params[...] = result.x
         finite = np.isfinite(result.fun) and np.isfinite(params).all()
         if not finite:
             raise DivergenceError(f"iteration {max(result.nit, 1)}")
         history.loss = objective.reported(*objective.full_value_and_grad(data))
-        return result, interrupt.requested
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        try:
-            result, interrupted = interruptible(minimized)
-        except _Raised as carrier:
-            raise carrier.error from None
     history.n_iter = min(result.nit, max_iter)
-    return LBFGSResult(result.status == 0, interrupted, run.stopped, result.message)
+    return LBFGSResult(result.status == 0, interrupt.requested, run.stopped, result.message)

@@ -12,7 +12,7 @@ import numpy as np
 
 from skbp._engine.batches import rows_between
 from skbp._engine.history import OptimizerMemory
-from skbp._engine.interrupt import interruptible
+from skbp._engine.interrupt import Interruptible
 from skbp._engine.lines import duration, say
 from skbp._engine.objective import predict_raw
 from skbp._engine.regularization import Average, MaxNorm
@@ -155,31 +155,29 @@ class Training:
             If the loss, the weights or the outputs are not finite, and no epoch was good (a
             validation score tells which are).
         """
-        # Overflow is found by looking at the loss, not by NumPy's warnings on the way.
-        with np.errstate(over="ignore", invalid="ignore"):
-            outcome, sound = interruptible(self._epochs_until_the_end)
-        if not sound:
-            raise DivergenceError(
-                f"epoch {self.history.n_iter}, at learning rate {self.last_rate:g}"
-            )
-        return outcome
-
-    def _epochs_until_the_end(self, interrupt):
-        """Train; return why it ended, and whether what stands may be handed out."""
-        history, hooks = self.history, self._hooks
+        history, stopping, hooks = self.history, self._stopping, self._hooks
         had_ended = self._resumed and history.call.no_improvement > self._patience()
         outcome = Outcome.CONVERGED if had_ended else None
-        while outcome is None:
-            if history.n_iter >= self._stopping.max_iter:
-                outcome = Outcome.MAX_ITER
-                break
-            if hooks is not None:
-                hooks.begin_epoch(self)
-            if not self.one_epoch(interrupt):
-                outcome = Outcome.INTERRUPTED
-                break
-            outcome = self._end_of_epoch(interrupt)
-        return outcome, self._let_stand(outcome)
+        # Overflow is found by looking at the loss, not by NumPy's warnings on the way.
+        with (
+            np.errstate(over="ignore", invalid="ignore"),
+            Interruptible() as interrupt,
+            interrupt,
+        ):
+            while outcome is None:
+                if history.n_iter >= stopping.max_iter:
+                    outcome = Outcome.MAX_ITER
+                    break
+                if hooks is not None:
+                    hooks.begin_epoch(self)
+                if not self.one_epoch(interrupt):
+                    outcome = Outcome.INTERRUPTED
+                    break
+                outcome = self._end_of_epoch(interrupt)
+            sound = self._let_stand(outcome)
+        if not sound:
+            raise DivergenceError(f"epoch {history.n_iter}, at learning rate {self.last_rate:g}")
+        return outcome
 
     def _end_of_epoch(self, interrupt):
         """Judge the epoch; return why training ends, or None if it goes on."""

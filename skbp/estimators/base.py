@@ -14,7 +14,7 @@ from skbp._component import resolve
 from skbp._engine.batches import CSR
 from skbp._engine.history import Curves, OptimizerMemory
 from skbp._engine.objective import predict_raw
-from skbp._quiet import quiet
+from skbp._quiet import quiet_context
 from skbp._warnings import warn
 from skbp.estimators._architecture import (
     check_absent,
@@ -157,7 +157,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         hooks = self._hooks(given, incremental)
         try:
             fit = Fit(self, given, incremental, classes, hooks)
-            quiet(fit.run)()
+            quiet_context().run(fit.run)
             self._publish(fit)
             if hooks is not None:
                 hooks.end()
