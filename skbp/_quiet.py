@@ -6,8 +6,14 @@ from functools import wraps
 import numpy as np
 
 
+#: How NumPy is set meanwhile. Some kernels of OpenBLAS compute on lanes of a register that hold
+#: nothing, and so raise the "invalid" flag for products of finite numbers; where training really
+#: leaves the finite numbers, we say so ourselves.
+SETTINGS = {"under": "ignore", "invalid": "ignore"}
+
+
 def quiet(function):
-    """Decorate a function, so that NumPy does not tell of numbers too small for their type in it.
+    """Decorate a function, so that NumPy says nothing of underflow and invalid operations in it.
 
     A probability that underflows to zero is right; ``np.seterr(under="raise")``, or "warn", is
     meant for the caller's own numbers. The setting lives in a copy of the caller's context: nothing
@@ -24,5 +30,5 @@ def quiet(function):
 def quiet_context():
     """Return a copy of the caller's context, for its method ``run``; see `quiet`."""
     context = copy_context()
-    context.run(np.seterr, under="ignore")
+    context.run(np.seterr, **SETTINGS)
     return context
