@@ -2,14 +2,14 @@
 
 from contextvars import copy_context
 from functools import wraps
+from typing import Literal
 
 import numpy as np
-
 
 #: How NumPy is set meanwhile. Some kernels of OpenBLAS compute on lanes of a register that hold
 #: nothing, and so raise the "invalid" flag for products of finite numbers; where training really
 #: leaves the finite numbers, we say so ourselves.
-SETTINGS = {"under": "ignore", "invalid": "ignore"}
+SETTINGS: dict[str, Literal["ignore"]] = {"under": "ignore", "invalid": "ignore"}
 
 
 def quiet(function):

@@ -57,7 +57,8 @@ NOT_A_COMPONENT = {
 REQUIRED = {
     "units": 3, "std": 0.5, "filters": 3, "kernel_size": 2, "size": 2, "shape": (-1,),
     "layer": Dense(3), "layers": [], "branches": [], "n_codes": 5, "dim": 3, "n_heads": 2,
-    "n_hidden": 4, "rate": 0.5, "table": "other.weight",
+    "n_hidden": 4, "rate": 0.5, "table": "other.weight", "n_members": 2,
+    "columns": [[0, 1], [2, 1]],
 }  # fmt: skip
 
 

@@ -165,7 +165,8 @@ OTHER = {
     "shape": (3, -1), "layer": Dense(2), "rank": 1, "targets": ["weight"], "n_heads": 1,
     "causal": True, "output_initializer": "zeros", "kind": "learned", "area": (0.3, 0.5),
     "ratio": 0.9, "fill": 2.0, "axis": "vertical", "layers": [LayerNorm("tanh")], "n_hidden": 3,
-    "norm": "post",
+    "norm": "post", "n_members": 3, "columns": [[1, 0], [2, 1]], "n_frequencies": 5,
+    "n_numeric": 2, "cycles": 2, "flat": 0.2,
 }  # fmt: skip
 OTHER_OF = {
     ("conv_1d", "groups"): 2, ("conv_2d", "groups"): 2, ("embedding_bag", "mode"): "sum",
@@ -174,6 +175,7 @@ OTHER_OF = {
     ("column_branch", "branches"): [([0, 1], Dense(2)), ([2], Dense(3))],
     ("random_shift", "size"): 2, ("step", "factor"): 0.5, ("exponential", "factor"): 0.5,
     ("positional_encoding", "max_len"): 3, ("input", "shape"): (3, 4),
+    ("periodic_embedding", "kind"): "plr",
     ("lora", "layer"): Dense(3, "tanh"), ("glorot_uniform", "factor"): 2.0,
 }  # fmt: skip
 #: What else is given, so that it matters.
@@ -190,7 +192,8 @@ BASE = {
     "column_branch": {"branches": [([0, 1], Dense(3)), ([2], Dense(3))]},
     "embedding": {"n_codes": 7, "dim": 3}, "embedding_bag": {"n_codes": 7, "dim": 3},
     "multi_head_attention": {"n_heads": 2}, "transformer_encoder": {"n_heads": 2, "n_hidden": 5},
-    "lora": {"layer": Dense(3), "rank": 2},
+    "lora": {"layer": Dense(3), "rank": 2}, "member_dense": {"units": 3, "n_members": 2},
+    "member_columns": {"columns": [[0, 1], [2, 1]]},
 }  # fmt: skip
 BASE_OF = {
     ("positional_encoding", "max_len"): {"kind": "learned"},

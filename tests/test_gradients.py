@@ -202,6 +202,7 @@ def make_layer(name, activation):
         "n_hidden": 3, "n_codes": 3, "dim": 2, "layer": Dense(5, activation),
         "layers": [LayerNorm(activation), Dropout(0.3)],
         "branches": [Dense(3, activation), [LayerNorm(activation), Dense(2, activation)]],
+        "n_members": 2, "columns": [[0, 1, 0], [2, 0, 2]], "n_numeric": 3, "n_frequencies": 3,
     }  # fmt: skip
     if issubclass(LAYERS[name], Recurrent):
         del given["activation"]  # over many steps all but tanh explode
@@ -236,6 +237,7 @@ RESHAPED = {
     "global_max_pool": (1, -1, 1),
     **dict.fromkeys(("random_flip", "random_shift", "random_erasing"), (1, -1, 1)),
     "global_average_pool": (-1, 1),
+    **dict.fromkeys(("member_dense", "member_columns"), (-1,)),
     **dict.fromkeys(("rnn", "lstm", "gru"), (-1, 1)),
 }
 

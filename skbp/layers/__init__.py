@@ -14,10 +14,13 @@ from skbp.layers.compose import Residual, Sequential
 from skbp.layers.conv import Conv1D, Conv2D
 from skbp.layers.dense import Dense
 from skbp.layers.dropout import Dropout
+from skbp.layers.elementwise import LearnedActivation, Scale
 from skbp.layers.embedding import Embedding, EmbeddingBag
 from skbp.layers.lora import LoRA
+from skbp.layers.members import MemberColumns, MemberDense
 from skbp.layers.noise import CodeDropout, GaussianNoise
 from skbp.layers.norm import NORMALIZATIONS, BatchNorm, LayerNorm, Norm
+from skbp.layers.numeric import PeriodicEmbedding
 from skbp.layers.pool import (
     AvgPool1D,
     AvgPool2D,
@@ -34,9 +37,10 @@ __all__ = [
     "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D", "BatchNorm",
     "CodeDropout", "ColumnBranch", "Conv1D", "Conv2D", "Dense", "Dropout", "Embedding",
     "EmbeddingBag", "Flatten", "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Input",
-    "Layer", "LayerNorm", "LoRA", "MaxPool1D", "MaxPool2D", "MultiHeadAttention", "Norm",
-    "Parallel", "Pass", "PositionalEncoding", "RandomErasing", "RandomFlip", "RandomShift",
-    "Recurrent", "Reshape", "Residual", "SequencePool", "Sequential", "Tied", "TransformerEncoder",
+    "Layer", "LayerNorm", "LearnedActivation", "LoRA", "MaxPool1D", "MaxPool2D", "MemberColumns",
+    "MemberDense", "MultiHeadAttention", "Norm", "Parallel", "Pass", "PeriodicEmbedding",
+    "PositionalEncoding", "RandomErasing", "RandomFlip", "RandomShift", "Recurrent", "Reshape",
+    "Residual", "Scale", "SequencePool", "Sequential", "Tied", "TransformerEncoder",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -75,4 +79,9 @@ LAYERS: dict[str, type[Layer]] = {
     "transformer_encoder": TransformerEncoder,
     "lora": LoRA,
     "tied": Tied,
+    "scale": Scale,
+    "learned_activation": LearnedActivation,
+    "periodic_embedding": PeriodicEmbedding,
+    "member_dense": MemberDense,
+    "member_columns": MemberColumns,
 }

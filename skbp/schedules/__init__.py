@@ -1,7 +1,7 @@
 """Schedules: how the learning rate, and other hyperparameters, change as training goes on."""
 
 from skbp.schedules.base import SCHEDULES, Progress, Schedule
-from skbp.schedules.cosine import Cosine, CosineRestarts, OneCycle
+from skbp.schedules.cosine import Cosine, CosineRestarts, FlatCosine, LogCosine, OneCycle
 from skbp.schedules.decay import Constant, Exponential, InverseScaling, Polynomial, Step
 from skbp.schedules.plateau import Adaptive, ReduceOnPlateau
 from skbp.schedules.scheduled import Scheduled
@@ -14,7 +14,9 @@ __all__ = [
     "Cosine",
     "CosineRestarts",
     "Exponential",
+    "FlatCosine",
     "InverseScaling",
+    "LogCosine",
     "OneCycle",
     "Polynomial",
     "Progress",
@@ -34,6 +36,8 @@ SCHEDULES |= {
     "polynomial": Polynomial,
     "cosine": Cosine,
     "cosine_restarts": CosineRestarts,
+    "log_cosine": LogCosine,
+    "flat_cosine": FlatCosine,
     "one_cycle": OneCycle,
     "warm_up": WarmUp,
     "reduce_on_plateau": ReduceOnPlateau,

@@ -2,7 +2,7 @@
 
 import math
 
-from skbp._component import Maybe, OneOf, Range
+from skbp._component import Maybe, OneOf, Range, Whole
 from skbp.schedules.base import Schedule
 
 
@@ -95,6 +95,76 @@ class CosineRestarts(Schedule):
             time -= period
             period *= self.multiplier
         return initial * (self.final + (1 - self.final) * _falling(time / period))
+
+
+class LogCosine(Schedule):
+    """``initial * (1 - cos(2 pi log2(1 + (2**cycles - 1) t))) / 2``.
+
+    The rate goes up from 0 and down to 0 in waves, each twice as long as the one before. Here t is
+    the share of the updates that are done, in the middle of each update: none is at a rate of 0.
+
+    Parameters
+    ----------
+    cycles : int, default=4
+        Number of waves, at least 1.
+
+    References
+    ----------
+    D. Holzmüller, L. Grinsztajn, I. Steinwart (2024), "Better by default: strong pre-tuned MLPs and
+    boosted trees on tabular data", section 3, "coslog4".
+
+    Examples
+    --------
+    >>> from skbp.schedules import Progress
+    >>> [round(LogCosine(2)(Progress(updates=n, total_updates=6), 0.1), 3) for n in range(7)]
+    [0.072, 0.032, 0.026, 0.098, 0.065, 0.008, 0.008]
+    """
+
+    per_update = True
+    ends_with_training = True
+    allowed = {"cycles": Whole(1)}
+
+    def __init__(self, cycles=4):
+        self.cycles = cycles
+
+    def __call__(self, progress, initial):
+        half = 0.5 / max(1, progress.total_updates)
+        waves = math.log2(1 + (2**self.cycles - 1) * min(progress.share + half, 1 - half))
+        return 0.5 * initial * (1 - math.cos(2 * math.pi * waves))
+
+
+class FlatCosine(Schedule):
+    """`initial` for a while, then down half a cosine wave to 0.
+
+    With t = the share of updates that are done: ``initial`` up to t = flat, then
+    ``initial * (1 + cos(pi (t - flat) / (1 - flat))) / 2``.
+
+    Parameters
+    ----------
+    flat : float, default=0.5
+        In [0, 1): the share of the updates for which the value stays.
+
+    References
+    ----------
+    D. Holzmüller, L. Grinsztajn, I. Steinwart (2024), "Better by default: strong pre-tuned MLPs and
+    boosted trees on tabular data", section 3, "flat_cos".
+
+    Examples
+    --------
+    >>> from skbp.schedules import Progress
+    >>> [round(FlatCosine()(Progress(updates=n, total_updates=4), 0.1), 3) for n in range(5)]
+    [0.1, 0.1, 0.1, 0.05, 0.0]
+    """
+
+    per_update = True
+    ends_with_training = True
+    allowed = {"flat": Range(0, 1, high_open=True)}
+
+    def __init__(self, flat=0.5):
+        self.flat = flat
+
+    def __call__(self, progress, initial):
+        return initial * _falling(max(0.0, progress.share - self.flat) / (1 - self.flat))
 
 
 class OneCycle(Schedule):

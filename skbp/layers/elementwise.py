@@ -1,0 +1,134 @@
+"""Layers that work value by value, with parameters for each value of a row."""
+
+import numpy as np
+
+from skbp import _kernels as kernels
+from skbp._component import resolve
+from skbp.activations import ACTIVATIONS
+from skbp.layers.base import Layer
+
+
+class Scale(Layer):
+    """Multiplies each value of a row by a factor that is learned, ``y = s x``, at first 1.
+
+    With a high learning rate it learns, before the first dense layer, which features matter.
+
+    Parameters
+    ----------
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
+
+    References
+    ----------
+    D. Holzmüller, L. Grinsztajn, I. Steinwart (2024), "Better by default: strong pre-tuned MLPs and
+    boosted trees on tabular data", section 3: "scaling layer".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([Scale()], (2,), np.float64)
+    >>> network.views[0]["scale"][...] = [2.0, 0.5]
+    >>> network.forward(np.array([[3.0, 4.0]]), Workspace(network, 1))
+    array([[6., 2.]])
+    """
+
+    def __init__(self, name=None):
+        self.name = name
+
+    def param_shapes(self, input_shape):
+        return {"scale": input_shape}
+
+    def work_shapes(self, input_shape, n, training=True):
+        return {"y": (n, *input_shape)}
+
+    def init(self, p, input_shape, rng, x=None):
+        p["scale"][...] = 1.0
+
+    def forward(self, x, p, w, ctx):
+        return np.multiply(x, p["scale"], out=w["y"])
+
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        # y is needed no more: its buffer holds the products.
+        products = np.multiply(dy, x, out=w["y"])
+        kernels.column_sums(products.reshape(len(dy), -1), g["scale"].reshape(-1))
+        if not need_dx:
+            return None
+        dy *= p["scale"]
+        return dy
+
+
+class LearnedActivation(Layer):
+    """An activation of which each unit learns how much it wants, ``y = x + a (f(x) - x)``.
+
+    At first ``a = 1``: the activation f itself; ``a = 0`` would be no activation.
+
+    Parameters
+    ----------
+    activation : str or Activation, default="selu"
+        The activation f.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
+
+    References
+    ----------
+    D. Holzmüller, L. Grinsztajn, I. Steinwart (2024), "Better by default: strong pre-tuned MLPs and
+    boosted trees on tabular data", section 3: "parametric activation functions".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> network = Network([LearnedActivation("relu")], (2,), np.float64)
+    >>> network.views[0]["share"][...] = [1.0, 0.5]
+    >>> network.forward(np.array([[-4.0, -4.0]]), Workspace(network, 1))
+    array([[ 0., -2.]])
+    """
+
+    def __init__(self, activation="selu", name=None):
+        self.activation = activation
+        self.name = name
+
+    def bind(self, input_shape):
+        layer = super().bind(input_shape)
+        layer._function = resolve(self.activation, ACTIVATIONS, "activation")
+        return layer
+
+    def param_shapes(self, input_shape):
+        return {"share": input_shape}
+
+    def work_shapes(self, input_shape, n, training=True):
+        shape = (n, *input_shape)
+        shapes = {"y": shape, "f": shape}
+        if resolve(self.activation, ACTIVATIONS, "activation").needs_input:
+            shapes["z"] = shape
+        return shapes
+
+    def init(self, p, input_shape, rng, x=None):
+        p["share"][...] = 1.0
+
+    def forward(self, x, p, w, ctx):
+        f, y, n = w["f"], w["y"], len(x)
+        z = w.get("z", f)
+        np.copyto(z, x)
+        bias = np.zeros(p["share"].size, z.dtype)
+        self._function.forward(z.reshape(n, -1), bias, f.reshape(n, -1))
+        np.subtract(f, x, out=y)
+        y *= p["share"]
+        y += x
+        return y
+
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        f, scratch, n = w["f"], w["y"], len(dy)
+        products = np.subtract(f, x, out=scratch)
+        products *= dy
+        kernels.column_sums(products.reshape(n, -1), g["share"].reshape(-1))
+        if not need_dx:
+            return None
+        # dx = dy (1 - a) + a dy f'(x)
+        through = np.multiply(dy, p["share"], out=scratch)
+        dy -= through
+        flat = [array.reshape(n, -1) for array in (through, f, w.get("z", f))]
+        self._function.backward(*flat, np.empty(p["share"].size, dy.dtype))
+        dy += through
+        return dy
