@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import (
     make_constraint,
 )
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_first_partial_fit
+from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Number",
     "Options",
     "StrOptions",
+    "check_feature_names_in",
     "check_first_partial_fit",
     "check_sample_weight",
     "make_constraint",

@@ -124,13 +124,31 @@ class Component(BaseEstimator):
         ValueError
             If one is not allowed; names it, what it may be, and what was given.
         """
-        for name, allowed in self.allowed.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(
-                    f"The {name!r} parameter of {type(self).__name__} must be {allowed}. "
-                    f"Got {value!r} instead."
-                )
+        check_allowed(self, self.allowed)
+
+
+def check_allowed(owner, allowed):
+    """Check the parameters of an object.
+
+    Parameters
+    ----------
+    owner : object
+        Has the parameters as attributes.
+    allowed : dict of str to container
+        What each may be.
+
+    Raises
+    ------
+    ValueError
+        If one is not allowed; names it, what it may be, and what was given.
+    """
+    for name, container in allowed.items():
+        value = getattr(owner, name)
+        if value not in container:
+            raise ValueError(
+                f"The {name!r} parameter of {type(owner).__name__} must be {container}. "
+                f"Got {value!r} instead."
+            )
 
 
 @cache

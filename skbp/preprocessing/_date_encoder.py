@@ -1,0 +1,50 @@
+"""Columns of dates."""
+
+import numpy as np
+
+from skbp.preprocessing._encoder import CYCLIC, Encoder, Feature, digest_of
+from skbp.preprocessing._number_encoder import ScaledNumbers
+from skbp.preprocessing._times import MISSING, Calendar
+from skbp.preprocessing.dates import check_kind
+
+CIRCLES = ("month", "weekday", "hour")
+
+
+class DateEncoder(Encoder):
+    """Encodes a column of dates: days as numbers, and circles of those parts that vary."""
+
+    def __init__(self, column, settings):
+        self.zoned = column.zoned
+        moments = self._moments(column)
+        self.digest = digest_of("date", moments)
+        self.calendar = Calendar(moments)
+        self.days = ScaledNumbers(self.calendar.days(moments), settings, suffix="_days")
+        if self.days.is_empty:
+            self.reason = "all missing"
+        self.circles = [part for part in CIRCLES if _varies(self.calendar.angle(part, moments))]
+        self.features = self.days.features + [
+            Feature(f"_{part}_{end}", CYCLIC) for part in self.circles for end in ("sin", "cos")
+        ]
+
+    def write(self, column, out, at):
+        """Write a column to the output; see `Encoder.write`."""
+        moments = self._moments(column)
+        n_days = len(self.days.features)
+        self.days.write(self.calendar.days(moments), out, at[:n_days], column.where)
+        missing = moments == MISSING
+        for i, part in enumerate(self.circles):
+            angle = self.calendar.angle(part, moments)
+            for j, function in zip(at[n_days + 2 * i :], (np.sin, np.cos), strict=False):
+                out[:, j] = function(angle)
+                out[missing, j] = 0  # the middle of the circle
+
+    def _moments(self, column):
+        if column.kind != "date" and column.is_blank():
+            return np.full(len(column), MISSING)
+        check_kind(column, "date", self.zoned, numbers=False)
+        return column.moments()
+
+
+def _varies(angle):
+    present = angle[~np.isnan(angle)]
+    return len(present) > 0 and present.min() < present.max()

@@ -1,0 +1,88 @@
+"""The contract of what encodes one column of a table, and what all of them are told."""
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import numpy as np
+
+#: Blocks of the output that come after those of the numbers.
+CYCLIC, ONE_HOT, CODES = "cyclic", "one_hot", "codes"
+
+
+class Feature(NamedTuple):
+    """A column of the output: how its name ends, and which block it belongs to."""
+
+    suffix: str
+    block: str
+
+
+class Settings(NamedTuple):
+    """What the encoders of all columns are told.
+
+    Attributes
+    ----------
+    scales : dict of str to callable
+        For each block of numbers what makes a scale of sorted values.
+    n_rows : int
+        Of the training data. Of a single row nobody can tell what is constant.
+    indicates : bool
+        Whether missing numbers get a column of their own.
+    one_hot_max : int or None
+    least : int
+        How often a category must occur.
+    max_categories : int or None
+    """
+
+    scales: dict[str, Callable[..., Any]]
+    n_rows: int
+    indicates: bool
+    one_hot_max: int | None
+    least: int
+    max_categories: int | None
+
+
+class Encoder:
+    """What encodes one column; made from the column of the training data.
+
+    Attributes
+    ----------
+    features : list of Feature
+        The columns it becomes.
+    reason : str
+        If there are none: why.
+    digest : bytes
+        Equal for columns of equal values.
+    """
+
+    features: list[Feature]
+    reason: str = "constant"
+    digest: bytes
+
+    def write(self, column: Any, out: np.ndarray, at: list[int]) -> None:
+        """Write a column to the output.
+
+        Parameters
+        ----------
+        column : Column
+        out : ndarray of shape (n, n_out)
+        at : list of int
+            For each of `features` its place in `out`.
+
+        Raises
+        ------
+        ValueError
+            If the column is of a kind that this encoder does not know; names it.
+        """
+        raise NotImplementedError
+
+
+def digest_of(kind: str, *parts: Any) -> bytes:
+    """Return what only equal parts have in common, arrays or other values."""
+    digest = blake2b(kind.encode(), digest_size=16)
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(np.ascontiguousarray(part).data.cast("B"))
+        else:
+            digest.update(repr(part).encode())
+    return digest.digest()
