@@ -36,8 +36,9 @@ class Column:
 
     Attributes
     ----------
-    kind : {"number", "bool", "category", "date", "duration", "missing"}
-        "missing" if all values of a column of objects are.
+    kind : {"number", "bool", "category", "date", "duration", "mixed", "missing"}
+        Of a column of objects also "mixed", dates or durations among other values, and "missing",
+        if all are.
 
     Raises
     ------
@@ -49,13 +50,11 @@ class Column:
         self.name = name
         self.where = f"column {name!r}"
         self.missing = missing if missing is not None and missing.any() else None
-        self.zoned = zoned
         if isinstance(values, np.ndarray) and values.dtype.kind == "O":
             values = values.tolist()
         self.values: Any = values
         self.kind = self._find_kind()
-        if self.kind == "date" and isinstance(values, list):
-            self.values, self.zoned = dates_of_objects(values, self.where)
+        self._zoned = zoned
 
     def _find_kind(self):
         if isinstance(self.values, Factor):
@@ -89,6 +88,17 @@ class Column:
         return False
 
     @cached_property
+    def _dates(self):
+        if isinstance(self.values, list):
+            return dates_of_objects(self.values, self.where)
+        return self.values, self._zoned
+
+    @property
+    def zoned(self):
+        """Whether the values are dates that have a time zone."""
+        return self.kind == "date" and self._dates[1]
+
+    @cached_property
     def factor(self):
         """Return the values as numbers of unique values, a `Factor`."""
         if isinstance(self.values, Factor):
@@ -120,7 +130,7 @@ class Column:
         """
         if self.kind in ("number", "bool"):
             return microseconds_of_days(self.numbers(), self.where)
-        return self._microseconds(self.values)
+        return self._microseconds(self._dates[0])
 
     def seconds(self):
         """Return a column of durations in seconds, as float64; NaN where missing."""

@@ -1,7 +1,7 @@
 """Values of any type: what kind they are of, which are missing, and equal ones as one number."""
 
 from collections.abc import Sequence
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Complex, Real
@@ -56,15 +56,16 @@ def kind_of(values: list, where: str) -> str:
 
     Returns
     -------
-    kind : {"number", "bool", "date", "duration", "category", "missing"}
-        "category" also for numbers or booleans among texts; "missing" if no value is there.
+    kind : {"number", "bool", "date", "duration", "category", "mixed", "missing"}
+        "category" also for numbers or booleans among texts; "mixed" for dates or durations among
+        other values; "missing" if no value is there.
 
     Raises
     ------
     TypeError
         If there are values that cannot be told apart, such as lists.
     ValueError
-        If there are complex numbers, or dates or durations among other values.
+        If there are complex numbers.
     """
     types = {one for one in set(map(type, values)) if one.__name__ not in MISSING_TYPES}
     kinds = {_kind_of_type(one, where) for one in types}
@@ -78,13 +79,7 @@ def kind_of(values: list, where: str) -> str:
         return kinds.pop()
     if kinds == {"number", "bool"}:
         return "number"
-    if kinds & {"date", "duration"}:
-        names = ", ".join(sorted(one.__name__ for one in types))
-        raise ValueError(
-            f"{where} has values of mixed types ({names}), of which no one kind can be made. Turn "
-            "them all into dates, durations, numbers or text."
-        )
-    return "category"
+    return "mixed" if kinds & {"date", "duration"} else "category"
 
 
 def _kind_of_type(one, where):
@@ -142,8 +137,9 @@ def factorize(values: Sequence | np.ndarray, missing: np.ndarray | None, where: 
 
 
 def _factorize_array(values):
-    if values.dtype.kind in "mM":
-        values = values.astype(f"{values.dtype.kind}8[us]")
+    if values.dtype.kind in "mM":  # Python has no nanoseconds
+        days = np.datetime_data(values.dtype)[0] in ("Y", "M", "W", "D")
+        values = values.astype(f"{values.dtype.kind}8[{'D' if days else 'us'}]")
     unique, codes = np.unique(values, return_inverse=True)
     codes = codes.reshape(-1).astype(np.int32)
     absent = np.isnat(unique) if values.dtype.kind in "mM" else unique != unique
@@ -187,9 +183,11 @@ def to_numbers(values: list, where: str) -> np.ndarray:
 
 
 def text_of(value: Any) -> str:
-    """Return a value as text; whole numbers without a fraction."""
+    """Return a value as text; whole numbers without a fraction, midnights without a time."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, datetime) and value.time() == time() and value.tzinfo is None:
+        return str(value.date())
     return str(value)
 
 

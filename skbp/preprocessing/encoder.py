@@ -286,12 +286,20 @@ class TableEncoder(Preparation):
     def _kinds(self, table):
         """Return what each column is taken for."""
         kinds = [table[j].kind for j in range(len(table))]
-        if isinstance(self.categorical_features, str):
-            return kinds
+        from_dtype = isinstance(self.categorical_features, str)
         has_names = hasattr(self, "feature_names_in_")
-        chosen = categorical_columns(self.categorical_features, table.names, has_names)
+        chosen = categorical_columns(
+            None if from_dtype else self.categorical_features, table.names, has_names
+        )
         for j, kind in enumerate(kinds):
-            if kind == "category" and j not in chosen:
+            if kind == "mixed" and j not in chosen:
+                names = ", ".join(sorted({type(value).__name__ for value in table[j].values}))
+                raise ValueError(
+                    f"{table[j].where} has values of mixed types ({names}). Turn them all into "
+                    "dates, durations, numbers or text, or say in categorical_features that they "
+                    "are categories."
+                )
+            if kind == "category" and j not in chosen and not from_dtype:
                 raise ValueError(
                     f"{table[j].where} holds categories, but is not among categorical_features. "
                     "Add it, use 'from_dtype', or turn it into numbers."
