@@ -473,3 +473,19 @@ def test_pandas_and_polars_are_not_imported():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert run.stdout.strip() == "(3, 5)", run.stderr
+
+
+@pytest.mark.parametrize("numeric", ["both", "standard"])
+def test_numpy_settings_of_the_caller_do_not_matter(numeric):
+    X = raw().assign(tiny=np.linspace(0, 1e-300, 200), large=np.linspace(-1, 1, 200) * 1e308)
+    expected = TableEncoder(numeric=numeric).fit(X).transform(X)
+    with np.errstate(all="raise"):
+        found = TableEncoder(numeric=numeric).fit(X).transform(X)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_source_columns():
+    X = raw()
+    encoder = TableEncoder(numeric="both").fit(X)
+    pairs = zip(encoder.get_feature_names_out(), encoder.source_columns_, strict=True)
+    assert all(name.startswith(X.columns[j]) for name, j in pairs)

@@ -103,7 +103,10 @@ class Column:
         """Return the values as numbers of unique values, a `Factor`."""
         if isinstance(self.values, Factor):
             return self.values
-        return factorize(self.values, self.missing, self.where)
+        factor = factorize(self.values, self.missing, self.where)
+        if self.kind in ("category", "mixed"):
+            self.values, self.missing = factor, None  # the values themselves take more memory
+        return factor
 
     def numbers(self):
         """Return a column of kind "number" or "bool" as float64; NaN where missing.

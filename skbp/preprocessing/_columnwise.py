@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skbp._quiet import quiet
 from skbp.preprocessing._base import Preparation
 
 
@@ -15,6 +16,7 @@ def sorted_present(values):
 class Columnwise(OneToOneFeatureMixin, Preparation):
     """Base class: a subclass says by `_scale_of` what maps a column."""
 
+    @quiet
     def fit(self, X, y=None):
         """Find out how the values of each column lie.
 
@@ -39,6 +41,7 @@ class Columnwise(OneToOneFeatureMixin, Preparation):
         self._scales = [self._scale_of(sorted_present(column), len(X)) for column in X.T]
         return self
 
+    @quiet
     def transform(self, X):
         """Map the numbers.
 
@@ -59,6 +62,7 @@ class Columnwise(OneToOneFeatureMixin, Preparation):
         check_is_fitted(self)
         return self._map(self._validated(X, reset=False), "apply")
 
+    @quiet
     def inverse_transform(self, X):
         """Return the numbers that a transformed X comes from.
 

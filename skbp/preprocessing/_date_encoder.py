@@ -5,7 +5,7 @@ import numpy as np
 from skbp.preprocessing._encoder import CYCLIC, Encoder, Feature, digest_of
 from skbp.preprocessing._number_encoder import ScaledNumbers
 from skbp.preprocessing._times import MISSING, Calendar
-from skbp.preprocessing.dates import check_kind
+from skbp.preprocessing.dates import check_kind, moments_of
 
 CIRCLES = ("month", "weekday", "hour")
 
@@ -39,10 +39,8 @@ class DateEncoder(Encoder):
                 out[missing, j] = 0  # the middle of the circle
 
     def _moments(self, column):
-        if column.kind != "date" and column.is_blank():
-            return np.full(len(column), MISSING)
         check_kind(column, "date", self.zoned, numbers=False)
-        return column.moments()
+        return moments_of(column)
 
 
 def _varies(angle):

@@ -66,7 +66,9 @@ class Robust:
 
     def apply(self, values):
         """Return the numbers, in [-clip, clip]."""
-        z = np.clip(_shifted(values, self.center, self.scale) / self.clip, -FLAT, FLAT)
+        with np.errstate(over="ignore"):
+            z = _shifted(values, self.center, self.scale) / self.clip
+        z = np.clip(z, -FLAT, FLAT)
         return self.clip * (z / np.sqrt(1 + z * z))
 
     def undo(self, values):

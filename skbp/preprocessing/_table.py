@@ -31,7 +31,7 @@ class Table:
 
     Notes
     -----
-    A column of objects is kept once it was read, since finding out what it holds takes time.
+    A column of categories is kept once it was read, since numbering its values takes time.
     """
 
     def __init__(self, names, n_rows, read):
@@ -47,7 +47,7 @@ class Table:
         if number in self._kept:
             return self._kept[number]
         column = self._read(number)
-        if not isinstance(column.values, np.ndarray) or column.kind == "category":
+        if column.kind in ("category", "mixed"):
             self._kept[number] = column
         return column
 

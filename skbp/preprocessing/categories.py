@@ -5,6 +5,7 @@ from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skbp._component import AnyOf, Maybe, Range, Whole
+from skbp._quiet import quiet
 from skbp.preprocessing._base import NUMBERS, Preparation, objects
 from skbp.preprocessing._coder import FIRST, Coder, least_count
 from skbp.preprocessing._table import read_table
@@ -76,6 +77,7 @@ class CategoryCodes(OneToOneFeatureMixin, Preparation):
         self.max_categories = max_categories
         self.dtype = dtype
 
+    @quiet
     def fit(self, X, y=None):
         """Find the categories of each column.
 
@@ -99,6 +101,7 @@ class CategoryCodes(OneToOneFeatureMixin, Preparation):
         self._fit(X)
         return self
 
+    @quiet
     def fit_transform(self, X, y=None):
         """Find the categories of each column, and return their codes.
 
@@ -126,6 +129,7 @@ class CategoryCodes(OneToOneFeatureMixin, Preparation):
         self.cardinalities_ = [coder.n_codes for coder in self._coders]
         return table
 
+    @quiet
     def transform(self, X):
         """Return the codes of categories.
 
@@ -152,6 +156,7 @@ class CategoryCodes(OneToOneFeatureMixin, Preparation):
             codes[:, j] = coder.codes(table[j].factor)
         return codes
 
+    @quiet
     def inverse_transform(self, X):
         """Return the categories of codes.
 

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skbp._compat import check_feature_names_in
+from skbp._quiet import quiet
 from skbp.preprocessing._base import FLOATS, Preparation, unique_names
 from skbp.preprocessing._table import read_table
 from skbp.preprocessing._times import MISSING, Calendar
@@ -79,6 +80,7 @@ class DateParts(Preparation):
         self.parts = parts
         self.dtype = dtype
 
+    @quiet
     def fit(self, X, y=None):
         """Find where the days begin, and whether there are times.
 
@@ -113,6 +115,7 @@ class DateParts(Preparation):
         )
         return self
 
+    @quiet
     def transform(self, X):
         """Return the parts of dates.
 
@@ -153,6 +156,7 @@ class DateParts(Preparation):
                     at += 2
         return result
 
+    @quiet
     def inverse_transform(self, X):
         """Return the dates and durations that parts come from.
 
@@ -250,8 +254,9 @@ def check_kind(column, kind, zoned, numbers=True):
     ValueError
         If it is not, or its dates have a time zone where those of fit have none.
     """
-    passes = column.kind == kind or (column.kind == "number" and kind == "date" and numbers)
-    if not passes and not column.is_blank():
+    if column.is_blank():
+        return
+    if column.kind != kind and not (column.kind == "number" and kind == "date" and numbers):
         raise ValueError(f"{column.where} holds values of kind {column.kind!r}, expected {kind}s.")
     if column.kind == "date" and zoned is not None and column.zoned != zoned:
         ways = ("no time zone", "a time zone")

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import check_feature_names_in
 from skbp._component import Flag, Maybe, OneOf, Range, Whole
+from skbp._quiet import quiet
 from skbp.preprocessing._base import FLOATS, Preparation, objects, unique_names
 from skbp.preprocessing._category_encoder import CategoryEncoder
 from skbp.preprocessing._coder import least_count
@@ -91,6 +92,8 @@ class TableEncoder(Preparation):
     cardinalities_ : list of int
         The last columns of the output are codes, as whole numbers: how many codes each may have,
         from 0 on. 0 is missing, 1 unseen in `fit`, 2 rare; see `CategoryCodes`.
+    source_columns_ : ndarray of shape (n_features_out,), intp
+        From which column of the table, counted from 0, each column of the output comes.
     categories_ : dict of str to ndarray, object
         Of each column of categories those that are told apart, in sorted order.
     n_features_in_ : int
@@ -166,6 +169,7 @@ class TableEncoder(Preparation):
         self.clip = clip
         self.dtype = dtype
 
+    @quiet
     def fit(self, X, y=None):
         """Find out what the columns hold, and how to encode them.
 
@@ -193,6 +197,7 @@ class TableEncoder(Preparation):
         self._fit(X)
         return self
 
+    @quiet
     def fit_transform(self, X, y=None):
         """Find out what the columns hold, and encode them.
 
@@ -208,6 +213,7 @@ class TableEncoder(Preparation):
         """
         return self._encode(self._fit(X))
 
+    @quiet
     def transform(self, X):
         """Encode a table.
 
@@ -249,16 +255,19 @@ class TableEncoder(Preparation):
     def _fit(self, X):
         self._check_parameters()
         table = read_table(self, X, reset=True)
-        kinds = self._kinds(table)
+        chosen = self._chosen(table.names)
         settings = self._settings(table.n_rows)
         encoders: dict[int, Encoder] = {}
+        kinds: dict[Any, str] = {}
         dropped: dict[Any, str] = {}
         seen: dict[bytes, Any] = {}
-        for j, (name, kind) in enumerate(zip(table.names, kinds, strict=True)):
-            if kind == "missing":
+        for j, name in enumerate(table.names):
+            column = table[j]
+            kinds[name] = _kind_of(column, chosen if chosen is None else j in chosen)
+            if column.kind == "missing":
                 dropped[name] = "all missing"
                 continue
-            encoder = ENCODERS[kind](table[j], settings)
+            encoder = ENCODERS[kinds[name]](column, settings)
             copied = seen.setdefault(encoder.digest, name)
             if not encoder.features:
                 dropped[name] = encoder.reason
@@ -271,40 +280,20 @@ class TableEncoder(Preparation):
                 f"No column of X is left, of {table.n_rows} rows: {dropped}. At least one must "
                 "hold different values."
             )
-        self.column_kinds_ = dict(zip(table.names, kinds, strict=True))
-        self.dropped_ = dropped
-        self._coders = {
-            j: encoder.coder for j, encoder in encoders.items() if hasattr(encoder, "coder")
-        }
-        self.categories_ = {
-            table.names[j]: objects(coder.values) for j, coder in self._coders.items()
-        }
+        self.column_kinds_, self.dropped_ = kinds, dropped
         self._encoders = encoders
+        self._coders = {j: e.coder for j, e in encoders.items() if hasattr(e, "coder")}
+        self.categories_ = {table.names[j]: objects(c.values) for j, c in self._coders.items()}
         self._lay_out()
         return table
 
-    def _kinds(self, table):
-        """Return what each column is taken for."""
-        kinds = [table[j].kind for j in range(len(table))]
-        from_dtype = isinstance(self.categorical_features, str)
-        has_names = hasattr(self, "feature_names_in_")
-        chosen = categorical_columns(
-            None if from_dtype else self.categorical_features, table.names, has_names
+    def _chosen(self, names):
+        """Return the numbers of the columns that are said to be categories; None if none is."""
+        if isinstance(self.categorical_features, str):
+            return None
+        return categorical_columns(
+            self.categorical_features, names, hasattr(self, "feature_names_in_")
         )
-        for j, kind in enumerate(kinds):
-            if kind == "mixed" and j not in chosen:
-                names = ", ".join(sorted({type(value).__name__ for value in table[j].values}))
-                raise ValueError(
-                    f"{table[j].where} has values of mixed types ({names}). Turn them all into "
-                    "dates, durations, numbers or text, or say in categorical_features that they "
-                    "are categories."
-                )
-            if kind == "category" and j not in chosen and not from_dtype:
-                raise ValueError(
-                    f"{table[j].where} holds categories, but is not among categorical_features. "
-                    "Add it, use 'from_dtype', or turn it into numbers."
-                )
-        return ["category" if j in chosen else kind for j, kind in enumerate(kinds)]
 
     def _settings(self, n_rows):
         makers: dict[str, Callable[..., Any]] = {
@@ -341,6 +330,7 @@ class TableEncoder(Preparation):
         self.n_numeric_ = one_hot.start
         self.n_one_hot_ = one_hot.stop - one_hot.start
         self.cardinalities_ = [self._coders[j].n_codes for j, _ in self._sources[codes.start :]]
+        self.source_columns_ = np.array([j for j, _ in self._sources], np.intp)
 
     def _encode(self, table):
         out = np.empty((table.n_rows, len(self._sources)), self.dtype)
@@ -353,3 +343,33 @@ class TableEncoder(Preparation):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _kind_of(column, is_category):
+    """Return what a column is taken for.
+
+    Parameters
+    ----------
+    column : Column
+    is_category : bool or None
+        What the caller says; None leaves it to what the column holds.
+
+    Raises
+    ------
+    ValueError
+        If that cannot be.
+    """
+    if is_category and column.kind != "missing":
+        return "category"
+    if column.kind == "mixed":
+        names = ", ".join(sorted({type(value).__name__ for value in column.values}))
+        raise ValueError(
+            f"{column.where} has values of mixed types ({names}). Turn them all into dates, "
+            "durations, numbers or text, or say in categorical_features that they are categories."
+        )
+    if column.kind == "category" and is_category is False:
+        raise ValueError(
+            f"{column.where} holds categories, but is not among categorical_features. Add it, use "
+            "'from_dtype', or turn it into numbers."
+        )
+    return column.kind
