@@ -20,6 +20,7 @@ from skbp.preprocessing import (
     RobustSmoothClip,
     TableEncoder,
 )
+from skbp.preprocessing._base import unique_names
 from skbp.preprocessing._scales import HIGH, LOW, Standard, quantiles_of
 
 ALL = [
@@ -175,6 +176,16 @@ def test_quantiles_are_numpys(n):
     ordered = np.sort(np.random.default_rng(n).normal(size=n).round(1))
     shares = np.linspace(0, 1, 37)
     np.testing.assert_allclose(quantiles_of(ordered, shares), np.quantile(ordered, shares))
+
+
+def test_quantiles_of_the_largest_numbers():
+    largest = np.finfo(np.float64).max
+    found = quantiles_of(np.array([-largest, largest]), np.array([0, 0.25, 0.5, 1]))
+    np.testing.assert_allclose(found, [-largest, -largest / 2, 0, largest])
+
+
+def test_names_that_are_equal():
+    assert unique_names(["a", "a", "a_2", "b", "a"]).tolist() == ["a", "a_3", "a_2", "b", "a_4"]
 
 
 # --- both

@@ -44,7 +44,7 @@ def test_codes_are_scikit_learns_ordinals_moved():
 
 def test_rare_ones_are_scikit_learns_infrequent_ones():
     X = column(["a"] * 5 + ["b"] * 3 + ["c"] * 2 + ["d"] * 9 + ["e"])
-    for settings in ({"min_frequency": 3}, {"min_frequency": 0.15}, {"max_categories": 2}):
+    for settings in ({"min_frequency": 3}, {"min_frequency": 0.13}, {"max_categories": 2}):
         fitted = CategoryCodes(**settings).fit(X)
         theirs = dict(settings)
         if "max_categories" in theirs:
@@ -88,6 +88,12 @@ def test_text_of_a_number_is_that_number_unless_both_occur():
     assert codes_of(both, [1, "1", 1.0]) == [3, 4, 3]
     single = CategoryCodes().fit(np.array([[0.1], [0.2]], np.float32))
     assert codes_of(single, [0.1, np.float64(0.2), "0.1", Decimal("0.1")]) == [3, 4, 3, 3]
+
+
+def test_a_text_that_two_numbers_have_is_neither():
+    fitted = CategoryCodes().fit(column([0.1, Decimal("0.1"), 0.2]))
+    assert fitted.cardinalities_ == [6]
+    assert codes_of(fitted, ["0.1", "0.2"]) == [1, 5]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +208,12 @@ def test_parts_are_their_formulas():
         angles = [f(angle) for angle in (month, weekday, hour) for f in (np.sin, np.cos)]
         days = (moment - DATES[0]).total_seconds() / 86_400
         np.testing.assert_allclose(row, [days, *angles], atol=1e-12)
+
+
+def test_days_begin_at_midnight():
+    moments = [datetime(2020, 1, 2, 6), datetime(2020, 1, 1, 12)]
+    found = DateParts(parts=["days"]).fit_transform(column(moments))
+    assert found.tolist() == [[1.25], [0.5]]
 
 
 def test_dates_before_1970():

@@ -229,6 +229,9 @@ def test_lists_and_object_arrays_are_read_column_by_column():
     for X in (np.array(rows, dtype=object), tuple(map(tuple, rows)), pd.DataFrame(rows).to_numpy()):
         np.testing.assert_array_equal(TableEncoder(numeric="none").fit_transform(X),
                                       encoder.transform(rows))  # fmt: skip
+    assert list(TableEncoder().fit([[1, "a"], [2, "b"]]).column_kinds_.values()) == [
+        "number", "category"
+    ]  # fmt: skip
     text = np.array([["1", "x"], ["2", "y"], ["1", "x"]])
     assert TableEncoder().fit(text).column_kinds_ == {"x0": "category", "x1": "category"}
     masked = np.ma.masked_array([[1.0, 5], [2, 6]], mask=[[0, 0], [1, 0]])

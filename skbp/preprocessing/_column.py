@@ -30,7 +30,7 @@ class Column:
         What it is called.
     values : ndarray of shape (n,), list of n objects, or Factor
     missing : ndarray of shape (n,), bool, or None
-        Where there is no value, beside NaN, NaT, None and NA.
+        Where there is no value, beside NaN, NaT, None and NA. Not for dates and durations.
     zoned : bool
         Whether dates had a time zone; the values are in UTC then.
 
@@ -133,20 +133,13 @@ class Column:
         """
         if self.kind in ("number", "bool"):
             return microseconds_of_days(self.numbers(), self.where)
-        return self._microseconds(self._dates[0])
+        return microseconds(self._dates[0], self.where)
 
     def seconds(self):
         """Return a column of durations in seconds, as float64; NaN where missing."""
         values = self.values
-        whole = self._microseconds(
-            durations_of_objects(values) if isinstance(values, list) else values
-        )
+        durations = durations_of_objects(values) if isinstance(values, list) else values
+        whole = microseconds(durations, self.where)
         seconds = whole / 1e6
         seconds[whole == MISSING] = np.nan
         return seconds
-
-    def _microseconds(self, values):
-        result = microseconds(values, self.where)
-        if self.missing is not None:
-            result[self.missing] = MISSING
-        return result
