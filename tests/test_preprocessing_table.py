@@ -1,6 +1,6 @@
 """TableEncoder: what it makes of each kind of column, how the output lies, what it refuses."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import numpy as np
@@ -343,6 +343,12 @@ BAD = {
     "complex": ([1j, 2, 3], ValueError, "complex numbers"),
     "infinite": ([1.0, float("inf"), 2], ValueError, "infinite numbers"),
     "infinite decimal": ([Decimal("-Infinity"), 1, 2], ValueError, "infinite numbers"),
+    "signaling": ([Decimal("sNaN"), 1, 2], ValueError, "no numbers"),
+    "beyond UTC": (
+        [datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))] * 3,
+        ValueError,
+        "which UTC does not have",
+    ),
     "too large": ([10**400, 1, 2], ValueError, "too large for a float"),
 }
 

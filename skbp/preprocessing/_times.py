@@ -26,7 +26,7 @@ def dates_of_objects(values: list[Any], where: str) -> tuple[np.ndarray, bool]:
     Raises
     ------
     ValueError
-        If some have a time zone and others do not.
+        If some have a time zone and others do not, or one is out of the range of dates in UTC.
     """
     dates: list[Any] = [np.datetime64("NaT") if is_missing(value) else value for value in values]
     zoned = [isinstance(one, datetime) and one.tzinfo is not None for one in dates]
@@ -36,15 +36,19 @@ def dates_of_objects(values: list[Any], where: str) -> tuple[np.ndarray, bool]:
                 f"{where} has dates with a time zone and dates without one. Give all of them one, "
                 "or none."
             )
-        dates = [
-            one.astimezone(UTC).replace(tzinfo=None) if z else one
-            for z, one in zip(zoned, dates, strict=True)
-        ]
+        dates = [_in_utc(one, where) if z else one for z, one in zip(zoned, dates, strict=True)]
     # pandas' timestamps have nanoseconds, of which their conversion warns
     plain: list[Any] = [
         one.to_datetime64() if hasattr(one, "to_datetime64") else one for one in dates
     ]
     return np.array([np.datetime64(one, "us") for one in plain], "datetime64[us]"), any(zoned)
+
+
+def _in_utc(moment, where):
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError as error:
+        raise ValueError(f"{where} has the date {moment}, which UTC does not have.") from error
 
 
 def durations_of_objects(values: list) -> np.ndarray:

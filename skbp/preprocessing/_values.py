@@ -172,14 +172,16 @@ def to_numbers(values: list, where: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If a number is too large for a float.
+        If a number is too large for a float, or a signaling NaN.
     """
     if any(one.__name__ in MISSING_TYPES for one in set(map(type, values))):
         values = [np.nan if is_missing(value) else value for value in values]
     try:
         return np.array(values, np.float64)
-    except OverflowError as error:
-        raise ValueError(f"{where} has numbers that are too large for a float.") from error
+    except (OverflowError, ValueError) as error:
+        raise ValueError(
+            f"{where} has numbers that are too large for a float, or no numbers ({error})."
+        ) from error
 
 
 def text_of(value: Any) -> str:
