@@ -4,6 +4,7 @@ from skbp.estimators import (
     BackpropClassifier,
     BackpropRegressor,
     BackpropSequenceModel,
+    Ensemble,
     HiddenFeatures,
 )
 
@@ -13,6 +14,7 @@ __all__ = [
     "BackpropClassifier",
     "BackpropRegressor",
     "BackpropSequenceModel",
+    "Ensemble",
     "HiddenFeatures",
     "__version__",
 ]

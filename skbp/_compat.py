@@ -3,6 +3,7 @@
 from numbers import Integral, Real
 
 import numpy as np
+from sklearn.utils import _safe_indexing as rows_of_any
 from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
@@ -13,6 +14,7 @@ from sklearn.utils._param_validation import (
 from sklearn.utils.multiclass import _check_partial_fit_first_call as check_first_partial_fit
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+from sklearn.utils.validation import _num_samples as count_rows
 
 __all__ = [
     "Integer",
@@ -23,7 +25,9 @@ __all__ = [
     "check_feature_names_in",
     "check_first_partial_fit",
     "check_sample_weight",
+    "count_rows",
     "make_constraint",
+    "rows_of_any",
 ]
 
 

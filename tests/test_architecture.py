@@ -25,6 +25,7 @@ FLOORS = [
     ],
     ["callbacks", "inspection", "model_selection", "persistence", "distributed"],
     ["estimators"],
+    ["tabular"],
     [""],  # skbp/__init__.py
 ]  # fmt: skip
 HIGHEST_WITHOUT_SKLEARN = 3  # that of training
@@ -32,7 +33,7 @@ MAY_KNOW_SKLEARN = ("_compat", "preprocessing")
 ALLOWED_FROM_SKLEARN = {("sklearn.base", "BaseEstimator")}
 ROOMS = {
     "estimators", "callbacks", "inspection", "persistence", "preprocessing", "distributed",
-    "_engine", "_kernels", "activations", "layers", "losses", "optimizers", "schedules",
+    "tabular", "_engine", "_kernels", "activations", "layers", "losses", "optimizers", "schedules",
 }  # fmt: skip
 LARGEST_FILE = 500
 
@@ -188,6 +189,7 @@ def test_the_public_names():
         "BackpropClassifier",
         "BackpropRegressor",
         "BackpropSequenceModel",
+        "Ensemble",
         "HiddenFeatures",
         "__version__",
     ]

@@ -73,7 +73,7 @@ OTHERS = {
     "class_weight": ({0: 5.0}, {}), "dropout": (0.3, {}), "normalization": ("layer", {}),
     "initializer": ("he_normal", {}), "dtype": ("float32", {}),
     "layers": ([LayerNorm(), Dense(3)], {"hidden_layer_sizes": (100,), "activation": "relu"}),
-    "l1_ratio": (0.5, {"alpha": 0.1}), "freeze": ("*.bias", {}),
+    "l1_ratio": (0.5, {"alpha": 0.1}), "freeze": ("*.bias", {}), "n_members": (2, {}),
     "scoring": ("loss", STOP), "padding_index": (3, {}), "n_symbols": (20, {}),
 }  # fmt: skip
 LOSS = {BackpropClassifier: "focal", BackpropRegressor: "huber"}

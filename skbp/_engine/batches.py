@@ -149,13 +149,15 @@ class Data(NamedTuple):
 
     x : ndarray of shape (n, ...), CSR or Deferred; y : ndarray of shape (n,) or (n, k), as the loss
     wants it; weight : ndarray of shape (n,), float64, or None where every row counts one;
-    class_weight : likewise, the factors by class, which multiply them.
+    class_weight : likewise, the factors by class, which multiply them; shares : ndarray of shape
+    (n, members), by how much a row counts for each member, or None.
     """
 
     x: np.ndarray | CSR | Deferred
     y: np.ndarray
     weight: np.ndarray | None = None
     class_weight: np.ndarray | None = None
+    shares: np.ndarray | None = None
 
     @property
     def dtype(self):
@@ -172,7 +174,8 @@ class Data(NamedTuple):
 class Batch(NamedTuple):
     """What one step of training sees.
 
-    x, y : the rows; weight : shape (n,), sums to one (with class weights on average); total : what
+    x, y : the rows; weight : shape (n,), sums to one (with class weights on average), or (n,
+    members), where each member weighs rows in its own way; total : what
     the weights summed to before (the number of rows where there are none), by which penalties are
     divided.
     """
@@ -269,8 +272,16 @@ class Batches:
         if self.lazy:
             x = x.with_columns()
         if data.weight is None and data.class_weight is None:
-            return Batch(x, y, self._uniform_weight(n), n)
-        return Batch(x, y, *self._weights(rows, n))
+            weight, total = self._uniform_weight(n), n
+        else:
+            weight, total = self._weights(rows, n)
+        return Batch(x, y, weight if data.shares is None else self._shared(weight, rows), total)
+
+    def _shared(self, weight, rows):
+        """Return weights for each member: the mean over its own rows, not over all."""
+        shares = self._data.shares[rows]
+        counted = weight @ shares
+        return weight[:, None] * (shares * (weight.sum() / np.where(counted > 0, counted, 1)))
 
     def _gather(self, rows, out):
         kernels.gather(self._data.x, rows, out)

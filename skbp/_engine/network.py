@@ -13,6 +13,7 @@ from skbp.layers._draws import Draws
 from skbp.layers._pass import Arrays, Pass, allocate, shape_and_dtype
 from skbp.layers._steps import enter
 from skbp.layers.base import REFUSE, wanted
+from skbp.layers.members import MemberDense
 
 
 class Parameter(NamedTuple):
@@ -274,6 +275,11 @@ class Network:
     def absent_inputs(self):
         """Where a row may hold NaN: see `Layer.absent_inputs`."""
         return absent_of_chain(self.layers, self.input_shape)
+
+    @property
+    def of_members(self):
+        """Whether raw outputs are those of several members: shape (n, members, k)."""
+        return isinstance(self.layers[-1], MemberDense)
 
     @property
     def stochastic(self):

@@ -69,6 +69,15 @@ RECURRENT = (
     "put_steps",
     "take_steps",
 )
+#: Those of layers for tables.
+TABLES = (
+    "learned_mish",
+    "learned_mish_backward",
+    "learned_selu",
+    "learned_selu_backward",
+    "waves",
+    "waves_backward",
+)
 
 
 def chosen_tier():
@@ -91,7 +100,7 @@ def chosen_tier():
 
 
 def __getattr__(name):
-    for family, names in (("kernels", NAMES), ("recurrent", RECURRENT)):
+    for family, names in (("kernels", NAMES), ("recurrent", RECURRENT), ("tables", TABLES)):
         if name in names:
             implementation = import_module(f"{__name__}.{chosen_tier()}_{family}")
             globals().update({kernel: getattr(implementation, kernel) for kernel in names})

@@ -189,6 +189,8 @@ def coarse_score(finished):
     stopped = finished.outcome is Outcome.CONVERGED and finished.stopping.keep_best
     if finished.by_loss or not stopped or best.epoch is None or best.score >= GOOD:
         return None
+    if finished.held_out is None:  # out of fold, where all rows are
+        return None
     begin, after = losses[best.epoch - 1], losses[best.epoch :]
     if not (begin > 0 and len(after) > 1):
         return None

@@ -30,7 +30,14 @@ from skbp.estimators._architecture import (
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
 from skbp.estimators._doubts import Finished, doubt
 from skbp.estimators._ending import warn_interrupted, warn_of, warn_of_large_batch
-from skbp.estimators._held_out import AsGiven, Encoded, Validation, some_rows, split
+from skbp.estimators._held_out import (
+    AsGiven,
+    Encoded,
+    OutOfFoldValidation,
+    Validation,
+    some_rows,
+    split,
+)
 from skbp.estimators._hooks import BetweenUpdates
 from skbp.estimators._identity import Identity
 from skbp.estimators._input_checks import (
@@ -42,14 +49,13 @@ from skbp.estimators._input_checks import (
     drop_rows_without_weight,
     engine_rows,
 )
+from skbp.estimators._members import OutOfFold, ensemble_of
 from skbp.estimators._numbers import check_numbers, plain_labels
 from skbp.estimators._parameters import check_parameters
 from skbp.estimators._plan import Plan
-from skbp.estimators._transfer import arrays_for, copy_weights, source_of
+from skbp.estimators._start import copy_first_weights, rows_to_start_from, start_from_targets
 
 FLOATS = (np.float64, np.float32)
-#: The most rows that first weights look at, where they look at data.
-START_ROWS = 1024
 
 
 class Given(NamedTuple):
@@ -116,7 +122,7 @@ class Fit:
         if self._plan.held_out.refit and ended and self.history.best.epoch is not None:
             outcome = self._train_again(first, outcome)
         warn_of(outcome, self.history, self._plan, self._incremental)
-        if not self._incremental and self.history.n_iter > 1:
+        if self._estimator._diagnoses and not self._incremental and self.history.n_iter > 1:
             self._diagnose(outcome, train)
 
     def losses_at(self, rates):
@@ -150,15 +156,36 @@ class Fit:
         self._rng = check_random_state(self._plan.start.random_state)
         self.network = self._make_network(X, targets)
         if self._fresh:
-            self._start_from_targets(targets, weight, class_weight)
+            start_from_targets(estimator, self.network, self.loss, targets, (weight, class_weight))
         self._check_freeze()
         check_absent(self.network, X, kept)
         self.input_dtype = X.dtype
         x, targets = self._cast(X, targets, kept)
-        self._data = Data(x, targets, weight, class_weight)
+        self._data = Data(x, targets, weight, class_weight, self._shares(targets))
         self._rows = Encoded(X, y, x, targets, self._data.row_weights(), kept)
         self.history = History() if self._fresh else estimator._history.copy()
         self._held_out = self._given_validation()
+
+    def _shares(self, targets):
+        """Return by how much each row counts for each member, or None; see `Ensemble`."""
+        ensemble, self._out_of_fold = ensemble_of(self._estimator), None
+        if ensemble is None or self._incremental:
+            return None
+        n, groups = len(targets), self._estimator._split_groups(targets)
+        folds = ensemble.folds(n, groups, self._rng)
+        if folds is not None:
+            self._out_of_fold = OutOfFold(self.network, folds)
+        return ensemble.shares(n, folds, self._rng, self.network.params.dtype)
+
+    @property
+    def out_of_fold(self):
+        """Raw outputs, row by row, of the member that has not seen it; else NaN. Or None."""
+        if self._out_of_fold is None:
+            return None
+        shape = self._as_given.X.shape[0], self.network.output_shape[-1]
+        raw = np.full(shape, np.nan, self.network.params.dtype)
+        raw[self._as_given.kept[self._out_of_fold.rows]] = self._out_of_fold(self._data.x)
+        return raw
 
     def _check_freeze(self):
         try:
@@ -282,10 +309,8 @@ class Fit:
         )
         network = Network([*hidden, *outputs], shape, dtype)
         if self._fresh:
-            network.init(self._rng, self._rows_to_start_from(network, X))
-            estimator.copied_layers_ = None
-            if start.init_from is not None:
-                self._copy_weights(network)
+            network.init(self._rng, rows_to_start_from(network, X, self._as_given.kept))
+            copy_first_weights(estimator, network, start.init_from, self._plan.stopping.verbose)
             estimator._check_network(network)
             return network
         if not network.same_shapes(estimator._network):
@@ -300,47 +325,6 @@ class Fit:
         if training_params is not None:
             network.params[...] = training_params
         return network
-
-    def _start_from_targets(self, targets, weight, class_weight):
-        """Let the output layer's bias be what the loss says of targets, if it is to be that."""
-        copied = self._estimator.copied_layers_ or {}
-        initializer = getattr(self.network.layers[-1], "initializer", None)
-        if not getattr(initializer, "from_targets", False) or copied.get(self.network.names[-1]):
-            return
-        counts = np.ones(len(targets))
-        for factor in (weight, class_weight):
-            counts = counts if factor is None else counts * factor
-        n_targets = self._estimator._n_targets(targets)
-        start = self.loss.start(targets, counts / counts.sum(), n_targets)
-        self.network.views[-1]["bias"][...] = start
-
-    def _rows_to_start_from(self, network, X):
-        """Return rows, evenly spread, for first weights that look at data; or None."""
-        if not network.needs_batch:
-            return None
-        kept = self._as_given.kept
-        rows = X[kept[np.linspace(0, len(kept) - 1, min(len(kept), START_ROWS)).astype(np.intp)]]
-        rows = rows.toarray() if issparse(rows) else rows
-        return network.rows_of(rows.astype(network.params.dtype))
-
-    def _copy_weights(self, network):
-        """Start from the weights of another estimator, as far as they fit."""
-        source, estimator = source_of(self._plan.start.init_from), self._estimator
-        if isinstance(source, dict):
-            arrays = arrays_for(network, source)
-        else:
-            same = len(getattr(source, "classes_", ())) == len(getattr(estimator, "classes_", ()))
-            if same and hasattr(source, "classes_"):
-                same = bool((source.classes_ == estimator.classes_).all())
-            arrays = arrays_for(network, source._network, same)
-        estimator.copied_layers_, differ = copy_weights(network, arrays)
-        if differ:
-            warn(f"init_from: these layers have new weights, since shapes differ: {differ}.")
-        elif not any(estimator.copied_layers_.values()):
-            warn("init_from: no layer of that network has the shapes of one here; nothing copied.")
-        if self._plan.stopping.verbose:
-            for name, copied in estimator.copied_layers_.items():
-                say(f"{name}: {'copied' if copied else 'new weights'}")
 
     # ------------------------------------------------------------ training
 
@@ -371,7 +355,7 @@ class Fit:
         )
         resume = self._state_to_resume(identity)
         train, held_out, rest = None, self._held_out, None
-        if plan.held_out.early_stopping and held_out is None:
+        if plan.held_out.early_stopping and held_out is None and self._out_of_fold is None:
             train, rest = self._split(resume)
             held_out = self._held_out = self._rows.take(rest, self._scores_as_given)
         if not self._incremental:
@@ -415,13 +399,18 @@ class Fit:
         return split(self._estimator, fraction, self._as_given, self._rng, stratify)
 
     def _validation(self, held_out, train):
+        view = self._estimator._view(self)
+        if held_out is None and self._plan.held_out.early_stopping:
+            return OutOfFoldValidation(
+                view, self.network, self.loss, self._rows, self._out_of_fold,
+                self._plan.held_out.scoring,
+            )  # fmt: skip
         if held_out is None:
             return None
         rows = np.arange(len(self._rows.targets)) if train is None else train
         scoring, training_rows = self._plan.held_out.scoring, None
         if self._scores_as_given:
             training_rows = self._rows.take(some_rows(rows), as_given=True)
-        view = self._estimator._view(self)
         return Validation(view, self.network, self.loss, held_out, scoring, training_rows)
 
     def _training_again(self, first, samples):

@@ -84,7 +84,8 @@ class Validation:
     def __init__(self, estimator, network, loss, rows, scoring=None, training_rows=None):
         self._estimator = estimator
         self._network = network
-        self._loss = loss
+        self._loss = loss.of_one
+        self._combine = loss.combine
         self._rows = rows
         self._scoring = scoring
         self._training_rows = None
@@ -110,13 +111,11 @@ class Validation:
         rows, value = self._rows, 0.0
         for start in range(0, len(self._weight), self._chunk):
             part = slice(start, min(start + self._chunk, len(self._weight)))
-            whole = self._chunk == len(self._weight)
-            x = rows.x if whole else rows_between(rows.x, part.start, part.stop)
-            raw = predict_raw(self._network, x)
+            raw = self._raw(part)
             if not np.isfinite(raw).all():
                 return self.unknown
             value += self._loss.value(raw, rows.targets[part], self._weight[part])
-        value = float(self._loss.reported(value, self._network.output_shape))
+        value = float(self._loss.reported(value, raw.shape[1:]))
         found = {"validation_loss": value, "validation_score": -value}
         if self._scoring is None and not self._estimator._judged_by_loss:
             score = self._estimator._score_raw(rows.targets, raw, rows.weight)
@@ -126,6 +125,12 @@ class Validation:
             if self._training_rows is not None:
                 found["train_score"] = self._score(self._training_rows)
         return found
+
+    def _raw(self, part):
+        """Return the raw outputs of a part of the rows."""
+        whole = part.stop - part.start == len(self._weight)
+        x = self._rows.x if whole else rows_between(self._rows.x, part.start, part.stop)
+        return self._combine(predict_raw(self._network, x))
 
     def _score(self, rows):
         weight = {} if rows.weight is None or not takes_weight(self._scorer) else {
@@ -143,6 +148,34 @@ class Validation:
                 f"scoring={self._scoring!r} must return one number. Got {score!r} instead."
             )
         return float(score)
+
+
+class OutOfFoldValidation(Validation):
+    """The loss and the score of members on rows that each of them has not seen.
+
+    Parameters
+    ----------
+    estimator, network, loss, scoring
+        As for `Validation`.
+    rows : Encoded
+        All rows.
+    out_of_fold : OutOfFold
+    """
+
+    def __init__(self, estimator, network, loss, rows, out_of_fold, scoring=None):
+        if scoring not in (None, "loss"):
+            raise ValueError(
+                f"scoring={scoring!r} looks at rows that are set aside, and with folds none are: "
+                "use scoring=None or 'loss', or n_members without folds."
+            )
+        numbers = out_of_fold.rows
+        weight = None if rows.weight is None else rows.weight[numbers]
+        left_out = Encoded(None, rows.y[numbers], rows.x, rows.targets[numbers], weight)
+        super().__init__(estimator, network, loss, left_out, scoring)
+        self._out_of_fold, self._chunk = out_of_fold, len(numbers)
+
+    def _raw(self, part):
+        return self._out_of_fold(self._rows.x)
 
 
 def takes_weight(scorer):

@@ -6,6 +6,7 @@ from typing import Any
 from skbp._component import resolve
 from skbp._engine.content import Needs
 from skbp._engine.fingerprint import check_fingerprint, describe, digest
+from skbp.estimators._members import sees_folds
 from skbp.estimators._parameters import is_fraction
 from skbp.schedules import SCHEDULES, Schedule, Scheduled
 
@@ -54,9 +55,10 @@ class Identity:
         """
         check_fingerprint(state, self.fingerprint)
         plan = self._plan
+        by_fold = sees_folds(self._estimator)
         Needs(
             self._network, plan.optimization.optimizer, len(self._data.y),
-            plan.held_out.early_stopping and self._held_out is None,
+            plan.held_out.early_stopping and self._held_out is None and not by_fold,
             is_fraction(plan.held_out.fraction), plan.optimization.shuffle,
             plan.stopping.keep_best, rng,
         ).check(state)  # fmt: skip
@@ -124,6 +126,7 @@ class Identity:
             "y": digest(data.y),
             "sample_weight": digest(data.weight),
             "weights by class": factors,
+            "n_members": digest(data.shares),
             "random_state": int(seed) if hasattr(seed, "__index__") else None,
         }
 

@@ -19,6 +19,7 @@ from skbp._compat import (
     make_constraint,
 )
 from skbp.activations import ACTIVATIONS, Activation
+from skbp.estimators._members import Ensemble, ensemble_of
 from skbp.initializers import INITIALIZERS, Initializer
 from skbp.layers import NORMALIZATIONS, Layer, Norm
 from skbp.losses import Loss
@@ -62,6 +63,10 @@ CONSTRAINTS: dict = {
 }
 
 
+#: Of the estimators that may have several members.
+MEMBERS = {"n_members": [Integer(1), Ensemble]}
+
+
 #: Parameters of tables that `layers` takes the place of, and what they are by default.
 FOR_HIDDEN_LAYERS = {
     "hidden_layer_sizes": (100,), "activation": "relu", "dropout": 0, "normalization": None
@@ -95,6 +100,7 @@ def check_parameters(estimator):
     if estimator.scoring not in (None, "loss"):
         check_scoring(estimator, estimator.scoring)
     _check_validation_fraction(estimator)
+    _check_members(estimator)
     estimator._check_architecture()
     _check_solver(estimator)
 
@@ -129,6 +135,23 @@ def _check_validation_fraction(estimator):
         raise InvalidParameterError(
             f"validation_fraction={given!r} chooses rows for early stopping, which is off. Set "
             "early_stopping=True, or leave it out."
+        )
+
+
+def _check_members(estimator):
+    """Raise an InvalidParameterError for members that do not go with how they are trained."""
+    ensemble = ensemble_of(estimator)
+    if ensemble is None or ensemble.rows == "all":
+        return
+    if estimator.solver == "lbfgs":
+        raise InvalidParameterError(
+            f'rows={ensemble.rows!r} of n_members is for stochastic solvers. Use rows="all" with '
+            "solver='lbfgs', whose members differ in their first weights."
+        )
+    if ensemble.rows == "folds" and estimator.early_stopping == "refit":
+        raise InvalidParameterError(
+            'early_stopping="refit" trains again on rows that were set aside, and with '
+            'rows="folds" of n_members none are. Use early_stopping=True.'
         )
 
 

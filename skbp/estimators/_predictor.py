@@ -16,14 +16,17 @@ class Predictor:
     ----------
     network : Network
         The fitted network.
+    combine : callable
+        Makes one network's raw outputs of those of several members, where there are such.
     finish : callable
         Turns a copy of the raw outputs, shape (n, n_outputs), into predictions.
     max_rows : int
         The most rows of a call.
     """
 
-    def __init__(self, network, finish, max_rows):
+    def __init__(self, network, combine, finish, max_rows):
         self._network = network
+        self._combine = combine
         self._finish = finish
         self._workspace = Workspace(network, max_rows, training=False)
 
@@ -42,4 +45,4 @@ class Predictor:
             A new array.
         """
         x = self._network.rows_of(X.astype(self._network.params.dtype, copy=False))
-        return self._finish(np.array(self._network.forward(x, self._workspace)))
+        return self._finish(self._combine(np.array(self._network.forward(x, self._workspace))))

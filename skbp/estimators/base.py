@@ -31,11 +31,12 @@ from skbp.estimators._architecture import (
 from skbp.estimators._fit import FLOATS, Fit, Given
 from skbp.estimators._hooks import Hooks
 from skbp.estimators._input_checks import cast_rows, check_sparse_format, is_clean
+from skbp.estimators._members import ensemble_of, members_of
 from skbp.estimators._numbers import check_numbers
 from skbp.estimators._parameters import CONSTRAINTS, check_hidden_layers, own_copy
 from skbp.estimators._transfer import merged
-from skbp.layers import Tied
-from skbp.losses import LOSSES
+from skbp.layers import MemberDense, Tied
+from skbp.losses import LOSSES, Members
 
 #: Fitted attributes that only stochastic training has, and where they come from.
 CURVES = {
@@ -91,6 +92,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
 
     _parameter_constraints: dict = CONSTRAINTS
     _numeric_targets = False
+    _diagnoses = True  # whether a finished training is looked at, with warnings of what it shows
     _judged_by_loss = False  # whether the validation score, without `scoring`, is minus the loss
 
     # The parameters: what they are is said in the subclasses.
@@ -99,6 +101,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     solver: Any
     max_iter: int
     warm_start: bool
+    n_members: Any = 1
 
     def _assign(self, arguments):
         """Keep the constructor's arguments, given as its ``locals()``, as they are."""
@@ -141,10 +144,14 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _hidden_layers(self):
         """Return the layers before the output, new and checked."""
-        return hidden_layers(self)
+        layers, ensemble = hidden_layers(self), ensemble_of(self)
+        return layers if ensemble is None else members_of(layers, ensemble.n_members)
 
     def _output_layers(self, shape, n_outputs):
         """Return the layers that make raw outputs of what the others give, of that shape."""
+        ensemble = ensemble_of(self)
+        if ensemble is not None:
+            return [MemberDense(n_outputs, ensemble.n_members, "identity", first_weights(self))]
         return flat_output(shape, n_outputs, first_weights(self))
 
     def _check_network(self, network):
@@ -213,20 +220,23 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
                 f"fitted network has {self.n_outputs_}. Set the loss back, or fit anew with "
                 "warm_start=False."
             )
-        return loss
+        return loss if ensemble_of(self) is None else Members(loss)
 
     def _publish(self, fit):
         """Assign everything that was built aside."""
         for name in CURVES:  # of an earlier fit with another solver
             self.__dict__.pop(name, None)
         self.__dict__.update(self._fitted(fit, fit.network, fit.history))
+        self.__dict__.pop("oof_decision_function_", None)
+        if fit.out_of_fold is not None:
+            self.oof_decision_function_ = fit.out_of_fold
 
     def _fitted(self, fit, network, history):
         """Return the fitted attributes that a network and its history make."""
         fitted = {
             "_network": network,
             "_history": history,
-            "_loss": fit.loss,
+            "_loss": fit.loss.of_one,
             "_input_dtype": fit.input_dtype,
             "dtype_": network.params.dtype,
             "n_outputs_": network.output_shape[-1],
@@ -272,7 +282,12 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
             raw = predict_raw(self._network, CSR.of(X), depth)
         if not np.isfinite(raw).all():
             cast_rows(CSR.of(X), self.dtype_)  # tells of values that only X's dtype can hold
+        raw = raw if depth is not None else self._combined(raw)
         return raw.astype(X.dtype, copy=False)
+
+    def _combined(self, raw):
+        """Return raw outputs, those of several members as one network's."""
+        return self._loss.mix(raw) if self._network.of_members else raw
 
     def merge_lora(self):
         """Return a copy whose `LoRA` layers have become the plain layers that compute the same.
@@ -340,7 +355,8 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         else:
             layers = self.layers if isinstance(self.layers, list | tuple) else [self.layers]
             layers, shape = [layer for layer in layers if layer is not None], (1,)
-        tags.input_tags.sparse = takes_sparse(layers, shape)
+        many = not self.__sklearn_is_fitted__() and self.n_members != 1
+        tags.input_tags.sparse = not many and takes_sparse(layers, shape)
         tags.input_tags.three_d_array = takes_axes(self)
         tags.input_tags.allow_nan = finite_or_missing(self) == "allow-nan"
         tags.input_tags.categorical = tags.input_tags.positive_only = takes_codes_only(layers)

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skbp._compat import StrOptions
 from skbp._quiet import quiet
 from skbp.estimators._fit import Given
-from skbp.estimators._parameters import CONSTRAINTS
+from skbp.estimators._parameters import CONSTRAINTS, MEMBERS
 from skbp.estimators._predictor import Predictor
 from skbp.estimators._targets import KINDS, ClassTargetsMixin
 from skbp.estimators._transaction import transaction
@@ -155,6 +155,9 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         Names of parameters, or patterns for them or for a beginning up to a dot, that are kept as
         they are: ``"dense_0"``, ``"conv2d_*"``, ``"*.bias"``; see the names in `weights_`. Running
         statistics stay as they are if all of a layer's parameters do.
+    n_members : int or Ensemble, default=1
+        How many networks are trained side by side, whose mean prediction counts; an `Ensemble` says
+        too which rows each of them sees. For hidden layers that are `Dense` or `Dropout`.
 
     Attributes
     ----------
@@ -229,6 +232,7 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
 
     _parameter_constraints: dict = {
         **CONSTRAINTS,
+        **MEMBERS,
         "loss": [
             StrOptions(
                 {name for name, loss in LOSSES.items() if not KINDS.isdisjoint(loss.targets)}
@@ -277,6 +281,7 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         scoring=None,
         init_from=None,
         freeze=None,
+        n_members=1,
     ):
         self._assign(locals())
 
@@ -428,7 +433,7 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         check_is_fitted(self)
         twin = copy(self)
         finish = twin._probabilities if self._loss.probabilistic else twin._scores
-        return Predictor(self._network, finish, max_rows)
+        return Predictor(self._network, twin._combined, finish, max_rows)
 
     @available_if(lambda self: self._check_probabilistic())
     @quiet

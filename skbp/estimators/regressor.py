@@ -13,7 +13,7 @@ from skbp._compat import StrOptions
 from skbp._quiet import quiet
 from skbp.estimators._fit import Given
 from skbp.estimators._numbers import check_numbers
-from skbp.estimators._parameters import CONSTRAINTS
+from skbp.estimators._parameters import CONSTRAINTS, MEMBERS
 from skbp.estimators._predictor import Predictor
 from skbp.estimators._transaction import transaction
 from skbp.estimators.base import BaseBackprop
@@ -152,6 +152,9 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         Names of parameters, or patterns for them or for a beginning up to a dot, that are kept as
         they are: ``"dense_0"``, ``"conv2d_*"``, ``"*.bias"``; see the names in `weights_`. Running
         statistics stay as they are if all of a layer's parameters do.
+    n_members : int or Ensemble, default=1
+        How many networks are trained side by side, whose mean prediction counts; an `Ensemble` says
+        too which rows each of them sees. For hidden layers that are `Dense` or `Dropout`.
 
     Attributes
     ----------
@@ -225,6 +228,7 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
 
     _parameter_constraints: dict = {
         **CONSTRAINTS,
+        **MEMBERS,
         "loss": [
             StrOptions({name for name, loss in LOSSES.items() if "numbers" in loss.targets}),
             Loss,
@@ -268,6 +272,7 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         scoring=None,
         init_from=None,
         freeze=None,
+        n_members=1,
     ):
         self._assign(locals())
 
@@ -400,7 +405,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
             of the network. Not for several threads at once.
         """
         check_is_fitted(self)
-        return Predictor(self._network, copy(self)._values, max_rows)
+        twin = copy(self)
+        return Predictor(self._network, twin._combined, twin._values, max_rows)
 
     def _encode_targets(self, y, fresh, incremental, classes):
         y = y.reshape(len(y), -1)

@@ -75,7 +75,7 @@ def input_gradients(estimator, X, target=None):
             "the network has an embedding: codes are looked up, and outputs have no gradient along "
             "them. gradient_x_input and integrated_gradients say what each code accounts for."
         )
-    return rows.shaped(input_gradient(rows.network, rows.x, rows.dy))
+    return rows.shaped(rows.gradient(rows.network, rows.x))
 
 
 @quiet
@@ -119,7 +119,7 @@ def gradient_x_input(estimator, X, target=None):
     array([[ 6., -2.]])
     """
     rows = Rows(estimator, X, target)
-    gradient = input_gradient(rows.network, rows.x, rows.dy).reshape(rows.x.shape)
+    gradient = rows.gradient(rows.network, rows.x).reshape(rows.x.shape)
     return rows.shaped(gradient * np.where(rows.codes, 1, np.nan_to_num(rows.x)))
 
 
@@ -188,10 +188,10 @@ def integrated_gradients(estimator, X, target=None, baseline=None, n_steps=50):
     mean_gradient = np.zeros(x.shape)
     for node, weight in zip(*np.polynomial.legendre.leggauss(int(n_steps)), strict=True):
         a = 0.5 * (node + 1)  # the rule is for [-1, 1], where weights sum to 2
-        gradient = input_gradient(rows.network_at(a), start + a * way, dy).reshape(x.shape)
+        gradient = rows.gradient(rows.network_at(a), start + a * way).reshape(x.shape)
         mean_gradient += 0.5 * weight * np.where(codes, gradient / a, gradient)
     attribution = mean_gradient * np.where(codes, 1, np.nan_to_num(way))
-    change = (dy * (rows.raw - predict_raw(rows.network_at(0), start))).sum(axis=1)
+    change = (dy * (rows.raw - rows.outputs(rows.network_at(0), start))).sum(axis=1)
     _check_completeness(attribution.sum(axis=1), change, n_steps)
     return rows.shaped(attribution)
 
@@ -223,10 +223,12 @@ class Rows:
         if issparse(X):
             raise ValueError("X is sparse, and attributions are not: give X.toarray().")
         self.network = estimator._network
-        self.raw = estimator._predict_raw(X)  # checks X
-        x = np.asarray(X, dtype=self.raw.dtype)
+        raw = estimator._predict_raw(X)  # checks X
+        x = np.asarray(X, dtype=raw.dtype)
         self._shape = x.shape
         self.x = x.reshape(len(x), -1)
+        self._of_members = self.network.of_members
+        self.raw = self.outputs(self.network, self.x).astype(x.dtype) if self._of_members else raw
         self.codes = codes_of_chain(self.network.layers, self.network.input_shape).reshape(-1)
         self.classes = getattr(estimator, "classes_", None)
         self.feature_names = getattr(estimator, "feature_names_in_", None)
@@ -236,6 +238,18 @@ class Rows:
             self.dy[np.arange(len(x)), self.columns] = 1
         elif len(self.classes) == 2:  # with one class alone the score is always 0
             self.dy[:, 0] = 2 * self.columns - 1
+
+    def outputs(self, network, x):
+        """Return raw outputs, shape (n, n_outputs): of several members their mean."""
+        raw = predict_raw(network, x)
+        return raw.mean(axis=1) if self._of_members else raw
+
+    def gradient(self, network, x):
+        """Return the gradient of the outputs in question with respect to x."""
+        dy = self.dy
+        if self._of_members:
+            dy = np.repeat(dy[:, None] / network.output_shape[0], network.output_shape[0], axis=1)
+        return input_gradient(network, x, dy)
 
     def network_at(self, a):
         """Return the network with rows of embeddings that have gone a share `a` of their way."""

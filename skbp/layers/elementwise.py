@@ -4,7 +4,7 @@ import numpy as np
 
 from skbp import _kernels as kernels
 from skbp._component import resolve
-from skbp.activations import ACTIVATIONS
+from skbp.activations import ACTIVATIONS, SELU, Mish
 from skbp.layers.base import Layer
 
 
@@ -91,24 +91,42 @@ class LearnedActivation(Layer):
 
     def bind(self, input_shape):
         layer = super().bind(input_shape)
-        layer._function = resolve(self.activation, ACTIVATIONS, "activation")
+        layer._function = self._activation()
+        layer._kernel = self._own_kernel()
         return layer
+
+    def _activation(self):
+        return resolve(self.activation, ACTIVATIONS, "activation")
+
+    def _own_kernel(self):
+        """Return functions for both passes that do all in one go, where there are such; or None."""
+        activation = type(self._activation())
+        if activation is SELU:
+            return kernels.learned_selu, kernels.learned_selu_backward
+        if activation is Mish:
+            return kernels.learned_mish, kernels.learned_mish_backward
+        return None
 
     def param_shapes(self, input_shape):
         return {"share": input_shape}
 
     def work_shapes(self, input_shape, n, training=True):
         shape = (n, *input_shape)
-        shapes = {"y": shape, "f": shape}
-        if resolve(self.activation, ACTIVATIONS, "activation").needs_input:
-            shapes["z"] = shape
-        return shapes
+        if self._own_kernel() is not None:
+            return {"y": shape}
+        needs_input = self._activation().needs_input
+        return {"y": shape, "f": shape} | ({"z": shape} if needs_input else {})
 
     def init(self, p, input_shape, rng, x=None):
         p["share"][...] = 1.0
 
     def forward(self, x, p, w, ctx):
-        f, y, n = w["f"], w["y"], len(x)
+        y, n = w["y"], len(x)
+        if self._kernel is not None:
+            x = ctx.cache[self] = ctx.contiguous(self, "x", x)
+            self._kernel[0](x.reshape(n, -1), p["share"].reshape(-1), y.reshape(n, -1))
+            return y
+        f = w["f"]
         z = w.get("z", f)
         np.copyto(z, x)
         bias = np.zeros(p["share"].size, z.dtype)
@@ -119,7 +137,13 @@ class LearnedActivation(Layer):
         return y
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
-        f, scratch, n = w["f"], w["y"], len(dy)
+        n = len(dy)
+        if self._kernel is not None:
+            x, dy = ctx.cache[self], ctx.contiguous(self, "dy", dy)
+            flat = dy.reshape(n, -1), x.reshape(n, -1)
+            self._kernel[1](*flat, p["share"].reshape(-1), g["share"].reshape(-1))
+            return dy
+        f, scratch = w["f"], w["y"]
         products = np.subtract(f, x, out=scratch)
         products *= dy
         kernels.column_sums(products.reshape(n, -1), g["share"].reshape(-1))
@@ -128,7 +152,7 @@ class LearnedActivation(Layer):
         # dx = dy (1 - a) + a dy f'(x)
         through = np.multiply(dy, p["share"], out=scratch)
         dy -= through
-        flat = [array.reshape(n, -1) for array in (through, f, w.get("z", f))]
-        self._function.backward(*flat, np.empty(p["share"].size, dy.dtype))
+        through_flat, *others = (array.reshape(n, -1) for array in (through, f, w.get("z", f)))
+        self._function.backward(through_flat, *others, np.empty(p["share"].size, dy.dtype))
         dy += through
         return dy

@@ -56,6 +56,8 @@ class MemberDense(Layer):
     """
 
     penalized = ("weight",)
+    row_by_row = True
+    in_large_arrays = True
     allowed = {"units": Whole(1), "n_members": Whole(1), "ntk": Flag()}
 
     def __init__(self, units, n_members, activation="relu", initializer="glorot_uniform",
@@ -144,7 +146,8 @@ class MemberColumns(Layer):
     ----------
     columns : array-like of shape (n_members, n_columns), int
         For each member the numbers of the inputs that it reads, in its order; a number may occur
-        for several members.
+        for several members. Where rows have the shape (n_members, n_inputs), each member has inputs
+        of its own.
     name : str or None, default=None
         What the layer is called; see `Layer`.
 
@@ -161,6 +164,11 @@ class MemberColumns(Layer):
     def __init__(self, columns, name=None):
         self.columns = columns
         self.name = name
+
+    @property
+    def n_members(self):
+        """Number of members."""
+        return len(self.columns)
 
     def check(self):
         """Check the columns; see `Component.check`."""
@@ -184,10 +192,10 @@ class MemberColumns(Layer):
     def output_shape(self, input_shape):
         self.check()
         columns = np.asarray(self.columns)
-        if len(input_shape) != 1 or columns.max() >= input_shape[0]:
+        if input_shape[:-1] not in ((), (len(columns),)) or columns.max() >= input_shape[-1]:
             raise ValueError(
-                f"MemberColumns reads column {columns.max()} of flat rows; these have the shape "
-                f"{input_shape}."
+                f"MemberColumns of {len(columns)} members reads column {columns.max()}, of rows of "
+                f"shape (n_inputs,) or ({len(columns)}, n_inputs). Got {input_shape}."
             )
         return columns.shape
 
@@ -195,12 +203,17 @@ class MemberColumns(Layer):
         return {"y": (n, *np.shape(self.columns))}
 
     def forward(self, x, p, w, ctx):
-        return np.take(x, self._columns, axis=1, out=w["y"], mode="clip")
+        if x.ndim == 2:
+            return np.take(x, self._columns, axis=1, out=w["y"], mode="clip")
+        for member, columns in enumerate(self._columns):
+            np.take(x[:, member], columns, axis=1, out=w["y"][:, member], mode="clip")
+        return w["y"]
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         if not need_dx:
             return None
-        dx = np.zeros(x.shape[::-1], dy.dtype)
+        dx = np.zeros((*x.shape[:0:-1], len(x)), dy.dtype)
         for member, columns in enumerate(self._columns):
-            np.add.at(dx, columns, dy[:, member].T)
+            own = dx if x.ndim == 2 else dx[:, member]
+            np.add.at(own, columns, dy[:, member].T)
         return dx.T

@@ -4,12 +4,9 @@ from math import prod
 
 import numpy as np
 
+from skbp import _kernels as kernels
 from skbp._component import Maybe, OneOf, Range, Whole
 from skbp.layers.base import Layer
-
-#: Values that are worked on at a time: they stay in cache, and do not grow with the table.
-BLOCK = 2**16
-TURN = 2 * np.pi
 
 
 class PeriodicEmbedding(Layer):
@@ -120,107 +117,78 @@ class PeriodicEmbedding(Layer):
         p["weight"][...] = rng.uniform(-bound, bound, p["weight"].shape)
         p["bias"][...] = rng.uniform(-bound, bound, p["bias"].shape)
 
-    # Inside, numbers come first: x of shape (numbers, n), waves (numbers, n, waves), embeddings
-    # (numbers, n, units); `_blocks` takes some numbers at a time.
+    # Inside, numbers come first, and rows last: x of shape (numbers, n), what is made of them of
+    # shape (numbers, units, n). "plr" is waves of two phases: sin(z) = cos(z - pi / 2).
 
-    def _blocks(self, n):
-        """Yield slices of the numbers of a row."""
-        count = prod(self._shape)
-        step = max(1, BLOCK // max(1, n * self._waves))
-        for start in range(0, count, step):
-            yield slice(start, min(start + step, count))
+    def _flat(self, arrays, name):
+        """Return an array with one axis for all numbers of a row."""
+        array = arrays[name]
+        return array.reshape(prod(self._shape), *array.shape[len(self._shape) :])
 
-    def _flat(self, arrays, names):
-        """Return arrays with one axis for all numbers of a row."""
-        count, axes = prod(self._shape), len(self._shape)
-        return {name: arrays[name].reshape(count, *arrays[name].shape[axes:]) for name in names}
+    def _waves_of(self, p):
+        """Return frequencies and phases, each of shape (numbers, waves)."""
+        frequency = self._flat(p, "frequency")
+        if self.kind == "pbld":
+            return frequency, self._flat(p, "phase")
+        phase = np.zeros((len(frequency), self._waves), frequency.dtype)
+        phase[:, self.n_frequencies :] = -np.pi / 2
+        return np.concatenate([frequency, frequency], axis=1), phase
 
     def _by_number(self, x):
         """Return a copy of the numbers of rows, shape (numbers, n)."""
         return x[..., : self._shape[-1]].reshape(len(x), -1).T.copy()
 
-    def _angles(self, x, p, numbers):
-        """Return what the waves are taken of, shape (numbers, n, n_frequencies)."""
-        turns = p["frequency"][numbers] * p["frequency"].dtype.type(TURN)
-        angles = x[numbers, :, None] * turns[:, None]
-        if self.kind == "pbld":
-            angles += p["phase"][numbers, None]
-        return angles
+    def _embedded(self, y):
+        """Return a view of the embeddings in y, shape (*numbers of a row, width, n)."""
+        of_numbers = y[..., : self._split].reshape(len(y), *self._shape, self._width)
+        return np.moveaxis(of_numbers, 0, -1)
 
     def forward(self, x, p, w, ctx):
         y, pbld = w["y"], self.kind == "pbld"
         y[..., self._split :] = x[..., self._shape[-1] :]
         if self._split == 0:
             return y
-        flat, numbers_first = self._flat(p, self._names()), self._by_number(x)
-        made = np.empty((prod(self._shape), len(x), self.units), y.dtype)
-        for numbers in self._blocks(len(x)):
-            waves = self._waves_of(self._angles(numbers_first, flat, numbers))
-            np.matmul(waves, flat["weight"][numbers], out=made[numbers])
-        made += flat["bias"][:, None]
+        numbers = self._by_number(x)
+        made = np.empty((len(numbers), self.units, len(x)), y.dtype)
+        kernels.waves(numbers, *self._waves_of(p), self._flat(p, "weight"), made)
+        made += self._flat(p, "bias")[:, :, None]
         if not pbld:
             np.maximum(made, 0, out=made)
-        ctx.cache[self] = made if not pbld else None
-        shaped = made.reshape(*self._shape, len(x), self.units)
-        self._write(y, x, np.moveaxis(shaped, -2, 0))
+        ctx.cache[self] = numbers, made
+        embedded = self._embedded(y)
+        embedded[..., int(pbld) :, :] = made.reshape(*self._shape, self.units, len(x))
+        if pbld:
+            embedded[..., 0, :] = numbers.reshape(*self._shape, len(x))
         return y
 
-    def _write(self, y, x, made):
-        """Put embeddings, shape (n, *numbers of a row, units), where they belong in y."""
-        out = y[..., : self._split].reshape(*y.shape[:-1], self._shape[-1], self._width)
-        # A reshape of a part of the last axis stays a view: only that axis is split.
-        if self.kind == "pbld":
-            out[..., 0] = x[..., : self._shape[-1]]
-            out[..., 1:] = made
-        else:
-            out[...] = made
-
-    def _names(self):
-        return ["frequency", "weight", "bias"] + ["phase"] * (self.kind == "pbld")
-
-    def _waves_of(self, angles):
-        if self.kind == "pbld":
-            return np.cos(angles, out=angles)
-        return np.concatenate([np.cos(angles), np.sin(angles)], axis=2)
-
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
-        pbld, n, dx = self.kind == "pbld", len(dy), w["dx"]
         if self._split == 0:
             return dy
-        flat, grads = self._flat(p, self._names()), self._flat(g, self._names())
-        shaped = dy[..., : self._split].reshape(n, *self._shape, self._width)
-        dmade = np.moveaxis(shaped[..., pbld:], 0, -2).reshape(-1, n, self.units)
-        dmade = dmade * (ctx.cache[self] > 0) if not pbld else np.ascontiguousarray(dmade)
-        np.sum(dmade, axis=1, out=grads["bias"])
-        numbers_first, dx_first = self._by_number(x), np.zeros((len(dmade), n), dy.dtype)
-        for numbers in self._blocks(n):
-            angles = self._angles(numbers_first, flat, numbers)
-            dangles = self._through_waves(angles, dmade[numbers], flat, grads, numbers)
-            if pbld:
-                np.sum(dangles, axis=1, out=grads["phase"][numbers])
-            turned = np.matmul(numbers_first[numbers, None], dangles)[:, 0]
-            np.multiply(turned, TURN, out=grads["frequency"][numbers])
-            if need_dx:
-                turns = flat["frequency"][numbers, :, None] * dy.dtype.type(TURN)
-                dx_first[numbers] = np.matmul(dangles, turns)[..., 0]
+        dy = ctx.contiguous(self, "dy", dy)
+        pbld, n, dx = self.kind == "pbld", len(dy), w["dx"]
+        numbers, made = ctx.cache[self]
+        embedded = self._embedded(dy)
+        dmade = embedded[..., int(pbld) :, :].reshape(made.shape)
+        if not pbld:
+            dmade = dmade * (made > 0)
+        np.sum(dmade, axis=2, out=self._flat(g, "bias"))
+        dnumbers = np.empty((len(numbers) if need_dx else 0, n), dy.dtype)
+        frequency, phase = self._waves_of(p)
+        dfrequency, dphase = np.empty_like(frequency), np.empty_like(phase)
+        kernels.waves_backward(
+            np.ascontiguousarray(dmade), numbers, frequency, phase, self._flat(p, "weight"),
+            dfrequency, dphase, self._flat(g, "weight"), dnumbers,
+        )  # fmt: skip
+        if pbld:
+            self._flat(g, "phase")[...] = dphase
+        else:  # each frequency has two waves
+            dfrequency = dfrequency[:, : self.n_frequencies] + dfrequency[:, self.n_frequencies :]
+        self._flat(g, "frequency")[...] = dfrequency
         if not need_dx:
             return None
-        of_numbers = dx_first.reshape(*self._shape, n)
-        dx[..., : self._shape[-1]] = np.moveaxis(of_numbers, -1, 0)
+        of_numbers = dnumbers.reshape(*self._shape, n)
         if pbld:
-            dx[..., : self._shape[-1]] += shaped[..., 0]
+            of_numbers = of_numbers + embedded[..., 0, :]
+        dx[..., : self._shape[-1]] = np.moveaxis(of_numbers, -1, 0)
         dx[..., self._shape[-1] :] = dy[..., self._split :]
         return dx
-
-    def _through_waves(self, angles, dmade, p, g, numbers):
-        """Fill the gradient of the weight; return that of the angles."""
-        dwaves = np.matmul(dmade, p["weight"][numbers].swapaxes(1, 2))
-        if self.kind == "pbld":
-            waves = np.cos(angles)
-            np.matmul(waves.swapaxes(1, 2), dmade, out=g["weight"][numbers])
-            dwaves *= np.sin(angles, out=angles)
-            return np.negative(dwaves, out=dwaves)
-        k = self.n_frequencies
-        waves = self._waves_of(angles)
-        np.matmul(waves.swapaxes(1, 2), dmade, out=g["weight"][numbers])
-        return dwaves[..., k:] * waves[..., :k] - dwaves[..., :k] * waves[..., k:]

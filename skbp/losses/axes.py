@@ -50,7 +50,8 @@ class Members(_Around):
     """The loss of several members that are trained side by side, each on the same targets.
 
     Raw outputs have the shape (n, members, k). The value is the sum over members, so that each has
-    the gradient that it would have alone; ``loss_curve_`` shows the mean. A prediction is the mean
+    the gradient that it would have alone; ``loss_curve_`` shows the mean. Each member may weigh the
+    rows in its own way, so that it may leave some out. A prediction is the mean
     of the members': of probabilities, of means, of quantiles. The spread around it is that of the
     mixture, the variance within members and between them.
 
@@ -85,8 +86,10 @@ class Members(_Around):
         Parameters
         ----------
         raw : ndarray of shape (n, members, k)
-        y, weight
+        y : ndarray
             As in `Loss.value_and_grad`.
+        weight : ndarray of shape (n,) or (n, members)
+            Row weights that sum to one, for each member.
         grad : ndarray of shape (n, members, k), C-contiguous
 
         Returns
@@ -104,11 +107,20 @@ class Members(_Around):
     def _by_member(raw, y, weight):
         """Return raw outputs, targets and weights as if each member had rows of its own."""
         members = raw.shape[1]
-        y, weight = (np.repeat(array, members, axis=0) for array in (y, weight))
-        return raw.reshape(-1, raw.shape[-1]), y, weight
+        weight = np.repeat(weight, members) if weight.ndim == 1 else weight.reshape(-1)
+        return raw.reshape(-1, raw.shape[-1]), np.repeat(y, members, axis=0), weight
 
     def start(self, y, weight, n_targets):
         return self.loss.start(y, weight, n_targets)
+
+    @property
+    def of_one(self):
+        """The loss of a member."""
+        return self.loss
+
+    def combine(self, raw):
+        """Return the raw outputs, shape (n, k), that stand for those of all members."""
+        return self.loss.mix(raw)
 
     def reported(self, value, shape):
         return self.loss.reported(value / shape[0], shape[1:])

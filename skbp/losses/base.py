@@ -171,6 +171,30 @@ class Loss(Component):
         """
         return raw
 
+    @property
+    def of_one(self):
+        """The loss of what `combine` returns: the raw outputs of one network."""
+        return self
+
+    def combine(self, raw):
+        """Return the raw outputs, shape (n, k), that predictions are made of: here as they are."""
+        return raw
+
+    def mix(self, raw):
+        """Return raw outputs whose prediction is the mean of the predictions of several members.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n, members, k)
+            Not changed.
+
+        Returns
+        -------
+        mixed : ndarray of shape (n, k), dtype of `raw`
+            By default the mean, which is right where predictions are linear in raw outputs.
+        """
+        return raw.mean(axis=1)
+
     def predict_std(self, raw):
         """Return the standard deviation around the prediction, if the loss `has_std`.
 

@@ -34,6 +34,9 @@ class _Softmax(Loss):
         """Return the logarithms of the probabilities, exact where those round to 0 or 1."""
         return log_softmax(raw, axis=1)
 
+    def mix(self, raw):
+        return np.logaddexp.reduce(log_softmax(raw, axis=2), axis=1) - float(np.log(raw.shape[1]))
+
     def start(self, y, weight, n_targets):
         odds = np.log(shares_of(y, weight, n_targets))
         return odds - odds.mean()
@@ -54,6 +57,10 @@ class _Sigmoid(Loss):
     def log_predict(self, raw):
         """Return the logarithms of the probabilities, exact where those round to 0 or 1."""
         return log_expit(raw)
+
+    def mix(self, raw):
+        yes, no = (np.logaddexp.reduce(log_expit(z), axis=1) for z in (raw, -raw))
+        return yes - no
 
     def start(self, y, weight, n_targets):
         least = 0.5 / len(y)  # of what never occurs; its logarithm would be infinite

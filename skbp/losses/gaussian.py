@@ -70,8 +70,17 @@ class GaussianNLL(Loss):
     def predict(self, raw):
         return raw[:, ::2].copy()
 
+    def mix(self, raw):
+        # The mean and the variance of the mixture: variances within members, and between them.
+        means, variances = raw[..., ::2], np.exp(self._log_variance(raw))
+        mixed, least = np.empty_like(raw[:, 0]), self.min_std**2
+        mixed[:, ::2] = means.mean(axis=1)
+        variance = variances.mean(axis=1) + means.var(axis=1) - least
+        mixed[:, 1::2] = np.log(np.maximum(variance, max(1e-6 * least, np.finfo(raw.dtype).tiny)))
+        return mixed
+
     def predict_std(self, raw):
         return np.exp(self._log_variance(raw) / 2)
 
     def _log_variance(self, raw):
-        return np.logaddexp(raw[:, 1::2], 2 * float(np.log(self.min_std)))
+        return np.logaddexp(raw[..., 1::2], 2 * float(np.log(self.min_std)))

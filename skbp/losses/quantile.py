@@ -95,14 +95,23 @@ class Quantile(Loss):
 
     def start(self, y, weight, n_targets):
         found = weighted_quantiles(y, weight, self.levels)  # (n_levels, n_targets)
-        steps = np.maximum(np.diff(found, axis=0), 1e-6)
-        # The inverse of softplus, log(exp(step) - 1), without exponentials of large numbers.
-        steps += np.log(-np.expm1(-steps))
-        return np.concatenate([found[:1], steps]).T.ravel()
+        return self._raw_of(found.T).ravel()
 
     def predict(self, raw):
         quantiles = self._quantiles(self._by_target(raw))
         return quantiles[..., 0] if isinstance(self.quantile, Real) else quantiles
+
+    def mix(self, raw):
+        parts = raw.reshape(*raw.shape[:2], -1, len(self.levels))
+        return self._raw_of(self._quantiles(parts).mean(axis=1)).reshape(len(raw), -1)
+
+    @staticmethod
+    def _raw_of(quantiles):
+        """Return the raw outputs of quantiles, shape (..., n_levels), that do not fall."""
+        steps = np.maximum(np.diff(quantiles, axis=-1), 1e-6)
+        # The inverse of softplus, log(exp(step) - 1), without exponentials of large numbers.
+        steps += np.log(-np.expm1(-steps))
+        return np.concatenate([quantiles[..., :1], steps], axis=-1)
 
     def _by_target(self, raw):
         """View (n, n_targets * n_levels) as (n, n_targets, n_levels)."""

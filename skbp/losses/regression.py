@@ -155,6 +155,9 @@ class _LogLink(Loss):
     def predict(self, raw):
         return np.exp(raw, out=raw)
 
+    def mix(self, raw):
+        return np.logaddexp.reduce(raw, axis=1) - float(np.log(raw.shape[1]))
+
 
 class Poisson(_LogLink):
     """Half the Poisson deviance with a log link, ``y log(y) - y z - y + exp(z)``, for y >= 0.

@@ -1,0 +1,124 @@
+"""Layers for tables: what they compute, against formulas."""
+
+import numpy as np
+import pytest
+
+from skbp._engine.network import Network, Workspace
+from skbp.activations import ACTIVATIONS
+from skbp.layers import LearnedActivation, MemberColumns, MemberDense, PeriodicEmbedding, Scale
+
+RNG = np.random.default_rng(0)
+
+
+def run(layers, x):
+    """Draw a network's first weights; return it and what it makes of x, in float64."""
+    network = Network(layers, x.shape[1:], np.float64)
+    network.init(np.random.RandomState(0), x)
+    for array in network.views[0].values():
+        array += 0.1 * RNG.normal(size=array.shape)  # away from special values
+    return network.views[0], network.forward(x, Workspace(network, len(x)))
+
+
+@pytest.mark.parametrize("n_numeric", [None, 2, 0])
+@pytest.mark.parametrize("lead", [(), (3,)], ids=["flat", "members"])
+@pytest.mark.parametrize("kind", ["pbld", "plr"])
+def test_periodic_embedding(kind, lead, n_numeric):
+    x = RNG.normal(size=(5, *lead, 4))
+    p, y = run([PeriodicEmbedding(6, 2, 0.3, kind, n_numeric)], x)
+    numbers = 4 if n_numeric is None else n_numeric
+    expected = []
+    for number in range(numbers):
+        value = x[..., number, None]
+        angle = 2 * np.pi * value * p["frequency"][..., number, :]
+        if kind == "pbld":
+            waves = np.cos(angle + p["phase"][..., number, :])
+        else:
+            waves = np.concatenate([np.cos(angle), np.sin(angle)], axis=-1)
+        weight = p["weight"][..., number, :, :]
+        made = np.einsum("n...f,...fu->n...u", waves, weight) + p["bias"][..., number, :]
+        expected.append(np.concatenate([value, made], axis=-1) if kind == "pbld"
+                        else np.maximum(made, 0))  # fmt: skip
+    expected.append(x[..., numbers:])
+    np.testing.assert_allclose(y, np.concatenate(expected, axis=-1), rtol=1e-10)
+
+
+def test_first_values_of_a_periodic_embedding():
+    network = Network([PeriodicEmbedding(std=0.2)], (200,), np.float64)
+    network.init(np.random.RandomState(0))
+    p = network.views[0]
+    assert p["frequency"].std() == pytest.approx(0.2, rel=0.05)
+    assert abs(p["phase"]).max() <= np.pi and p["phase"].std() > 1.7
+    assert abs(p["weight"]).max() <= 0.25 and abs(p["bias"]).max() <= 0.25
+
+
+def test_more_numbers_than_values():
+    with pytest.raises(ValueError, match="n_numeric=5, but rows have 4"):
+        Network([PeriodicEmbedding(n_numeric=5)], (4,), np.float64)
+
+
+def test_scale():
+    x = RNG.normal(size=(5, 2, 3))
+    p, y = run([Scale()], x)
+    assert p["scale"].shape == (2, 3)
+    np.testing.assert_allclose(y, x * p["scale"])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_learned_activation(activation):
+    x = RNG.normal(size=(5, 2, 3))
+    before = x.copy()
+    p, y = run([LearnedActivation(activation)], x)
+    function, z = ACTIVATIONS[activation](), before.reshape(5, -1).copy()
+    f = np.empty_like(z) if function.needs_input else z
+    function.forward(z, np.zeros(6), f)
+    f = f.reshape(x.shape)
+    np.testing.assert_allclose(y, before + p["share"] * (f - before), rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("ntk", [False, True])
+@pytest.mark.parametrize("shape", [(4,), (3, 4)], ids=["shared", "own"])
+def test_member_dense(shape, ntk):
+    x = RNG.normal(size=(5, *shape))
+    p, y = run([MemberDense(6, 3, "tanh", ntk=ntk)], x)
+    for i in range(3):
+        own = x if len(shape) == 1 else x[:, i]
+        z = own @ p["weight"][i] * (0.5 if ntk else 1) + p["bias"][i]
+        np.testing.assert_allclose(y[:, i], np.tanh(z), rtol=1e-10)
+
+
+def test_member_dense_from_data():
+    x = RNG.normal(3.0, 5.0, size=(200, 2, 4))
+    network = Network([MemberDense(8, 2, "identity", "data_driven", ntk=True)], (2, 4), np.float64)
+    network.init(np.random.RandomState(0), x)
+    p = network.views[0]
+    for i in range(2):
+        np.testing.assert_allclose((x[:, i] @ p["weight"][i] / 2).std(axis=0), 1, rtol=1e-6)
+    assert not np.allclose(*p["weight"])
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (3, 3, 5), (1,)])
+def test_member_dense_of_other_rows(shape):
+    layer = MemberDense(3, 4)
+    if shape == (1,):
+        assert layer.output_shape(shape) == (4, 3)
+        return
+    with pytest.raises(ValueError, match=r"n_inputs,\), or \(4, n_inputs\)"):
+        layer.output_shape(shape)
+
+
+@pytest.mark.parametrize("columns", [[[0, 1.5]], [[0, -1]], [[0], [1, 2]], [], "ab", [0, 1]])
+def test_columns_that_are_none(columns):
+    with pytest.raises(ValueError, match=r"'columns'.*n_members, n_columns"):
+        MemberColumns(columns).check()
+
+
+def test_columns_that_rows_lack():
+    with pytest.raises(ValueError, match="column 3"):
+        Network([MemberColumns([[0, 3]])], (3,), np.float64)
+
+
+def test_columns_of_own_rows():
+    x = RNG.normal(size=(4, 2, 3))
+    _, y = run([MemberColumns([[0, 2], [1, 0]])], x)
+    np.testing.assert_array_equal(y, np.stack([x[:, 0, [0, 2]], x[:, 1, [1, 0]]], axis=1))
