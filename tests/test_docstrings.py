@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import skbp
+from skbp.tabular import RealMLP
 
 docscrape = pytest.importorskip("numpydoc.docscrape", reason="needs skbp[test]")
 
@@ -173,6 +174,8 @@ def test_fitted_attributes(name):
         net = cls(**settings).fit((X > 0) + 1)
     elif cls.__module__.startswith("skbp.preprocessing"):
         net = cls().fit(X)
+    elif cls.__module__.startswith("skbp.tabular"):
+        net = cls(RealMLP(2, (4,), max_iter=2, min_updates=2, n_folds=2)).fit(X, y)
     elif cls is skbp.HiddenFeatures:
         net = cls(skbp.BackpropClassifier((4,), **settings)).fit(X, y)
     else:

@@ -1,0 +1,11 @@
+"""Estimators for tables as they come: numbers, categories, dates, holes.
+
+`TabularClassifier` and `TabularRegressor` prepare a raw table, train several networks side by side
+and predict their mean. A preset, such as `RealMLP`, holds all numbers by which that is done.
+"""
+
+from skbp.tabular.classifier import TabularClassifier
+from skbp.tabular.presets import RealMLP
+from skbp.tabular.regressor import TabularRegressor
+
+__all__ = ["RealMLP", "TabularClassifier", "TabularRegressor"]

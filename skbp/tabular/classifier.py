@@ -1,0 +1,186 @@
+"""The classifier for tables."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+
+from skbp._compat import count_rows
+from skbp.losses import LogLoss
+from skbp.tabular._networks import TableClassifier
+from skbp.tabular.base import BaseTabular
+
+
+class TabularClassifier(ClassifierMixin, BaseTabular):
+    """Classifies rows of a table as it comes: numbers, categories, dates, holes.
+
+    A `skbp.preprocessing.TableEncoder` makes numbers of the table; several networks, each of which
+    leaves out some rows, are trained side by side; the epoch at which they are best on the rows
+    that each has left out stands; a temperature on the same rows makes probabilities honest.
+
+    Parameters
+    ----------
+    preset : {"best", "fast"} or RealMLP, default="best"
+        The numbers by which the networks are built and trained. An object's are reached as
+        ``preset__max_iter`` and the like.
+    categorical_features : "from_dtype", array-like or None, default="from_dtype"
+        Which columns are categories: see `skbp.preprocessing.TableEncoder`.
+    class_weight : dict, "balanced", list of dict or None, default=None
+        Factors of the rows' weights by class, as in `BackpropClassifier`.
+    calibrate : bool, default=True
+        Whether probabilities are calibrated on the rows that were left out.
+    max_time : float or None, default=None
+        Seconds after which training ends; the best epoch so far stands.
+    random_state : int, RandomState or None, default=None
+        Source of all randomness.
+    verbose : bool or int, default=False
+        Whether to print a line an epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted; for multilabel targets the column numbers.
+    encoder_ : TableEncoder
+        What makes numbers of tables.
+    network_ : BackpropClassifier
+        The networks, which take what ``encoder_.transform`` returns.
+    temperature_ : float
+        What raw outputs were divided by; 1 without `calibrate`.
+    oof_decision_function_ : ndarray of shape (n_samples, n_outputs)
+        Raw outputs for the training rows, each by a member that has not seen it; NaN where all
+        have, and for rows of weight zero. Only with folds.
+    n_features_in_, feature_names_in_, n_iter_
+        As in scikit-learn.
+
+    See Also
+    --------
+    TabularRegressor : The same for numbers.
+    skbp.BackpropClassifier : For rows of numbers, with layers of one's own.
+
+    References
+    ----------
+    D. Holzmüller, L. Grinsztajn, I. Steinwart (2024), "Better by default: strong pre-tuned MLPs and
+    boosted trees on tabular data".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp.tabular import TabularClassifier
+    >>> rng = np.random.RandomState(0)
+    >>> colors = np.array(["red", "green", None])[rng.randint(3, size=300)]
+    >>> sizes = np.where(rng.rand(300) < 0.1, np.nan, rng.rand(300))
+    >>> table, y = np.column_stack([colors, sizes]).astype(object), colors == "red"
+    >>> model = TabularClassifier("fast", random_state=0).fit(table, y)
+    >>> model.score(table, y)
+    1.0
+    """
+
+    def __init__(
+        self,
+        preset="best",
+        *,
+        categorical_features="from_dtype",
+        class_weight=None,
+        calibrate=True,
+        max_time=None,
+        random_state=None,
+        verbose=False,
+    ):
+        self.preset = preset
+        self.categorical_features = categorical_features
+        self.class_weight = class_weight
+        self.calibrate = calibrate
+        self.max_time = max_time
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y, sample_weight=None):
+        """Train on a table X with labels y.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like, sparse matrix} of shape (n_samples, n_columns)
+            Numbers, categories, dates; values may be missing.
+        y : array-like of shape (n_samples,), or (n_samples, n_labels) of 0/1
+            Labels of any type; two-dimensional for multilabel.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, >= 0; rows of weight 0 are left out.
+
+        Returns
+        -------
+        self : TabularClassifier
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are not as described; it names the column. The estimator then
+            is as it was before the call.
+        """
+        X, y, weight, kept = self._counted(X, y, sample_weight)
+        n_rows = count_rows(y) if sample_weight is None else count_rows(sample_weight)
+        encoder, network = self._fit_network(X, y, weight)
+        temperature = 1.0
+        if self.calibrate and hasattr(network, "oof_decision_function_"):
+            temperature = network.calibrate(y, weight)
+        self.encoder_, self.network_, self.temperature_ = encoder, network, temperature
+        self.classes_ = network.classes_
+        self.__dict__.pop("oof_decision_function_", None)
+        if hasattr(network, "oof_decision_function_"):
+            own = network.oof_decision_function_
+            self.oof_decision_function_ = np.full((n_rows, own.shape[1]), np.nan, own.dtype)
+            self.oof_decision_function_[kept] = own
+        return self
+
+    def _new_network(self, parameters):
+        smoothing = self._preset().label_smoothing
+        return TableClassifier(
+            **parameters, loss=LogLoss(smoothing), class_weight=self.class_weight
+        )
+
+    def predict(self, X):
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like, sparse matrix} of shape (n_samples, n_columns)
+            Columns as in `fit`; categories that were not there count as unseen.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or, for multilabel, (n_samples, n_labels) of 0/1
+        """
+        network, rows = self._prepared(X)
+        return network.predict(rows)
+
+    def predict_proba(self, X):
+        """Predict probabilities.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like, sparse matrix} of shape (n_samples, n_columns)
+
+        Returns
+        -------
+        probability : ndarray of shape (n_samples, n_classes), float32
+            Columns in the order of `classes_`. Rows sum to one, except for multilabel.
+        """
+        network, rows = self._prepared(X)
+        return network.predict_proba(rows)
+
+    def decision_function(self, X):
+        """Return raw outputs: scores, larger for what is more likely.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like, sparse matrix} of shape (n_samples, n_columns)
+
+        Returns
+        -------
+        score : ndarray of shape (n_samples,) or (n_samples, n_classes), float32
+            As `BackpropClassifier.decision_function`.
+        """
+        network, rows = self._prepared(X)
+        return network.decision_function(rows)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,260 @@
+"""Estimators for tables: raw tables in, through all that scikit-learn asks for."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skbp.tabular import RealMLP, TabularClassifier, TabularRegressor
+from skbp.tabular.presets import PRESETS
+
+TINY = RealMLP(n_members=2, hidden_layer_sizes=(16,), max_iter=8, min_updates=20, batch_size=32,
+               n_folds=4)  # fmt: skip
+QUICK = RealMLP(n_members=4, hidden_layer_sizes=(24, 24), max_iter=30, batch_size=32)
+
+
+def table(n=400, seed=0):
+    """Draw a table of all that there is, and what depends on it."""
+    rng = np.random.RandomState(seed)
+    size = rng.gamma(2.0, size=n)
+    color = rng.choice(["red", "green", "blue"], n)
+    sold = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.randint(0, 700, n), "D")
+    frame = pd.DataFrame({
+        "size": np.where(rng.rand(n) < 0.1, np.nan, size),
+        "color": pd.Series(np.where(rng.rand(n) < 0.1, None, color)),
+        "new": rng.rand(n) < 0.5,
+        "sold": sold,
+        "city": pd.Categorical(rng.choice(["a", "b", "c", "d"], n), categories=list("abcdef")),
+        "constant": 1,
+    })  # fmt: skip
+    value = size + 2.0 * (color == "red") + frame["new"] - 0.5 * sold.month.isin([6, 7])
+    return frame, np.asarray(value + 0.1 * rng.normal(size=n), float)
+
+
+X, VALUE = table()
+LABEL = np.where(np.median(VALUE) < VALUE, "dear", "cheap")
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return TabularClassifier(QUICK, random_state=0).fit(X, LABEL)
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    return TabularRegressor(QUICK, random_state=0).fit(X, VALUE)
+
+
+def test_a_raw_frame(classifier, regressor):
+    rows, value = table(seed=1)
+    label = np.where(np.median(VALUE) < value, "dear", "cheap")
+    assert classifier.score(rows, label) > 0.85
+    assert regressor.score(rows, value) > 0.75  # a tenth of the sizes is missing
+    assert classifier.classes_.tolist() == ["cheap", "dear"]
+    assert classifier.n_features_in_ == 6
+    assert classifier.feature_names_in_.tolist() == list(X.columns)
+    probabilities = classifier.predict_proba(rows)
+    assert probabilities.shape == (400, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    chosen = classifier.classes_[probabilities.argmax(axis=1)]
+    np.testing.assert_array_equal(classifier.predict(rows), chosen)
+    np.testing.assert_array_equal(classifier.decision_function(rows) > 0, chosen == "dear")
+
+
+def test_polars_gives_the_same(classifier):
+    rows = pl.from_pandas(X)
+    model = TabularClassifier(QUICK, random_state=0).fit(rows, LABEL)
+    np.testing.assert_allclose(model.predict_proba(rows), classifier.predict_proba(X), atol=1e-5)
+
+
+def test_arrays_lists_and_sparse_matrices():
+    rows = X[["size", "new"]].fillna(1.0).to_numpy(float)
+    model = TabularRegressor(TINY, random_state=0)
+    expected = clone(model).fit(rows, VALUE).predict(rows)
+    for same in (rows.tolist(), csr_array(rows), np.asfortranarray(rows)):
+        np.testing.assert_allclose(clone(model).fit(same, VALUE).predict(same), expected, rtol=1e-6)
+
+
+def test_what_was_not_there_in_fit(classifier, regressor):
+    rows = X.head(4).copy()
+    rows["city"] = ["a", "nowhere", None, "f"]
+    rows.loc[rows.index[0], "color"] = "violet"
+    rows["size"] = np.nan
+    rows["sold"] = pd.NaT
+    for model in (classifier, regressor):
+        assert len(model.predict(rows)) == 4
+        assert len(model.predict(rows.head(1))) == 1
+    with pytest.raises(ValueError, match="feature names"):
+        classifier.predict(rows.drop(columns="city"))
+    with pytest.raises(ValueError, match="feature names"):
+        classifier.predict(rows.rename(columns={"city": "town"}))
+    with pytest.raises(ValueError, match="size"):
+        classifier.predict(rows.assign(size="large"))
+
+
+def test_predictions_stay_in_the_range_of_the_targets(regressor):
+    rows = X.assign(size=1e6)
+    prediction = regressor.predict(rows)
+    assert VALUE.min() <= prediction.min() and prediction.max() <= VALUE.max()
+
+
+def test_out_of_fold_rows_and_the_temperature():
+    rows, labels = load_breast_cancer(return_X_y=True)
+    preset = RealMLP(n_members=4, n_folds=4, hidden_layer_sizes=(32,), max_iter=20, batch_size=64)
+    model = TabularClassifier(preset, random_state=0).fit(rows, labels)
+    oof = model.oof_decision_function_
+    assert oof.shape == (569, 1) and np.isfinite(oof).all()
+    assert ((oof[:, 0] > 0) == labels).mean() > 0.95
+    plain = TabularClassifier(preset, random_state=0, calibrate=False).fit(rows, labels)
+    assert plain.temperature_ == 1.0
+    np.testing.assert_allclose(plain.oof_decision_function_ / model.temperature_, oof, rtol=1e-5)
+    losses = [log_loss(labels, 1 / (1 + np.exp(-raw))) for raw in
+              (oof * 0.9, oof, oof * 1.1, plain.oof_decision_function_)]  # fmt: skip
+    assert losses[1] == min(losses)
+    np.testing.assert_array_equal(plain.predict(rows), model.predict(rows))
+
+
+@pytest.mark.parametrize("cls, y", [(TabularClassifier, LABEL), (TabularRegressor, VALUE)])
+def test_a_row_of_weight_zero_is_no_row(cls, y):
+    weight = np.ones(len(X))
+    weight[::5] = 0
+    kept = weight > 0
+    spoiled = X.copy()
+    spoiled.loc[~kept, "size"] = 1e9
+    spoiled.loc[~kept, "color"] = "spoiled"
+    one = cls(TINY, random_state=0).fit(X[kept], y[kept])
+    other = cls(TINY, random_state=0).fit(spoiled, y, sample_weight=weight)
+    np.testing.assert_allclose(one.predict_proba(X) if cls is TabularClassifier else one.predict(X),
+                               other.predict_proba(X) if cls is TabularClassifier
+                               else other.predict(X), rtol=1e-6)  # fmt: skip
+    heavy = cls(TINY, random_state=0).fit(X, y, sample_weight=np.where(X["new"], 50.0, 1.0))
+    assert not np.array_equal(heavy.predict(X), cls(TINY, random_state=0).fit(X, y).predict(X))
+
+
+def test_weights_of_rows_left_out_keep_their_places():
+    weight = np.ones(len(X))
+    weight[:100] = 0
+    model = TabularClassifier(TINY, random_state=0).fit(X, LABEL, sample_weight=weight)
+    assert model.oof_decision_function_.shape == (400, 1)
+    assert np.isnan(model.oof_decision_function_[:100]).all()
+    assert np.isfinite(model.oof_decision_function_[100:]).mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_class_weights():
+    y = np.where(np.arange(len(X)) % 10 == 0, "rare", "usual")
+    plain = TabularClassifier(TINY, random_state=0).fit(X, y)
+    balanced = TabularClassifier(TINY, class_weight="balanced", random_state=0).fit(X, y)
+    rare = [(model.predict_proba(X)[:, 0]).mean() for model in (plain, balanced)]
+    assert rare[0] < 0.25 < rare[1]
+
+
+def test_several_labels_and_several_numbers():
+    labels = np.column_stack([LABEL == "dear", X["new"], X["color"] == "red"]).astype(int)
+    model = TabularClassifier(QUICK, random_state=0).fit(X, labels)
+    assert model.predict(X).shape == labels.shape
+    assert (model.predict(X) == labels).mean() > 0.9
+    assert model.predict_proba(X).shape == labels.shape
+    numbers = np.column_stack([VALUE, 1000.0 - VALUE])
+    model = TabularRegressor(QUICK, random_state=0).fit(X, numbers)
+    assert model.predict(X).shape == numbers.shape and model.score(X, numbers) > 0.8
+
+
+def test_constant_targets():
+    model = TabularRegressor(TINY, random_state=0).fit(X, np.full(len(X), 7.0))
+    np.testing.assert_array_equal(model.predict(X), 7.0)
+    model = TabularClassifier(TINY, random_state=0).fit(X, np.full(len(X), "same"))
+    assert set(model.predict(X)) == {"same"}
+
+
+def test_saved_cloned_and_searched(classifier):
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
+    twin = clone(classifier).fit(X, LABEL)
+    np.testing.assert_array_equal(twin.predict_proba(X), classifier.predict_proba(X))
+    grid = {"preset__dropout": [0.0, 0.2], "preset__hidden_layer_sizes": [(8,)]}
+    search = GridSearchCV(TabularClassifier(TINY, random_state=0), grid, cv=2).fit(X, LABEL)
+    assert search.best_params_["preset__dropout"] in (0.0, 0.2)
+    assert TINY.dropout == 0.15  # a search changes copies
+
+
+def test_time_is_up():
+    preset = clone(QUICK).set_params(max_iter=100_000)
+    model = TabularRegressor(preset, max_time=1.0, random_state=0).fit(X, VALUE)
+    assert 1 <= model.n_iter_ < 100_000
+    assert len(model.predict(X)) == len(X)
+
+
+@pytest.mark.parametrize("numeric", ["quantile", "robust", "both"])
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_ways_of_preparation(numeric, n_members):
+    preset = clone(TINY).set_params(numeric=numeric, n_members=n_members)
+    model = TabularRegressor(preset, random_state=0).fit(X, VALUE)
+    assert model.score(X, VALUE) > 0.3
+    columns = np.asarray(model.network_.layers[0].columns)
+    assert len(columns) == n_members
+    two = numeric == "both" and n_members > 1
+    assert (len(np.unique(columns[:, 0])) == 2) == two
+
+
+def test_a_table_without_numbers():
+    rows = X[["color", "city", "new"]]
+    model = TabularClassifier(TINY, random_state=0).fit(rows, LABEL)
+    assert model.score(rows, LABEL) > 0.6
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_by_name(name):
+    preset = PRESETS[name]()
+    preset.check()
+    small = clone(preset).set_params(max_iter=2, min_updates=0)
+    model = TabularClassifier(small, random_state=0).fit(X, LABEL)
+    assert model.network_.n_iter_ == 2
+    assert TabularClassifier(name).preset == name
+
+
+@pytest.mark.parametrize(("params", "message"), [
+    ({"preset": "fastest"}, "'preset'.*best.*fast"),
+    ({"preset": RealMLP(n_members=0)}, "'n_members'"),
+    ({"preset": RealMLP(hidden_layer_sizes=(0,))}, "'hidden_layer_sizes'"),
+    ({"preset": RealMLP(numeric="some")}, "'numeric'"),
+    ({"max_time": -1}, "'max_time'"),
+    ({"categorical_features": ["no such column"]}, "no such column"),
+])  # fmt: skip
+def test_wrong_parameters(params, message):
+    model = TabularClassifier(**({"preset": TINY} | params))
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, LABEL)
+    assert not hasattr(model, "encoder_")
+
+
+def test_wrong_tables():
+    model = TabularClassifier(TINY)
+    with pytest.raises(ValueError, match="size"):
+        model.fit(X.assign(size=np.inf), LABEL)
+    with pytest.raises(ValueError, match="NaN"):
+        TabularRegressor(TINY).fit(X, np.where(VALUE > 3, np.nan, VALUE))
+    with pytest.raises(ValueError, match="inconsistent"):
+        model.fit(X, LABEL[:-1])
+
+
+WHY = "medians and quantiles count rows, not weights"
+EXPECTED = {f"check_sample_weight_equivalence_on_{kind}_data": WHY for kind in ("dense", "sparse")}
+
+
+@parametrize_with_checks(
+    [
+        TabularClassifier(clone(TINY).set_params(max_iter=60), random_state=0),
+        TabularRegressor(clone(TINY).set_params(max_iter=100), random_state=0),
+    ],
+    expected_failed_checks=lambda estimator: EXPECTED,
+)
+def test_checks_of_scikit_learn(estimator, check):
+    check(estimator)
