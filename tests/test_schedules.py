@@ -23,7 +23,9 @@ from skbp.schedules import (
     Cosine,
     CosineRestarts,
     Exponential,
+    FlatCosine,
     InverseScaling,
+    LogCosine,
     OneCycle,
     Polynomial,
     Progress,
@@ -104,13 +106,34 @@ def test_warm_up_before_a_schedule_that_counts_epochs():
 def test_every_schedule_is_compared_with_something():
     compared = {type(schedule) for schedule in (*BY_EPOCH.values(), *BY_UPDATE.values())}
     elsewhere = {Constant, InverseScaling, Adaptive, ReduceOnPlateau}  # here and test_components
+    elsewhere |= {LogCosine, FlatCosine}
     assert compared | elsewhere == set(SCHEDULES.values())
+
+
+@pytest.mark.parametrize("cycles", [1, 2, 4])
+def test_waves_of_log_cosine(cycles):
+    total = 10_000
+    got = np.array([LogCosine(cycles)(at(n, total=total), 0.5) for n in range(total)])
+    t = (np.arange(total) + 0.5) / total
+    expected = 0.25 * (1 - np.cos(2 * np.pi * np.log2(1 + (2**cycles - 1) * t)))
+    np.testing.assert_allclose(got, expected, rtol=1e-9)
+    ends = [round((2**k - 1) / (2**cycles - 1) * total) for k in range(1, cycles + 1)]
+    assert max(got[end - 1] for end in ends) < 1e-4  # each wave ends low,
+    begins = [0, *ends[:-1]]
+    assert min(got[a:b].max() for a, b in zip(begins, ends, strict=True)) > 0.499  # and gets high
+
+
+def test_flat_cosine():
+    got = [FlatCosine(0.25)(at(n, total=8), 2.0) for n in range(9)]
+    falling = [1 + np.cos(np.pi * n / 6) for n in range(1, 7)]
+    np.testing.assert_allclose(got, [2.0, 2.0, 2.0, *falling], atol=1e-12)
 
 
 def test_names():
     assert list(SCHEDULES) == [
         "constant", "invscaling", "adaptive", "step", "exponential", "polynomial", "cosine",
-        "cosine_restarts", "one_cycle", "warm_up", "reduce_on_plateau",
+        "cosine_restarts", "log_cosine", "flat_cosine", "one_cycle", "warm_up",
+        "reduce_on_plateau",
     ]  # fmt: skip
 
 

@@ -83,7 +83,7 @@ class RealMLP(Component):
         Standard deviation of the first frequencies, > 0.
     numeric : {"quantile", "robust", "both"}, default="both"
         How numbers are prepared. "both": every other member sees them in the other way.
-    one_hot_max : int, default=50
+    one_hot_max : int, default=255
         Categories of a column that get a column of their own, the most frequent ones, at least 2.
     n_folds : int or None, default=8
         For classes: into how many folds the rows are divided, of which each member leaves one out,
@@ -143,7 +143,7 @@ class RealMLP(Component):
         embedding_units=3,
         frequency_std=0.1,
         numeric="both",
-        one_hot_max=50,
+        one_hot_max=255,
         n_folds=8,
         validation_fraction=0.1,
     ):
