@@ -86,6 +86,10 @@ class Whole(NamedTuple):
 class OneOf(tuple):
     """A few values."""
 
+    def __contains__(self, value):
+        # An array compares with each of them value by value, and is none of them.
+        return not isinstance(value, np.ndarray) and super().__contains__(value)
+
     def __str__(self):
         return " or ".join(repr(value) for value in self)
 
@@ -100,6 +104,26 @@ class Maybe(NamedTuple):
 
     def __str__(self):
         return f"None or {self.allowed}"
+
+
+class Named(NamedTuple):
+    """A name that stands for a component, or a component of that kind, which is checked too."""
+
+    registry: dict
+    kind: Any
+
+    def __contains__(self, value):
+        if isinstance(value, str):
+            return value in self.registry
+        if not isinstance(value, self.kind):
+            return False
+        value.check()  # its error says more than that it is not allowed here
+        return True
+
+    def __str__(self):
+        names = f"one of {', '.join(map(repr, self.registry))}, or " if self.registry else ""
+        article = "an" if self.kind.__name__[0] in "AEIOU" else "a"
+        return f"{names}{article} {self.kind.__name__}"
 
 
 class Component(BaseEstimator):
@@ -145,9 +169,10 @@ def check_allowed(owner, allowed):
     for name, container in allowed.items():
         value = getattr(owner, name)
         if value not in container:
+            hint = f" Give an instance: {value.__name__}()." if isinstance(value, type) else ""
             raise ValueError(
                 f"The {name!r} parameter of {type(owner).__name__} must be {container}. "
-                f"Got {value!r} instead."
+                f"Got {value!r} instead.{hint}"
             )
 
 
@@ -179,7 +204,7 @@ def resolve(spec, registry, what):
     ValueError
         If the name is not in the registry.
     TypeError
-        If a class was given where an instance belongs.
+        If it is no component: a class, say, where an instance belongs.
     """
     if isinstance(spec, str):
         if spec not in registry:
@@ -189,4 +214,6 @@ def resolve(spec, registry, what):
     if isinstance(spec, type):
         raise TypeError(f"{what} was given the class {spec.__name__}; give an instance: "
                         f"{spec.__name__}()")  # fmt: skip
+    if not isinstance(spec, Component):
+        raise TypeError(f"{what} must be a name or a component. Got {spec!r} instead.")
     return spec

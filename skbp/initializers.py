@@ -6,7 +6,7 @@ from U(-a, a), a normal one from N(0, s**2); each class gives a or s.
 
 import numpy as np
 
-from skbp._component import Component, Flag, Range, Whole, resolve
+from skbp._component import Component, Flag, Named, Range, Whole, resolve
 
 __all__ = [
     "INITIALIZERS",
@@ -291,12 +291,13 @@ class FromTargets(Initializer):
 
     from_targets = True
 
+    @property
+    def allowed(self):  # type: ignore[override]
+        """What the other initializer may be: names, too, of classes that come after this one."""
+        return {"initializer": Named(INITIALIZERS, Initializer)}
+
     def __init__(self, initializer="glorot_uniform"):
         self.initializer = initializer
-
-    def check(self):
-        """Check the other initializer; see `Component.check`."""
-        self._other().check()
 
     def _other(self):
         return resolve(self.initializer, INITIALIZERS, "initializer")

@@ -13,12 +13,23 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skbp import BackpropClassifier, BackpropRegressor
-from skbp._component import resolve
+from skbp._component import Range, resolve
 from skbp._engine.network import Network, Workspace
 from skbp._engine.updater import Updater
 from skbp.activations import ACTIVATIONS, Activation
-from skbp.initializers import INITIALIZERS, Initializer
-from skbp.layers import LAYERS, Dense, Dropout, Layer, Norm, Pass, Recurrent
+from skbp.initializers import INITIALIZERS, Initializer, Orthogonal
+from skbp.layers import (
+    LAYERS,
+    Dense,
+    Dropout,
+    Layer,
+    Norm,
+    Parallel,
+    Pass,
+    Recurrent,
+    Residual,
+    Sequential,
+)
 from skbp.losses import LOSSES, Loss, Members, NextSymbolLoss
 from skbp.optimizers import OPTIMIZERS, SGD, Adam, Group, Optimizer
 from skbp.schedules import (
@@ -188,6 +199,59 @@ def test_resolve(kind):
             resolve(cls, registry, "thing")
     with pytest.raises(ValueError, match=r"unknown thing 'no such name'; use one of .*, or"):
         resolve("no such name", registry, "thing")
+
+
+ODD = [
+    object(), {}, {"a": 1}, [None], [[None]], "no such name", b"relu", 1j, np.nan, np.inf, len, int,
+    SGD, BackpropClassifier(), np.array([1.5, 2.0]), np.array(3.5), np.array(["a"]), (1, "x"), -3.5,
+]  # fmt: skip
+# What is right for some parameter after all.
+NOT_ODD = {
+    ("RandomShift", "fill"), ("RandomErasing", "fill"), ("Tweedie", "power"),
+    ("Scheduled", "initial"), ("Group", "pattern"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cls", [*COMPONENTS, Group, Scheduled, Members])
+def test_a_parameter_of_a_wrong_kind_is_named(cls):
+    given = {
+        Group: {"pattern": "*"}, Scheduled: {"schedule": "cosine", "initial": 0.5},
+        Members: {"loss": LOSSES["log_loss"]()},
+    }.get(cls)  # fmt: skip
+    for name in inspect.signature(cls).parameters:
+        for odd in ODD:
+            if isinstance(odd, float | str) and (cls.__name__, name) in NOT_ODD:
+                continue
+            component = build(cls) if given is None else cls(**given)
+            setattr(component, name, odd)
+            with pytest.raises(ValueError, match=rf"{cls.__name__}|Sequential\(") as caught:
+                component.check()
+            told = str(caught.value)
+            assert name in told or "where a layer belongs" in told
+            assert "ambiguous" not in told
+
+
+class Twice(Activation):
+    """A component of a caller's own."""
+
+    allowed = {"factor": Range(0)}
+
+    def __init__(self, factor=2.0):
+        self.factor = factor
+
+
+@pytest.mark.parametrize("cls", [cls for cls in COMPONENTS if issubclass(cls, Layer)])
+def test_components_of_a_layer_are_checked(cls):
+    names = [name for name in inspect.signature(cls).parameters if "activation" in name]
+    kinds = {name: (Twice(-1), "'factor' parameter of Twice") for name in names}
+    names = [name for name in inspect.signature(cls).parameters if "initializer" in name]
+    kinds |= {n: (Orthogonal(np.nan), "'gain' parameter of Orthogonal") for n in names}
+    for name, (component, words) in kinds.items():
+        layer = build(cls).set_params(**{name: component})
+        for whole in (layer, Residual([layer]), Parallel([[layer]]), Sequential([Residual(layer)])):
+            with pytest.raises(ValueError, match=rf"^{cls.__name__}\((.|\n)*{words}"):
+                whole.check()
+        layer.set_params(**{name: Twice() if "activation" in name else Orthogonal()}).check()
 
 
 X = np.random.default_rng(0).normal(size=(60, 3))

@@ -15,19 +15,27 @@ from scipy.sparse import coo_array, csr_array, csr_matrix
 from sklearn.base import clone
 
 from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel, HiddenFeatures
+from skbp.activations import Tanh
+from skbp.initializers import FromTargets
 from skbp.inspection import input_gradients, integrated_gradients, lr_range_test
 from skbp.layers import (
     GRU,
+    BatchNorm,
+    ColumnBranch,
     Conv2D,
     Dense,
     Embedding,
     EmbeddingBag,
     Flatten,
     LayerNorm,
+    Parallel,
     Reshape,
     Residual,
+    Sequential,
 )
-from skbp.losses import Gamma
+from skbp.losses import Gamma, Members
+from skbp.optimizers import Adam, Group
+from skbp.schedules import Scheduled, WarmUp
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -275,9 +283,22 @@ def test_sparse_targets_of_a_regression(way, container):
         ({"init_from": {"dense_0.weight": np.ones((3, 4)) * 1j}}, "finite real numbers"),
         ({"init_from": {"dense_0.weight": np.full((3, 4), np.nan)}}, "finite real numbers"),
         ({"init_from": {"dense_0.weight": [["a"] * 4] * 3}}, "finite real numbers"),
-        ({"layers": [Dense(4), Dense(6, "ReLU")]}, r"Dense\(activation='ReLU', units=6\).*unknown"),
-        ({"layers": [LayerNorm("Gelu")]}, r"LayerNorm\(activation='Gelu'\).*unknown activation"),
-        ({"layers": [Residual([Dense(3, "ReLU")])]}, r"Dense\(activation='ReLU'.*unknown"),
+        ({"layers": [Dense(4), Dense(6, "ReLU")]}, r"Dense\(activation='ReLU', units=6\): The"),
+        ({"layers": [LayerNorm("Gelu")]}, r"LayerNorm\(activation='Gelu'\): The 'activation"),
+        ({"layers": [Residual([Dense(3, "ReLU")])]}, r"Dense\(activation='ReLU', units=3\): The"),
+        ({"layers": [Dense(8, activation=3)]}, r"Dense\(activation=3, units=8\): The 'activation'"),
+        ({"layers": [Dense(8, activation=Tanh)]}, r"Give an instance: Tanh\(\)"),
+        ({"layers": [Dense(8, initializer=Tanh())]}, "an Initializer. Got Tanh"),
+        ({"layers": [Sequential([3])]}, r"Sequential\(layers=\[3\]\) was given 3"),
+        ({"layers": [Residual("x")]}, r"Residual\(layers='x'\) was given 'x' where a layer"),
+        ({"layers": [Parallel(3)]}, "'branches' parameter of Parallel must be a list. Got 3"),
+        ({"layers": [ColumnBranch([Dense(3)])]}, r"a list of pairs \(columns, layer\). Got Dense"),
+        ({"normalization": BatchNorm("Relu")}, r"BatchNorm\(activation='Relu'\): The"),
+        ({"initializer": FromTargets(3)}, "'initializer' parameter of FromTargets"),
+        ({"loss": Members(3)}, "'loss' parameter of Members must be a Loss. Got 3"),
+        ({"learning_rate": WarmUp(3)}, "'schedule' parameter of WarmUp must be one of"),
+        ({"solver": Adam(groups=[Group("*", schedule=WarmUp(3))])}, "'schedule' parameter of Warm"),
+        ({"dropout": Scheduled(WarmUp(3), 0.5)}, "'schedule' parameter of WarmUp"),
     ],
 )
 def test_settings_that_are_none(params, words):

@@ -236,7 +236,7 @@ def test_setting_the_list_and_a_child_at_once():
 )  # fmt: skip
 @pytest.mark.parametrize("bad", ["relu", 3, Dense, None])
 def test_what_is_no_layer(wrap, bad):
-    with pytest.raises(TypeError, match=r"was given .* where a layer belongs"):
+    with pytest.raises(ValueError, match=r"\) was given .* where a layer belongs"):
         wrap(bad).check()
 
 

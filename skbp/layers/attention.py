@@ -9,7 +9,7 @@ from skbp import _kernels as kernels
 from skbp._component import Flag, Maybe, OneOf, Whole, resolve
 from skbp.initializers import INITIALIZERS
 from skbp.layers._steps import as_rows, rows_of
-from skbp.layers.base import KEEP, LEAVE_OUT, Layer
+from skbp.layers.base import AN_ACTIVATION, AN_INITIALIZER, KEEP, LEAVE_OUT, Layer
 from skbp.layers.compose import Residual, Sequential
 from skbp.layers.dense import Dense
 from skbp.layers.dropout import RATES, Dropout, may_drop
@@ -79,7 +79,10 @@ class MultiHeadAttention(Layer):
         "q": ("weight_qkv", 0, 3), "k": ("weight_qkv", 1, 3), "v": ("weight_qkv", 2, 3),
         "out": ("weight_out", 0, 1),
     }  # fmt: skip
-    allowed = {"n_heads": Whole(1), "causal": Flag(), "dropout": RATES}
+    allowed = {
+        "n_heads": Whole(1), "causal": Flag(), "dropout": RATES, "initializer": AN_INITIALIZER,
+        "output_initializer": Maybe(AN_INITIALIZER),
+    }  # fmt: skip
 
     def __init__(self, n_heads, causal=False, dropout=0.0, initializer="glorot_uniform",
                  output_initializer=None, name=None):  # fmt: skip
@@ -416,8 +419,8 @@ class TransformerEncoder(Layer):
     absent = LEAVE_OUT
     row_by_row = True
     allowed = {
-        "n_heads": Whole(1), "n_hidden": Whole(1), "dropout": RATES,
-        "norm": OneOf(("pre", "post")), "causal": Flag(),
+        "n_heads": Whole(1), "n_hidden": Whole(1), "activation": AN_ACTIVATION, "dropout": RATES,
+        "norm": OneOf(("pre", "post")), "causal": Flag(), "output_initializer": AN_INITIALIZER,
     }  # fmt: skip
 
     def __init__(

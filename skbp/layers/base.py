@@ -5,10 +5,15 @@ from copy import copy
 
 import numpy as np
 
-from skbp._component import Component
+from skbp._component import Component, Named
+from skbp.activations import ACTIVATIONS, Activation
+from skbp.initializers import INITIALIZERS, Initializer
 
 NAME = re.compile(r"[A-Za-z](?!\w*__)\w*\Z")
 #: What a layer does with absent steps of its input: see `Layer.absent`.
+#: What a parameter `activation` or `initializer` may be.
+AN_ACTIVATION = Named(ACTIVATIONS, Activation)
+AN_INITIALIZER = Named(INITIALIZERS, Initializer)
 REFUSE, KEEP, LEAVE_OUT = "refuse", "keep", "leave out"
 
 
@@ -97,8 +102,11 @@ class Layer(Component):
         return {} if limit is None else dict.fromkeys(self.penalized, limit)
 
     def check(self):
-        """Check the hyperparameters; see `Component.check`."""
-        super().check()
+        """Check the hyperparameters; see `Component.check`. The error tells the whole layer."""
+        try:
+            super().check()
+        except ValueError as error:
+            raise ValueError(f"{self!r}: {error}") from error
         if self.name is not None and not (isinstance(self.name, str) and NAME.match(self.name)):
             raise ValueError(
                 f"The 'name' parameter of {type(self).__name__} must be None, or letters, digits "

@@ -199,6 +199,16 @@ class ColumnBranch(_Branches):
         self.join = join
         self.name = name
 
+    def _items(self):
+        items = super()._items()
+        for item in items:
+            if not (isinstance(item, list | tuple) and len(item) == 2):
+                raise ValueError(
+                    f"The 'branches' parameter of ColumnBranch must be a list of pairs (columns, "
+                    f"layer). Got {item!r} among them."
+                )
+        return items
+
     def _child(self, item):
         return as_layer(item[1], self)
 

@@ -45,7 +45,13 @@ class _Composite(Layer):
         return as_layer(item, self)
 
     def _items(self):
-        return getattr(self, self._holder)
+        items = getattr(self, self._holder)
+        if not isinstance(items, list | tuple):
+            raise ValueError(
+                f"The {self._holder!r} parameter of {type(self).__name__} must be a list. Got "
+                f"{items!r} instead."
+            )
+        return items
 
     def _replaced(self, item, layer):
         """Return what stands in the list for a layer that takes the place of `item`'s."""
@@ -191,14 +197,14 @@ def as_layer(item, owner):
 
     Raises
     ------
-    TypeError
+    ValueError
         If it is neither.
     """
     if isinstance(item, list | tuple):
         return Sequential(item)
     if not isinstance(item, Layer):
         hint = f"; give an instance, {item.__name__}(...)" if isinstance(item, type) else ""
-        raise TypeError(f"{type(owner).__name__} was given {item!r} where a layer belongs{hint}")
+        raise ValueError(f"{owner!r} was given {item!r} where a layer belongs{hint}.")
     return item
 
 

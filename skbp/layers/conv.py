@@ -21,7 +21,7 @@ from skbp.layers._windows import (
     pair,
     to_bands,
 )
-from skbp.layers.base import LEAVE_OUT, Layer
+from skbp.layers.base import AN_ACTIVATION, AN_INITIALIZER, LEAVE_OUT, Layer
 
 #: Elements that are worked on at a time: few enough that most of a block stays in cache, and enough
 #: that threads seldom wait for each other between calls.
@@ -361,6 +361,7 @@ class Conv2D(_Convolution):
     allowed = {
         "filters": Sizes(1), "kernel_size": Sizes(1, 2), "stride": Sizes(1, 2),
         "padding": Sizes(0, 2, ("same",)), "dilation": Sizes(1, 2), "groups": Sizes(1),
+        "activation": AN_ACTIVATION, "initializer": AN_INITIALIZER,
         "max_norm": Maybe(Range(0, low_open=True)),
     }  # fmt: skip
 
@@ -438,6 +439,7 @@ class Conv1D(_Convolution):
     allowed = {
         "filters": Sizes(1), "kernel_size": Sizes(1), "stride": Sizes(1),
         "padding": Sizes(0, words=("same",)), "dilation": Sizes(1), "groups": Sizes(1),
+        "activation": AN_ACTIVATION, "initializer": AN_INITIALIZER,
         "max_norm": Maybe(Range(0, low_open=True)),
     }  # fmt: skip
 

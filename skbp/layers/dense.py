@@ -5,7 +5,7 @@ from skbp._component import Flag, Maybe, Range, Whole, resolve
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
 from skbp.layers._steps import as_rows, rows_of
-from skbp.layers.base import KEEP, Layer
+from skbp.layers.base import AN_ACTIVATION, AN_INITIALIZER, KEEP, Layer
 
 
 class Dense(Layer):
@@ -55,7 +55,10 @@ class Dense(Layer):
     penalized = ("weight",)
     matrices = {"weight": ("weight", 0, 1)}
     absent = KEEP
-    allowed = {"units": Whole(1), "ntk": Flag(), "max_norm": Maybe(Range(0, low_open=True))}
+    allowed = {
+        "units": Whole(1), "activation": AN_ACTIVATION, "initializer": AN_INITIALIZER,
+        "ntk": Flag(), "max_norm": Maybe(Range(0, low_open=True)),
+    }  # fmt: skip
 
     def __init__(self, units, activation="relu", initializer="glorot_uniform", ntk=False,
                  max_norm=None, name=None):  # fmt: skip

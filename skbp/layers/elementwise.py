@@ -5,7 +5,7 @@ import numpy as np
 from skbp import _kernels as kernels
 from skbp._component import resolve
 from skbp.activations import ACTIVATIONS, SELU, Mish
-from skbp.layers.base import Layer
+from skbp.layers.base import AN_ACTIVATION, Layer
 
 
 class Scale(Layer):
@@ -84,6 +84,8 @@ class LearnedActivation(Layer):
     >>> network.forward(np.array([[-4.0, -4.0]]), Workspace(network, 1))
     array([[ 0., -2.]])
     """
+
+    allowed = {"activation": AN_ACTIVATION}
 
     def __init__(self, activation="selu", name=None):
         self.activation = activation

@@ -7,7 +7,7 @@ import numpy as np
 from skbp import _kernels as kernels
 from skbp._component import Maybe, OneOf, Whole, resolve
 from skbp.initializers import INITIALIZERS
-from skbp.layers.base import Layer
+from skbp.layers.base import AN_INITIALIZER, Layer
 
 
 class _Codes(NamedTuple):
@@ -42,7 +42,10 @@ class _Lookup(Layer):
     penalized = ("weight",)
     takes_codes = True
     tables = ("weight",)
-    allowed = {"n_codes": _Sizes(), "dim": Whole(1), "padding_index": Maybe(Whole())}
+    allowed = {
+        "n_codes": _Sizes(), "dim": Whole(1), "padding_index": Maybe(Whole()),
+        "initializer": AN_INITIALIZER,
+    }  # fmt: skip
 
     def _sizes(self, n_columns):
         """Return the number of codes of each column's table; one int is one table for all."""

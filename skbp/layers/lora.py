@@ -5,7 +5,7 @@ import numpy as np
 from skbp._component import Maybe, Whole, resolve
 from skbp.initializers import INITIALIZERS
 from skbp.layers._pass import Arrays
-from skbp.layers.base import Layer
+from skbp.layers.base import AN_INITIALIZER, Layer
 
 
 class _Names:
@@ -72,7 +72,7 @@ class LoRA(Layer):
     ['q.a', 'q.b', 'v.a', 'v.b']
     """
 
-    allowed = {"rank": Whole(1), "targets": Maybe(_Names())}
+    allowed = {"rank": Whole(1), "initializer": AN_INITIALIZER, "targets": Maybe(_Names())}
 
     def __init__(self, layer, rank=4, initializer="he_uniform", targets=None, name=None):
         self.layer = layer

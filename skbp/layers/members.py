@@ -5,7 +5,7 @@ import numpy as np
 from skbp._component import Flag, Whole, resolve
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
-from skbp.layers.base import Layer
+from skbp.layers.base import AN_ACTIVATION, AN_INITIALIZER, Layer
 
 
 def by_member(x):
@@ -58,7 +58,10 @@ class MemberDense(Layer):
     penalized = ("weight",)
     row_by_row = True
     in_large_arrays = True
-    allowed = {"units": Whole(1), "n_members": Whole(1), "ntk": Flag()}
+    allowed = {
+        "units": Whole(1), "n_members": Whole(1), "activation": AN_ACTIVATION,
+        "initializer": AN_INITIALIZER, "ntk": Flag(),
+    }  # fmt: skip
 
     def __init__(self, units, n_members, activation="relu", initializer="glorot_uniform",
                  ntk=False, name=None):  # fmt: skip

@@ -7,7 +7,7 @@ from skbp._component import Range, resolve
 from skbp.activations import ACTIVATIONS
 from skbp.layers._steps import as_rows, rows_of
 from skbp.layers._windows import as_bands, band_shape, from_bands
-from skbp.layers.base import KEEP, Layer
+from skbp.layers.base import AN_ACTIVATION, KEEP, Layer
 
 #: Elements that are worked on at a time: few enough to stay in cache from one pass to the next.
 BLOCK = 65_536
@@ -28,6 +28,7 @@ class Norm(Layer):
     """
 
     absent = KEEP
+    allowed = {"activation": AN_ACTIVATION}
 
     def __init__(self, activation="identity", name=None):
         self.activation = activation
@@ -127,7 +128,9 @@ class BatchNorm(Norm):
     stochastic = True
     couples_rows = True
     gathers = True
-    allowed = {"momentum": Range(0, 1, low_open=True), "epsilon": Range(0, low_open=True)}
+    allowed = {
+        **Norm.allowed, "momentum": Range(0, 1, low_open=True), "epsilon": Range(0, low_open=True)
+    }  # fmt: skip
 
     def __init__(self, activation="identity", momentum=0.1, epsilon=1e-5, name=None):
         super().__init__(activation, name)
@@ -304,7 +307,7 @@ class LayerNorm(Norm):
            [-1.,  1.]])
     """
 
-    allowed = {"epsilon": Range(0, low_open=True)}
+    allowed = {**Norm.allowed, "epsilon": Range(0, low_open=True)}
 
     def __init__(self, activation="identity", epsilon=1e-5, name=None):
         super().__init__(activation, name)

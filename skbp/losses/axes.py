@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbp._component import Named
 from skbp.losses.base import Loss
 
 
@@ -9,10 +10,7 @@ class _Around(Loss):
     """Base class of a loss around another one, whose kind it is of."""
 
     loss: Loss
-
-    def check(self):
-        """Check the other loss; see `Component.check`."""
-        self.loss.check()
+    allowed = {"loss": Named({}, Loss)}
 
     @property
     def targets(self):  # type: ignore[override]

@@ -1,8 +1,8 @@
 """Groups of parameters."""
 
 from skbp._component import Component, Maybe, Range
-from skbp.schedules import SCHEDULES, Schedule
-from skbp.schedules._names import NameOrSchedule
+from skbp.schedules import SCHEDULES
+from skbp.schedules.base import A_SCHEDULE
 from skbp.schedules.scheduled import or_scheduled
 
 
@@ -53,7 +53,7 @@ class Group(Component):
         "pattern": _Pattern(),
         "rate": Maybe(Range(0)),
         "weight_decay": Maybe(or_scheduled(Range(0))),
-        "schedule": Maybe(NameOrSchedule()),
+        "schedule": Maybe(A_SCHEDULE),
     }
 
     def __init__(self, pattern, rate=None, weight_decay=None, schedule=None):
@@ -61,12 +61,6 @@ class Group(Component):
         self.rate = rate
         self.weight_decay = weight_decay
         self.schedule = schedule
-
-    def check(self):
-        """Check the hyperparameters, those of the schedule too; see `Component.check`."""
-        super().check()
-        if isinstance(self.schedule, Schedule):
-            self.schedule.check()
 
     def own_schedule(self):
         """Return the schedule as an object, or None."""

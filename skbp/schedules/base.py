@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from skbp._component import Component
+from skbp._component import Component, Named
 
 
 @dataclass
@@ -88,3 +88,5 @@ class Schedule(Component):
 #: The schedules known by name; the package's ``__init__`` fills it in. It stands here because a
 #: schedule around another one (`WarmUp`) has to look up names.
 SCHEDULES: dict[str, type[Schedule]] = {}
+#: What a parameter `schedule` may be.
+A_SCHEDULE = Named(SCHEDULES, Schedule)

@@ -1,6 +1,8 @@
 """Rates that stay, or fall along a curve: step, exponential, polynomial, inverse scaling."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+
+import numpy as np
 
 from skbp._component import Range, Whole
 from skbp.schedules.base import Schedule
@@ -55,7 +57,9 @@ class _Milestones:
     def __contains__(self, value):
         if value is None:
             return True
-        is_list = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+        if isinstance(value, np.ndarray):
+            value = value.tolist()  # one without axes is no list
+        is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
         return is_list and all(epoch in Whole(1) for epoch in value)
 
     def __str__(self):

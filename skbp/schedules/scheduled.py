@@ -1,8 +1,7 @@
 """Hyperparameters that change as training goes on."""
 
 from skbp._component import AnyOf, Component, Range, resolve
-from skbp.schedules._names import NameOrSchedule
-from skbp.schedules.base import SCHEDULES
+from skbp.schedules.base import A_SCHEDULE, SCHEDULES
 
 
 class Scheduled(Component):
@@ -26,16 +25,11 @@ class Scheduled(Component):
     [0.5, 0.25, 0.0]
     """
 
-    allowed = {"schedule": NameOrSchedule(), "initial": Range()}
+    allowed = {"schedule": A_SCHEDULE, "initial": Range()}
 
     def __init__(self, schedule, initial):
         self.schedule = schedule
         self.initial = initial
-
-    def check(self):
-        """Check the hyperparameters, those of the schedule too; see `Component.check`."""
-        super().check()
-        resolve(self.schedule, SCHEDULES, "schedule").check()
 
     def value(self, progress):
         """Return the value now.

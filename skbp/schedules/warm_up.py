@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from skbp._component import Maybe, Range, resolve
-from skbp.schedules._names import NameOrSchedule
-from skbp.schedules.base import SCHEDULES, Schedule
+from skbp.schedules.base import A_SCHEDULE, SCHEDULES, Schedule
 
 
 class WarmUp(Schedule):
@@ -40,7 +39,7 @@ class WarmUp(Schedule):
 
     per_update = True
     allowed = {
-        "schedule": NameOrSchedule(),
+        "schedule": A_SCHEDULE,
         "share": Range(0, 1),
         "epochs": Maybe(Range(0)),
     }
@@ -59,10 +58,6 @@ class WarmUp(Schedule):
     def ends_with_training(self):  # type: ignore[override]
         """That of the other schedule."""
         return self._other().ends_with_training
-
-    def check(self):
-        super().check()
-        self._other().check()
 
     def __call__(self, progress, initial):
         length = self._length(progress)

@@ -6,7 +6,7 @@ from skbp import _kernels as kernels
 from skbp._component import Flag, Maybe, Range, Whole, resolve
 from skbp._warnings import warn
 from skbp.initializers import INITIALIZERS
-from skbp.layers.base import LEAVE_OUT, Layer
+from skbp.layers.base import AN_INITIALIZER, LEAVE_OUT, Layer
 from skbp.layers.dropout import RATES, may_drop
 from skbp.layers.recurrent._cell import Cell
 from skbp.layers.recurrent._steps import Steps
@@ -59,6 +59,8 @@ class Recurrent(Layer):
         "bidirectional": Flag(),
         "num_layers": Whole(1),
         "dropout": RATES,
+        "initializer": AN_INITIALIZER,
+        "recurrent_initializer": AN_INITIALIZER,
         "max_norm": Maybe(Range(0, low_open=True)),
     }
 

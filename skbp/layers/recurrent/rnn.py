@@ -3,6 +3,7 @@
 from skbp import _kernels as kernels
 from skbp._component import resolve
 from skbp.activations import ACTIVATIONS
+from skbp.layers.base import AN_ACTIVATION
 from skbp.layers.recurrent._cell import Cell
 from skbp.layers.recurrent.base import Recurrent
 
@@ -95,6 +96,8 @@ class RNN(Recurrent):
     >>> network.forward(np.array([[[1.0], [2.0], [4.0]]]), Workspace(network, 1))
     array([[5.25]])
     """
+
+    allowed = {**Recurrent.allowed, "activation": AN_ACTIVATION}
 
     def __init__(self, units, activation="tanh", return_sequences=False, bidirectional=False,
                  num_layers=1, dropout=0.0, initializer="glorot_uniform",
