@@ -13,7 +13,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 # From bottom to top; a module imports from its own floor and those below. A folder stands for all
 # that is in it, unless its files are listed.
 FLOORS = [
-    ["_kernels", "_component", "_compat", "_quiet", "_warnings", "_engine"],
+    ["_kernels", "_component", "_compat", "_numbers", "_quiet", "_warnings", "_engine"],
     ["activations", "initializers", "losses", "optimizers", "schedules", "preprocessing"],
     ["layers"],
     [

@@ -7,7 +7,6 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import column_or_1d, indexable, validate_data
 
 from skbp._compat import InvalidParameterError
 from skbp._engine.batches import CSR, Batches, Data
@@ -22,7 +21,6 @@ from skbp._warnings import warn
 from skbp.estimators._architecture import (
     check_absent,
     check_row_shape,
-    finite_or_missing,
     flat_rows,
     output_shape,
     takes_sparse,
@@ -30,6 +28,7 @@ from skbp.estimators._architecture import (
 from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
 from skbp.estimators._doubts import Finished, doubt
 from skbp.estimators._ending import warn_interrupted, warn_of, warn_of_large_batch
+from skbp.estimators._entry import checked_groups, rows_and_targets
 from skbp.estimators._held_out import (
     AsGiven,
     Encoded,
@@ -41,21 +40,16 @@ from skbp.estimators._held_out import (
 from skbp.estimators._hooks import BetweenUpdates
 from skbp.estimators._identity import Identity
 from skbp.estimators._input_checks import (
-    all_finite,
-    are_clean,
     check_cast,
-    check_sparse_format,
     check_weights,
     drop_rows_without_weight,
     engine_rows,
 )
 from skbp.estimators._members import OutOfFold, ensemble_of
-from skbp.estimators._numbers import check_numbers, plain_labels
 from skbp.estimators._parameters import check_parameters
 from skbp.estimators._plan import Plan
 from skbp.estimators._start import copy_first_weights, rows_to_start_from, start_from_targets
 
-FLOATS = (np.float64, np.float32)
 
 
 class Given(NamedTuple):
@@ -209,16 +203,14 @@ class Fit:
     def _check_rows(self):
         given = self._given
         X, self._shape = flat_rows(self._estimator, given.X)
-        X, y = self._validate(X, given.y, reset=self._fresh)
+        X, y = rows_and_targets(self._estimator, X, given.y, reset=self._fresh)
         if issparse(X) and not takes_sparse(self._estimator._hidden_layers()):
             raise ValueError(
                 "X is sparse, but only a first layer Dense, on flat rows, takes sparse input. Give "
                 "X.toarray()."
             )
         weight = check_weights(given.sample_weight, X)
-        groups = given.groups
-        if groups is not None:
-            groups = np.asarray(indexable(X, groups)[1])
+        groups = checked_groups(given.groups, X)
         if given.X_val is None and (given.y_val is not None or given.sample_weight_val is not None):
             raise ValueError("y_val or sample_weight_val is given without X_val; give all of them.")
         if given.X_val is not None and given.y_val is None:
@@ -231,32 +223,6 @@ class Fit:
         self._as_given = AsGiven(X, y, groups, np.arange(X.shape[0]))
         return X, *drop_rows_without_weight(weight, y, weight, self._as_given.kept)
 
-    def _validate(self, X, y, reset):
-        estimator = self._estimator
-        if are_clean(X, y, estimator, reset):
-            return X, y
-        for array, name in ((X, "X"), (y, "y")):
-            check_sparse_format(array, name)
-        check_numbers(X, "X")
-        if estimator._numeric_targets and issparse(y):
-            raise ValueError("y is sparse, expected a dense array. Give y.toarray().")
-        if estimator._numeric_targets:
-            check_numbers(y, "y")
-        else:
-            y = plain_labels(y)
-        X, y = validate_data(
-            estimator, X, y, reset=reset, accept_sparse="csr", dtype=FLOATS, order="C",
-            multi_output=True, y_numeric=estimator._numeric_targets,
-            ensure_all_finite=finite_or_missing(estimator),
-        )  # fmt: skip
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        if estimator._numeric_targets:
-            y = y if y.dtype.kind in "fiub" else y.astype(np.float64)
-            if not all_finite(y):  # None, "nan" or "inf" among objects and strings
-                raise ValueError("y contains missing or infinite values, expected finite numbers.")
-        return X, y
-
     def _given_validation(self):
         """Return the caller's own validation rows, or None."""
         given = self._given
@@ -264,7 +230,7 @@ class Fit:
             return None
         try:
             X, shape = flat_rows(self._estimator, given.X_val)
-            X, y = self._validate(X, given.y_val, reset=False)
+            X, y = rows_and_targets(self._estimator, X, given.y_val, reset=False)
             check_row_shape(self.network, shape)
             check_absent(self.network, X)
             targets = self._estimator._encode_more_targets(y)
@@ -273,7 +239,7 @@ class Fit:
             y, targets, weight = drop_rows_without_weight(weight, y, targets, weight)
             self.loss.check_targets(targets)
             x, targets = self._cast(X, targets, kept)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise ValueError(f"X_val, y_val (the validation set): {error}") from error
         if self._scores_as_given and kept is not None:
             X, kept = X[kept], None

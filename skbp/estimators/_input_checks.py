@@ -9,9 +9,12 @@ from sklearn.model_selection import train_test_split
 
 from skbp._compat import check_sample_weight
 from skbp._engine.batches import CSR, Deferred
+from skbp._numbers import check_numbers
 
 #: Mean sample weights outside this range cannot be meant as counts of rows: they are rescaled.
 SANE_MEAN_WEIGHT = (1e-9, 1e9)
+#: The smallest number of full precision.
+SMALLEST = np.finfo(np.float64).tiny
 #: Rows of at least so many bytes are cast batch by batch, not in a copy beside them: that takes
 #: less memory, and in each epoch some more time.
 CAST_BYTES = 2**30
@@ -151,15 +154,26 @@ def check_weights(sample_weight, X):
     """
     if sample_weight is None:
         return None
-    weight = check_sample_weight(
+    check_numbers(sample_weight, "sample_weight")
+    return within_reason(check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True, copy=False
-    )
+    ))  # fmt: skip
+
+
+def within_reason(weight):
+    """Return weights divided by their mean if that is beyond all reason.
+
+    None becomes zero that was not: its row would be left out, and its label with it.
+    """
     largest = weight.max()
+    if largest == 0:
+        return weight
     relative_mean = (weight / largest).mean()  # neither the sum nor its parts overflow
     low, high = SANE_MEAN_WEIGHT
-    if not low <= largest * relative_mean <= high:
-        return weight / largest / relative_mean
-    return weight
+    if low <= largest * relative_mean <= high:
+        return weight
+    scaled = weight / largest / relative_mean
+    return np.maximum(scaled, SMALLEST, out=scaled, where=weight > 0)
 
 
 def drop_rows_without_weight(weight, *arrays):

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from skbp.estimators._fit import FLOATS, Fit, Given
+from skbp._numbers import check_numbers
+from skbp.estimators._entry import FLOATS
+from skbp.estimators._fit import Fit, Given
 from skbp.estimators._input_checks import check_weights
-from skbp.estimators._numbers import check_numbers
 from skbp.estimators._parameters import own_layers
 from skbp.estimators._sequences import StepOutput, check_codes, check_steps
 from skbp.estimators.base import BaseBackprop
@@ -46,7 +47,7 @@ class NextSymbolBase(BaseBackprop):
             return Given(X, codes, weight, None, None, sample_weight_val, groups)
         try:
             codes_val, weight_val = self._targets_and_weight(X_val, sample_weight_val)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise ValueError(f"X_val (the validation set): {error}") from error
         return Given(X, codes, weight, X_val, codes_val, weight_val, groups)
 

@@ -4,14 +4,23 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
+from sklearn.metrics import accuracy_score
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from skbp._compat import check_first_partial_fit
 from skbp._component import Range
+from skbp._numbers import plain_labels
+from skbp._quiet import quiet
+from skbp.estimators._entry import targets_to_score
+from skbp.estimators._input_checks import check_weights, within_reason
 
+#: The largest factor of a class in class_weight="balanced".
+LARGEST_FACTOR = 1e300
 #: Kinds of targets of a classifier, as losses call them.
 KINDS = frozenset({"binary", "multiclass", "multilabel"})
+#: Kinds of dtypes whose values can be equal: numbers, texts, dates, durations.
+FAMILIES = ("iufb", "US", "M", "m")
 
 
 class ClassTargets:
@@ -87,6 +96,7 @@ class ClassTargets:
 
     def _codes_of(self, y):
         """Return the class codes of labels; raise a ValueError if some are of no class."""
+        self.check_type(y)
         if y.dtype.kind == self.classes.dtype.kind and y.dtype.kind in "iub":
             codes = np.minimum(np.searchsorted(self.classes, y), len(self.classes) - 1)
             unseen = np.unique(y[self.classes[codes] != y])
@@ -99,6 +109,16 @@ class ClassTargets:
                 f"{self.classes}. List all classes in the first call to partial_fit."
             )
         return codes
+
+    def check_type(self, y):
+        """Raise a ValueError if labels are of a type that compares with none of the classes."""
+        found, known = (next((f for f in FAMILIES if a.dtype.kind in f), None)
+                        for a in (y, self.classes))  # fmt: skip
+        if self.kind != "multilabel" and found != known and None not in (found, known):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`: its labels are of dtype {y.dtype}, those "
+                f"of dtype {self.classes.dtype}: {self.classes}. Give labels of the same type."
+            )
 
     def class_weights(self, class_weight, targets, weight, labels=()):
         """Return the class weight of each row.
@@ -141,14 +161,21 @@ class ClassTargets:
             given = class_weight[index] if isinstance(class_weight, list) else class_weight
             if isinstance(given, dict):
                 check_labels(given, names, labels)
-                factors = np.array([given.get(label, 1.0) for label in found.tolist()], float)
-            else:
-                factors = compute_class_weight(
-                    given, classes=found, y=found[codes], sample_weight=weight
+                all_factors = within_reason(
+                    np.array([given.get(label, 1.0) for label in names.tolist()], float)
                 )
-            result *= factors[codes]
+                factors = all_factors[present.astype(int)]
+            else:
+                with np.errstate(over="ignore"):  # of next to no weight at all
+                    factors = compute_class_weight(
+                        given, classes=found, y=found[codes], sample_weight=weight
+                    ).clip(max=LARGEST_FACTOR)
+            with np.errstate(over="ignore"):
+                result *= factors[codes]
         if not result.any():
             raise ValueError(f"class_weight={class_weight!r} leaves no row with a weight.")
+        if not np.isfinite(result).all():
+            raise ValueError(f"class_weight={class_weight!r} has factors whose products overflow.")
         return result
 
     def codes(self, raw):
@@ -171,11 +198,12 @@ class ClassTargetsMixin:
 
     classes_: np.ndarray
     class_weight: Any
+    predict: Any
     _targets: ClassTargets
 
     def _encode_targets(self, y, fresh, incremental, classes):
         if incremental:
-            check_first_partial_fit(self, classes)
+            check_first_partial_fit(self, None if classes is None else checked_classes(classes))
         if fresh:
             self._targets = ClassTargets.of(y, self.classes_ if incremental else None)
             if incremental and not np.array_equal(self._targets.classes, self.classes_):
@@ -210,6 +238,35 @@ class ClassTargetsMixin:
             return None
         return y if y.ndim == 1 else y > 0
 
+    @quiet
+    def score(self, X, y, sample_weight=None):
+        """Return the share of rows whose labels are all predicted right.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), or (n_samples, n_labels) of 0/1
+            Labels as in `fit`; one that is among no classes is a row predicted wrong.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        score : float
+            Between 0 and 1.
+
+        Raises
+        ------
+        ValueError
+            If X, y or weights are not as described.
+        """
+        predicted = self.predict(X)
+        y = targets_to_score(self, y, predicted)
+        known_type(y)
+        self._targets.check_type(y)
+        weight = check_weights(sample_weight, predicted)
+        return float(accuracy_score(y, predicted, sample_weight=weight))
+
     def _score_raw(self, y, raw, weight):
         right = self._targets.codes(raw) == y
         return np.average(right if right.ndim == 1 else right.all(axis=1), weights=weight)
@@ -225,6 +282,26 @@ def known_type(y):
     if target_type not in ("binary", "multiclass", "multilabel-indicator"):
         check_classification_targets(y)
     return target_type
+
+
+def checked_classes(classes):
+    """Return the labels that partial_fit is told to expect, as an array.
+
+    Raises
+    ------
+    ValueError
+        If some are missing, or they are no labels in one axis.
+    """
+    if issparse(classes):
+        raise ValueError("classes are sparse, expected a list of labels.")
+    labels = np.asarray(plain_labels(classes, "classes"))
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.size == 0:
+        raise ValueError(
+            f"classes must be a list of labels, at least one. Got an array of shape {labels.shape}."
+        )
+    return labels
 
 
 def check_zero_or_one(y):

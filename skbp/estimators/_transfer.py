@@ -3,12 +3,12 @@
 from os import PathLike
 
 import joblib
-import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from skbp._compat import InvalidParameterError
 from skbp._engine.network import Network
+from skbp._numbers import finite_array
 
 
 def source_of(init_from):
@@ -61,10 +61,10 @@ def _weights(name, array):
         raise InvalidParameterError(
             f'init_from has the key {name!r}, expected names such as "dense_0.weight".'
         )
-    array = np.asarray(array)
-    if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-        raise InvalidParameterError(f"init_from: {name} must hold finite real numbers.")
-    return array
+    try:
+        return finite_array(array, f"init_from: {name}")
+    except ValueError as error:
+        raise InvalidParameterError(str(error)) from None
 
 
 def arrays_for(network, source, same_outputs=True):

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import resolve
 from skbp._engine.batches import CSR
 from skbp._engine.history import Curves, OptimizerMemory
 from skbp._engine.objective import predict_raw
+from skbp._numbers import finite_array
 from skbp._quiet import quiet_context
 from skbp._warnings import warn
 from skbp.estimators._architecture import (
-    check_absent,
     check_row_shape,
     finite_or_missing,
     first_weights,
@@ -28,11 +28,11 @@ from skbp.estimators._architecture import (
     takes_codes_only,
     takes_sparse,
 )
-from skbp.estimators._fit import FLOATS, Fit, Given
+from skbp.estimators._entry import rows_to_predict
+from skbp.estimators._fit import Fit, Given
 from skbp.estimators._hooks import Hooks
-from skbp.estimators._input_checks import cast_rows, check_sparse_format, is_clean
+from skbp.estimators._input_checks import cast_rows
 from skbp.estimators._members import ensemble_of, members_of
-from skbp.estimators._numbers import check_numbers
 from skbp.estimators._parameters import CONSTRAINTS, check_hidden_layers, own_copy
 from skbp.estimators._transfer import merged
 from skbp.layers import MemberDense, Tied
@@ -74,14 +74,12 @@ class _Weights(list):
     def __setitem__(self, index, value):
         one = not isinstance(index, slice)
         targets = [self._views[index]] if one else self._views[index]
-        arrays = [np.asarray(array) for array in ([value] if one else value)]
+        arrays = [finite_array(array, "weights") for array in ([value] if one else value)]
         if len(arrays) != len(targets):
             raise ValueError(f"Got {len(arrays)} arrays for {len(targets)} layers.")
         for view, array in zip(targets, arrays, strict=True):  # all, before one is set
             if array.shape != view.shape:
                 raise ValueError(f"Got an array of shape {array.shape}, expected {view.shape}.")
-            if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-                raise ValueError("Weights must be finite real numbers.")
         for view, array in zip(targets, arrays, strict=True):
             view[...] = array
         super().__setitem__(index, value)
@@ -270,14 +268,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         X, shape = flat_rows(self, X)
         check_row_shape(self._network, shape)
-        if hasattr(self, "feature_names_in_") or not is_clean(X, self.n_features_in_):
-            check_sparse_format(X)
-            check_numbers(X, "X")
-            X = validate_data(
-                self, X, reset=False, accept_sparse="csr", dtype=FLOATS, order="C",
-                ensure_all_finite=finite_or_missing(self),
-            )  # fmt: skip
-            check_absent(self._network, X)
+        X = rows_to_predict(self, X)
         with np.errstate(over="ignore", invalid="ignore"):
             raw = predict_raw(self._network, CSR.of(X), depth)
         if not np.isfinite(raw).all():

@@ -19,7 +19,7 @@ from skbp.estimators.base import BaseBackprop
 from skbp.losses import LOSSES, Loss
 
 
-class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
+class BackpropClassifier(ClassTargetsMixin, ClassifierMixin, BaseBackprop):
     """Neural network classifier trained by backpropagation.
 
     Takes the place of `sklearn.neural_network.MLPClassifier`: same parameters, same fitted
@@ -122,7 +122,8 @@ class BackpropClassifier(ClassifierMixin, ClassTargetsMixin, BaseBackprop):
         Factors on the rows' losses by class, in `fit` relative to their mean over all rows: a dict
         from label to factor, one where it is silent; "balanced" for ``n_samples / (n_classes *
         weight of the class)``, in `partial_fit` over the rows of that call. For multilabel targets
-        "balanced" or a list with one dict a label, whose factors multiply.
+        "balanced" or a list with one dict a label, whose factors multiply. Factors whose mean is
+        not between 1e-9 and 1e9 are divided by it.
     dropout : float or Scheduled, default=0.0
         Share of hidden units that each training batch leaves out, in [0, 1); needs a stochastic
         solver.

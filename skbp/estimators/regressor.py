@@ -11,8 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import StrOptions
 from skbp._quiet import quiet
+from skbp.estimators._entry import targets_to_score
 from skbp.estimators._fit import Given
-from skbp.estimators._numbers import check_numbers
+from skbp.estimators._input_checks import check_weights
 from skbp.estimators._parameters import CONSTRAINTS, MEMBERS
 from skbp.estimators._predictor import Predictor
 from skbp.estimators._transaction import transaction
@@ -387,8 +388,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
             Mean over targets.
         """
         raw = self._predict_raw(X)
-        check_numbers(y, "y")
-        return _score(self._loss, y, raw, sample_weight)
+        y = targets_to_score(self, y, raw)
+        return _score(self._loss, y, raw, check_weights(sample_weight, raw))
 
     def predictor(self, max_rows=1):
         """Return a function that predicts without any checks.

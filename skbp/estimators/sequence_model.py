@@ -9,10 +9,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skbp._compat import Integer, StrOptions
 from skbp._engine.objective import predict_raw
+from skbp._numbers import check_numbers
 from skbp._quiet import quiet
-from skbp.estimators._fit import FLOATS
+from skbp.estimators._entry import FLOATS
 from skbp.estimators._next_symbol import NextSymbolBase
-from skbp.estimators._numbers import check_numbers
 from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._sequences import check_codes, check_sampling, draw, lengths
 from skbp.estimators._transaction import transaction
@@ -431,6 +431,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         """Return the first codes of so many samples, shape (n_samples, n_start)."""
         if start is None:
             return np.empty((n_samples, 0), np.intp)
+        check_numbers(start, "start")
         start = np.atleast_2d(np.asarray(start))
         if start.ndim != 2 or len(start) not in (1, n_samples) or start.size == 0:
             raise ValueError(

@@ -6,6 +6,7 @@ from sklearn.pipeline import Pipeline
 
 from skbp._component import Whole
 from skbp._engine.objective import input_gradient, predict_raw
+from skbp._numbers import finite_array, plain_labels
 from skbp._quiet import quiet
 from skbp._warnings import warn
 from skbp.inspection._common import fitted_network
@@ -278,7 +279,7 @@ def _columns(classes, raw, target):
             return np.zeros(n, int)
         return raw.argmax(axis=1) if n_outputs > 1 else np.full(n, len(classes) - 1)
     known = np.arange(n_outputs) if classes is None else classes
-    wanted = np.asarray(target)
+    wanted = np.asarray(target if np.isscalar(target) else plain_labels(target, "target"))
     if wanted.shape not in ((), (n,)):
         raise ValueError(
             f"target must be one label or output, or one for each of the {n} rows. Got an array of "
@@ -299,15 +300,15 @@ def _baseline(baseline, x):
     if isinstance(baseline, str) and baseline == "mean":
         present = ~np.isnan(x)
         return (np.nan_to_num(x).sum(axis=0) / present.sum(axis=0).clip(1)).astype(x.dtype)
+    expected = f"baseline must be None, 'mean', or a row of {n_features} finite numbers."
     try:
-        row = np.asarray(baseline, dtype=x.dtype).reshape(-1)
-    except (TypeError, ValueError):
-        row = None
-    if row is None or len(row) != n_features or not np.isfinite(row).all():
-        raise ValueError(
-            f"baseline must be None, 'mean', or a row of {n_features} finite numbers. Got "
-            f"{baseline!r} instead."
-        )
+        row = finite_array(baseline, "baseline").reshape(-1)
+    except ValueError as error:
+        raise ValueError(f"{expected} {error}") from None
+    with np.errstate(over="ignore"):
+        row = row.astype(x.dtype)
+    if len(row) != n_features or not np.isfinite(row).all():
+        raise ValueError(f"{expected} Got {baseline!r} instead.")
     return row
 
 
