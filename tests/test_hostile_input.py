@@ -21,6 +21,7 @@ from skbp.inspection import input_gradients, integrated_gradients, lr_range_test
 from skbp.layers import (
     GRU,
     BatchNorm,
+    CodeDropout,
     ColumnBranch,
     Conv2D,
     Dense,
@@ -371,6 +372,51 @@ def test_layer_and_model_take_one_code_for_padding(layer, model):
         BackpropSequenceModel(layers, padding_index=model, n_symbols=6).fit(
             np.where(model == CODES, 5, CODES)
         )
+
+
+LOOKUPS = {
+    "chain": lambda layer: [Sequential([layer])],
+    "chain of chains": lambda layer: [Sequential([Sequential([layer])])],
+    "residual inside": lambda layer: [Sequential([layer, Residual([Dense(3)])])],
+    "parallel": lambda layer: [Parallel([Embedding(6, 3), [layer]])],
+    "columns": lambda layer: [ColumnBranch([(slice(0, None), layer)])],
+    "after codes": lambda layer: [CodeDropout(0.1, 5, None), layer],
+}
+
+
+@pytest.mark.parametrize("around", LOOKUPS)
+def test_layers_in_layers_take_the_code_for_padding_of_the_model(around):
+    rows = np.where(CODES == 1, 5, CODES)
+    rows[:5, -1] = 1
+    for own, right in ((0, False), (1, True), (None, True)):
+        layers = [*LOOKUPS[around](Embedding(6, 3, own)), GRU(3, return_sequences=True)]
+        model = BackpropSequenceModel(layers, padding_index=1, n_symbols=6, max_iter=1)
+        if right:
+            quietly(lambda model=model: model.fit(rows))
+            assert np.isfinite(model.score(rows))
+        else:
+            with pytest.raises(ValueError, match="takes 0 for padding, and the model 1"):
+                model.fit(rows)
+    with pytest.raises(ValueError, match=r"CodeDropout.*takes 0 for padding, and the model 1"):
+        layers = [CodeDropout(0.1, 5), Embedding(6, 3), GRU(3, return_sequences=True)]
+        BackpropSequenceModel(layers, padding_index=1, n_symbols=6).fit(rows)
+
+
+@pytest.mark.parametrize("wrap", [list, lambda layers: [Sequential(layers)]])
+def test_layers_that_see_the_same_codes_take_one_for_padding(wrap):
+    words = r"(?s)CodeDropout.* takes \[0\] for padding, and Embedding.* takes \[1\]"
+    with pytest.raises(ValueError, match=words):
+        layers = wrap([CodeDropout(0.1, 5), Embedding(6, 3, 1), GRU(3)])
+        BackpropClassifier(layers=layers).fit(CODES, LABELS)
+    with pytest.raises(ValueError, match=r"takes \[0\] for padding, .* takes \[1\]"):
+        layers = wrap([Parallel([Embedding(6, 3, 0), Embedding(6, 3, 1)]), GRU(3)])
+        BackpropClassifier(layers=layers).fit(CODES, LABELS)
+    with pytest.raises(ValueError, match=r"CodeDropout.* puts the padding code in place of others"):
+        BackpropClassifier(layers=wrap([CodeDropout(0.1, 0), Embedding(6, 3)])).fit(CODES, LABELS)
+    apart = [([0, 1], EmbeddingBag(6, 3, padding_index=0)), ([2], EmbeddingBag(6, 3, "sum", 1))]
+    for layers in ([ColumnBranch(apart)], [CodeDropout(0.1, 5), Embedding(6, 3, 0), GRU(3)]):
+        net = BackpropClassifier(layers=wrap(layers), max_iter=1)
+        assert np.isfinite(quietly(lambda net=net: net.fit(CODES, LABELS)).loss_)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -115,10 +115,11 @@ def checked_groups(groups, X):
     if groups is None:
         return None
     groups = np.asarray(plain_labels(groups, "groups"))
-    if groups.shape != (X.shape[0],):
+    if groups.ndim != 1:
         raise ValueError(
             f"groups have the shape {groups.shape}, expected a label for each row: ({X.shape[0]},)."
         )
+    check_consistent_length(X, groups)
     if groups.dtype.kind == "f" and not all_finite(groups):
         raise ValueError("groups contain NaN or infinity. Give each row the label of a group.")
     return groups

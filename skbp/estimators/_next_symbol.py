@@ -115,13 +115,12 @@ class NextSymbolBase(BaseBackprop):
         return []
 
     def _check_network(self, network):
-        first = network.layers[0]
-        own = first.padding_index if isinstance(first, Embedding) else None
-        if own not in (None, self.padding_index):
-            raise ValueError(
-                f"{first!r} takes {own} for padding, and the model {self.padding_index}: give both "
-                "the same padding_index, or the layer none."
-            )
+        for layer in network.specification:
+            for own in layer.paddings - {self.padding_index}:
+                raise ValueError(
+                    f"{layer!r} takes {own} for padding, and the model {self.padding_index}: give "
+                    "both the same padding_index, or the layer none."
+                )
         check_steps(network, self.padding_index)
 
     def _fitted(self, fit, network, history):

@@ -22,6 +22,7 @@ from skbp.activations import ACTIVATIONS, Activation
 from skbp.estimators._members import Ensemble, ensemble_of
 from skbp.initializers import INITIALIZERS, Initializer
 from skbp.layers import NORMALIZATIONS, Layer, Norm
+from skbp.layers._chains import check_paddings
 from skbp.losses import Loss
 from skbp.optimizers import OPTIMIZERS, Optimizer
 from skbp.schedules import SCHEDULES, Schedule, Scheduled
@@ -254,6 +255,7 @@ def own_layers(given):
                 f"layers must hold objects of skbp.layers, such as Dense(64). Got {layer!r}."
             )
         layer.check()
+    check_paddings(layers)
     return [clone(layer) for layer in layers]
 
 

@@ -73,3 +73,20 @@ def codes_of_chain(layers, input_shape):
             break
         shape = layer.output_shape(shape)
     return np.zeros(input_shape, bool)
+
+
+def check_paddings(layers):
+    """Raise a ValueError if layers that see the same codes take different ones for padding.
+
+    Those are layers of a chain, of which one passes codes on and the next looks them up, and
+    branches with the same input. Branches that read columns of their own need not agree.
+    """
+    before = None
+    for layer in layers:
+        if before is not None and layer.paddings and before.paddings != layer.paddings:
+            raise ValueError(
+                f"{before!r} takes {sorted(before.paddings)} for padding, and {layer!r} takes "
+                f"{sorted(layer.paddings)}: give both the same padding_index, or one of them none."
+            )
+        if layer.paddings:
+            before = layer

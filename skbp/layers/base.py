@@ -87,6 +87,12 @@ class Layer(Component):
     row_by_row = False
     in_large_arrays = False
 
+    @property
+    def paddings(self) -> set[int]:
+        """The codes that stand for what is absent, of this layer and of those in it."""
+        own = getattr(self, "padding_index", None)
+        return set() if own is None else {own}
+
     def bind(self, input_shape):
         """Return a copy for rows of a shape, which keeps what follows from that shape alone.
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skbp._component import OneOf
+from skbp.layers._chains import check_paddings
 from skbp.layers.base import KEEP, LEAVE_OUT, REFUSE, wanted
 from skbp.layers.compose import _Composite, as_layer, laid_out_like, refuse_sparse
 
@@ -153,6 +154,11 @@ class Parallel(_Branches):
         self.branches = branches
         self.join = join
         self.name = name
+
+    def check(self):
+        """Check the hyperparameters, and that all branches take one code for padding."""
+        super().check()
+        check_paddings(self._children().values())
 
     def absent_inputs(self, input_shape):
         if len(input_shape) == 2:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from skbp.layers._chains import absent_of_chain, codes_of_chain, init_chain
+from skbp.layers._chains import absent_of_chain, check_paddings, codes_of_chain, init_chain
 from skbp.layers.base import KEEP, REFUSE, Layer, wanted
 
 
@@ -112,6 +112,11 @@ class _Composite(Layer):
     def takes_codes(self):  # type: ignore[override]
         """Whether a child looks up whole numbers, along which there is no gradient."""
         return any(child.takes_codes for child in self._children().values())
+
+    @property
+    def paddings(self):
+        """The children's padding codes."""
+        return set().union(*(child.paddings for child in self._children().values()))
 
     @property
     def couples_rows(self):  # type: ignore[override]
@@ -236,6 +241,11 @@ class Sequential(_Composite):
     def __init__(self, layers, name=None):
         self.layers = layers
         self.name = name
+
+    def check(self):
+        """Check the hyperparameters, and that all layers take one code for padding."""
+        super().check()
+        check_paddings(self._children().values())
 
     def _items(self):
         return self.layers if isinstance(self.layers, list | tuple) else [self.layers]

@@ -145,6 +145,11 @@ class LoRA(Layer):
         return self.layer.tables
 
     @property
+    def paddings(self):
+        """The layer's padding codes."""
+        return self.layer.paddings
+
+    @property
     def couples_rows(self):  # type: ignore[override]
         """Whether a row's output in training depends on the other rows of the batch."""
         return self.layer.couples_rows

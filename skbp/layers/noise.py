@@ -130,6 +130,15 @@ class CodeDropout(Layer):
         self.padding_index = padding_index
         self.name = name
 
+    def check(self):
+        """Check the hyperparameters; see `Component.check`."""
+        super().check()
+        if self.code == self.padding_index:
+            raise ValueError(
+                f"{self!r} puts the padding code in place of others; give it another code, or "
+                "padding_index=None."
+            )
+
     def work_shapes(self, input_shape, n, training=True):
         return {"y": (n, *input_shape)} if training else {}
 
