@@ -51,7 +51,6 @@ from skbp.estimators._plan import Plan
 from skbp.estimators._start import copy_first_weights, rows_to_start_from, start_from_targets
 
 
-
 class Given(NamedTuple):
     """What a caller hands to fit or partial_fit."""
 
