@@ -36,7 +36,7 @@ curves = {}
 # %%
 # Too high:
 
-curves["rate too high"] = train(X, y, learning_rate_init=0.5)
+curves["rate too high"] = train(X, y, learning_rate_init=1.0)
 curves["rate lowered"] = train(X, y, learning_rate_init=0.003)
 
 # %%

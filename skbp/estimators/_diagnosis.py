@@ -8,9 +8,8 @@ from skbp._engine.batches import Batch, is_sparse, rows_between
 from skbp._engine.network import Workspace
 from skbp._engine.objective import Objective, chunk_rows
 from skbp.activations import ReLU
+from skbp.estimators._finished import SAMPLE
 
-#: Rows that are looked at.
-SAMPLE = 1000
 #: Root mean square of a feature from which on it is called unscaled.
 UNSCALED = 100.0
 #: Share of a layer's units above which dead ones are worth a word.
@@ -21,8 +20,6 @@ LAST = 3
 STOOD_STILL = 0.01
 #: A loss that ends so many times above its best has risen.
 ROSE = 1.5
-#: Share of the first epoch's loss up to which one is small, risen or not.
-STILL_SMALL = 0.2
 #: Relative fall of the loss by which one longer step shows that the rate was too low.
 WORTH_A_STEP = 0.05
 
@@ -95,11 +92,13 @@ def _rectifies(layer):
     return activation == "relu" or isinstance(activation, ReLU)
 
 
-def risen_loss(curve):
+def risen_loss(curve, finished):
     """Return a sentence about a loss that ended far above its best, or None."""
     best = int(np.argmin(curve))
-    last = min(curve[-LAST:])
-    if not (curve[best] > 0 and last > ROSE * curve[best] and last > STILL_SMALL * curve[0]):
+    least, last = curve[best], min(curve[-LAST:])
+    if not (least > 0 and last > ROSE * least):
+        return None
+    if not finished.forgot(least, last, finished.rows):
         return None
     return (
         f"the loss rose from {curve[best]:.3g} in epoch {best + 1} to {curve[-1]:.3g} in epoch "
@@ -114,8 +113,6 @@ def low_rate(network, loss, rows, curve, rate):
     Suspected where the loss stood still; shown by a longer step down the gradient that lowers it.
     The network is not changed.
     """
-    if not curve[0] > 0 or (curve[0] - min(curve)) / curve[0] > STOOD_STILL:
-        return None
     kept = network.params.copy()
     objective = Objective(network, loss, 0.0, len(rows.targets))
     weight = np.full(len(rows.targets), 1 / len(rows.targets), kept.dtype)
@@ -137,39 +134,41 @@ def low_rate(network, loss, rows, curve, rate):
     )
 
 
-def findings(network, loss, rows, history, kept_best):
+def findings(finished):
     """Look at a finished training; return sentences, each on something that needs attention.
 
     Parameters
     ----------
-    network : Network
-        As it stands after training.
-    loss : Loss
-    rows : Rows
-        The training rows; the first thousand are looked at.
-    history : History
-    kept_best : bool
-        Whether the weights are those of the best epoch, so that a rise does not matter.
+    finished : Finished
+        The first thousand of its training rows are looked at.
 
     Returns
     -------
     sentences : list of str
     """
-    rows = rows.take(np.arange(min(len(rows.targets), SAMPLE)))
-    curve = history.loss_curve[-history.n_iter :]
+    network, rows = finished.network, finished.sample
+    curve = finished.curve("loss")
     found = []
     with np.errstate(all="ignore"):
         if dead := dead_units(network, rows.x):
             found.append(dead)
-        if not kept_best and (risen := risen_loss(curve)):
+        # A rise does not matter where the weights are those of the best epoch.
+        if not finished.stopping.keep_best and (risen := risen_loss(curve, finished)):
             found.append(risen)
-        if low := low_rate(network, loss, rows, curve, history.records[-1]["learning_rate"]):
+        stood_still = _stood_still(curve) and not finished.has_learned(min(curve), finished.rows)
+        rate = finished.epochs[-1]["learning_rate"]
+        if stood_still and (low := low_rate(network, finished.loss, rows, curve, rate)):
             found.append(low)
-        suspicious = (found or _stood_still(curve)) and not network.takes_codes
+        suspicious = (found or stood_still) and not network.takes_codes
         if suspicious and (unscaled := unscaled_feature(rows.x)):
             found.insert(0, unscaled)
     return found
 
 
 def _stood_still(curve):
+    """Whether a loss hardly fell.
+
+    Where it has been low all the time, as in a training that goes on from good weights, that is
+    as it should be: there `Finished.has_learned`.
+    """
     return len(curve) > 1 and curve[0] > 0 and (curve[0] - min(curve)) / curve[0] < STOOD_STILL

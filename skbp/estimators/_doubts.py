@@ -1,19 +1,11 @@
 """What makes a finished training doubtful: its targets, its validation, its schedule."""
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
 from skbp._engine.batches import is_sparse, rows_between
-from skbp._engine.history import History
-from skbp._engine.network import Network
-from skbp._engine.objective import predict_raw
-from skbp._engine.plan import Stopping
 from skbp._engine.training import Outcome
-from skbp.losses import Loss
+from skbp.estimators._finished import SAMPLE
 
-#: Rows that are looked at.
-SAMPLE = 1000
 #: A loss that is larger than another by this share of it is larger, noise apart.
 WORSE = 0.02
 #: Mean or standard deviation of targets from which on they are unscaled; or below one over it.
@@ -21,8 +13,6 @@ UNSCALED = 10.0
 #: A validation loss that fell by such a share while the score stood still was still falling: where
 #: little has been learned yet, and elsewhere.
 STILL_HIGH, STILL_FALLING = 0.06, 0.3
-#: Little has been learned while the loss is above this share of that of a constant output.
-HARDLY = 0.5
 #: From this score on, nothing is wrong with standing still: 1 is the best of most scores.
 GOOD = 0.98
 #: A validation loss so many times above that of the first epoch has risen.
@@ -33,47 +23,6 @@ HIGH = 0.5
 AWAY, TIMES = 5.0, 8.0
 #: The fewest rows from which something is concluded.
 FEWEST = 5
-
-
-class Finished(NamedTuple):
-    """A training that has ended.
-
-    network : as it stands; loss, outcome, stopping; n_targets : columns of y, or classes;
-    rows : the training rows as `Encoded`, or some of them; held_out : those validated on, or None,
-    `given` saying that the caller gave them; history; schedule_ends : whether the schedule comes
-    down as training ends; by_loss : whether the validation score is minus the loss.
-    """
-
-    network: Network
-    loss: Loss
-    outcome: Outcome
-    stopping: Stopping
-    n_targets: int
-    rows: Any
-    held_out: Any
-    given: bool
-    history: History
-    schedule_ends: bool
-    by_loss: bool
-
-    @classmethod
-    def of(cls, fit, estimator, plan, outcome, rows, held_out, given):
-        """Return what there is to look at when a `Fit` has trained."""
-        scoring = plan.held_out.scoring or ("loss" if estimator._judged_by_loss else "score")
-        return cls(
-            fit.network, fit.loss, outcome, plan.stopping, estimator._n_targets(rows.targets),
-            rows, held_out, given, fit.history, plan.optimization.schedule.ends_with_training,
-            scoring == "loss",
-        )  # fmt: skip
-
-    @property
-    def epochs(self):
-        """Records of the epochs of this call."""
-        return self.history.records[len(self.history.records) - self.history.n_iter :]
-
-    def curve(self, name):
-        """Return a number of each epoch of this call; NaN where there is none."""
-        return np.array([record.get(name, np.nan) for record in self.epochs], float)
 
 
 def doubt(finished):
@@ -142,9 +91,8 @@ def no_score(finished):
 
 def worse_than_constant(finished):
     """Say that on training rows, or on those held out, one and the same output would be better."""
-    sample = finished.rows.take(np.arange(min(len(finished.rows.targets), SAMPLE)))
-    constant = _start(finished, sample)
-    own, best = _losses(finished, sample, constant)
+    sample = finished.sample
+    own, best = finished.losses(sample)
     unscaled = _unscaled_targets(finished, sample)
     if own > best + (-WORSE if unscaled else WORSE) * abs(best):
         if not (unscaled or _stands(finished.curve("loss"))):
@@ -156,7 +104,7 @@ def worse_than_constant(finished):
         )
     if finished.held_out is None or not finished.stopping.keep_best:
         return None
-    own, best = _losses(finished, finished.held_out, constant)
+    own, best = finished.losses(finished.held_out)
     n = len(finished.held_out.targets)
     if not own > best + (WORSE + _noise(n)) * abs(best):
         return None
@@ -175,6 +123,8 @@ def first_epoch(finished):
         return None
     rose = ROSE + _noise(len(finished.held_out.targets))
     if not (losses[0] > 0 and losses[-1] > rose * losses[0]):
+        return None
+    if not finished.forgot(losses[0], losses[-1], finished.held_out):
         return None
     return (
         f"the first of {len(losses)} epochs is the best, and its weights are kept; after it the "
@@ -198,10 +148,12 @@ def coarse_score(finished):
     n = len(finished.held_out.targets)
     if n < FEWEST:
         return None
-    constant = _losses(finished, finished.held_out, _start(finished, finished.rows))[1]
-    constant = finished.loss.reported(constant, finished.network.output_shape)
-    share = STILL_HIGH if after[lowest] > HARDLY * constant else STILL_FALLING
-    if lowest < len(after) // 2 or not after[lowest] < (1 - share) * begin:
+    constant = finished.constant_loss(finished.held_out)
+    learned = finished.has_learned(after[lowest], finished.held_out)
+    share = STILL_FALLING if learned else STILL_HIGH
+    # A loss that falls to that of a constant output shows that wrong answers become less certain.
+    # Only below it something is learned.
+    if lowest < len(after) // 2 or not after[lowest] < (1 - share) * min(begin, constant):
         return None
     return (
         f"training stopped since the validation score had not risen for {len(after)} epochs, but "
@@ -223,22 +175,6 @@ def cut_schedule(finished):
         f"stopped after {len(rates)}, at a rate of {rates[-1]:.3g}. Use n_iter_no_change=np.inf, "
         "or a smaller max_iter"
     )
-
-
-def _start(finished, sample):
-    weight = np.ones(len(sample.targets)) if sample.weight is None else sample.weight
-    return finished.loss.start(sample.targets, weight / weight.sum(), finished.n_targets)
-
-
-def _losses(finished, rows, constant):
-    """Return the loss of the network on some rows, and that of a constant output."""
-    rows = rows.take(np.arange(min(len(rows.targets), SAMPLE)))
-    dtype = finished.network.params.dtype
-    weight = np.ones(len(rows.targets)) if rows.weight is None else rows.weight
-    weight = (weight / weight.sum()).astype(dtype)
-    raw = predict_raw(finished.network, rows.x)
-    same = np.broadcast_to(constant, raw.shape).astype(dtype)
-    return tuple(float(finished.loss.value(one, rows.targets, weight)) for one in (raw, same))
 
 
 def _unscaled_targets(finished, sample):

@@ -25,10 +25,11 @@ from skbp.estimators._architecture import (
     output_shape,
     takes_sparse,
 )
-from skbp.estimators._diagnosis import SAMPLE, findings, unscaled_feature
-from skbp.estimators._doubts import Finished, doubt
+from skbp.estimators._diagnosis import findings, unscaled_feature
+from skbp.estimators._doubts import doubt
 from skbp.estimators._ending import warn_interrupted, warn_of, warn_of_large_batch
 from skbp.estimators._entry import checked_groups, rows_and_targets
+from skbp.estimators._finished import SAMPLE, Finished
 from skbp.estimators._held_out import (
     AsGiven,
     Encoded,
@@ -436,12 +437,11 @@ class Fit:
         if outcome is Outcome.INTERRUPTED:
             return
         rows = self._rows if train is None else self._rows.take(train[:SAMPLE])
-        kept_best = self._plan.stopping.keep_best
-        found = findings(self.network, self.loss, rows, self.history, kept_best)
         own = self._given.X_val is not None
         finished = Finished.of(
             self, self._estimator, self._plan, outcome, rows, self._held_out, own
         )
+        found = findings(finished)
         if not found and (doubtful := doubt(finished)):
             found = [doubtful]
         for one in found:

@@ -1,0 +1,113 @@
+"""A training that has ended, as those see it who look for what went wrong."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skbp._engine.history import History
+from skbp._engine.network import Network
+from skbp._engine.objective import predict_raw
+from skbp._engine.plan import Stopping
+from skbp._engine.training import Outcome
+from skbp.losses import Loss
+
+#: Rows that are looked at.
+SAMPLE = 1000
+#: Share of what a network has learned that is much, if it is lost again.
+LOST = 0.2
+#: Share of the loss of a constant output above which a loss shows that hardly anything is learned.
+HARDLY = 0.5
+
+
+class Finished(NamedTuple):
+    """A training that has ended.
+
+    network : as it stands; loss, outcome, stopping; n_targets : columns of y, or classes;
+    rows : the training rows as `Encoded`, or some of them; held_out : those validated on, or None,
+    `given` saying that the caller gave them; history; schedule_ends : whether the schedule comes
+    down as training ends; by_loss : whether the validation score is minus the loss.
+    """
+
+    network: Network
+    loss: Loss
+    outcome: Outcome
+    stopping: Stopping
+    n_targets: int
+    rows: Any
+    held_out: Any
+    given: bool
+    history: History
+    schedule_ends: bool
+    by_loss: bool
+
+    @classmethod
+    def of(cls, fit, estimator, plan, outcome, rows, held_out, given):
+        """Return what there is to look at when a `Fit` has trained."""
+        scoring = plan.held_out.scoring or ("loss" if estimator._judged_by_loss else "score")
+        return cls(
+            fit.network, fit.loss, outcome, plan.stopping, estimator._n_targets(rows.targets),
+            rows, held_out, given, fit.history, plan.optimization.schedule.ends_with_training,
+            scoring == "loss",
+        )  # fmt: skip
+
+    @property
+    def epochs(self):
+        """Records of the epochs of this call."""
+        return self.history.records[len(self.history.records) - self.history.n_iter :]
+
+    def curve(self, name):
+        """Return a number of each epoch of this call; NaN where there is none."""
+        return np.array([record.get(name, np.nan) for record in self.epochs], float)
+
+    @property
+    def sample(self):
+        """The training rows that are looked at."""
+        return first_rows(self.rows)
+
+    def losses(self, rows):
+        """Return the loss of the network on some rows, and that of a constant output.
+
+        The constant is the best one for the training rows. Both are as the loss has them, not as
+        they are shown.
+        """
+        rows = first_rows(rows)
+        raw = predict_raw(self.network, rows.x)
+        return self._loss_of(raw, rows), self._loss_of(self._constant(raw), rows)
+
+    def constant_loss(self, rows):
+        """Return what a constant output has as its loss on some rows, as the curves show losses."""
+        rows = first_rows(rows)
+        shape = self.network.output_shape
+        like = np.empty((len(rows.targets), *shape), self.network.params.dtype)
+        return float(self.loss.reported(self._loss_of(self._constant(like), rows), shape))
+
+    def has_learned(self, loss, rows):
+        """Whether a loss on some rows is far below that of a constant output."""
+        return loss < HARDLY * self.constant_loss(rows)
+
+    def forgot(self, before, after, rows):
+        """Whether a loss on some rows that rose undid much of what had been learned.
+
+        What is learned is measured from the best constant output on. A tiny loss that becomes a
+        small one has risen many times, and yet nothing is lost.
+        """
+        return after - before > LOST * (self.constant_loss(rows) - before)
+
+    def _constant(self, like):
+        sample = self.sample
+        start = self.loss.start(sample.targets, _shares(sample), self.n_targets)
+        return np.broadcast_to(start, like.shape).astype(like.dtype)
+
+    def _loss_of(self, raw, rows):
+        return float(self.loss.value(raw, rows.targets, _shares(rows).astype(raw.dtype)))
+
+
+def first_rows(rows):
+    """Return the rows that are looked at."""
+    return rows.take(np.arange(min(len(rows.targets), SAMPLE)))
+
+
+def _shares(rows):
+    """Return weights of rows that sum to one."""
+    weight = np.ones(len(rows.targets)) if rows.weight is None else rows.weight
+    return weight / weight.sum()

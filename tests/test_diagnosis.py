@@ -1,0 +1,152 @@
+"""What goes wrong in a training is said; what only looks like it is not."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_digits, make_blobs
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import scale
+
+from skbp import BackpropClassifier
+from skbp._engine.history import History
+from skbp._engine.training import Outcome
+from skbp.estimators._diagnosis import findings, low_rate, risen_loss
+from skbp.estimators._doubts import coarse_score, first_epoch
+
+DIGITS = load_digits(return_X_y=True)
+DIGITS = scale(DIGITS[0])[:600], DIGITS[1][:600]
+BLOBS = make_blobs(400, 5, centers=2, random_state=0)
+BLOBS = scale(BLOBS[0]), BLOBS[1]
+
+
+def classifier(**params):
+    settings = {"batch_size": 32, "max_iter": 20, "n_iter_no_change": np.inf, "random_state": 0}
+    return BackpropClassifier((32,), **{**settings, **params})
+
+
+def told(net, X, y):
+    """Fit; return what is said of trainings that went badly."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        net.fit(X, y)
+    found = [one for one in caught if "Training went badly" in str(one.message)]
+    assert all(one.category is ConvergenceWarning for one in found)
+    return " ".join(str(one.message) for one in found)
+
+
+SITUATIONS = {
+    "rate too high": ("the loss rose from .* Lower learning_rate_init", DIGITS,
+                      {"learning_rate_init": 1.0}),
+    "rate too high for sgd": ("the loss rose from", DIGITS,
+                              {"solver": "sgd", "learning_rate_init": 0.5}),
+    "rate too low": ("hardly fell, .* Raise learning_rate_init", DIGITS,
+                     {"learning_rate_init": 1e-7}),
+    "rate too low, once more": ("hardly fell", DIGITS,
+                                {"learning_rate_init": 1e-7, "max_iter": 3}),
+    "not scaled": ("feature 23 of X .* StandardScaler", load_breast_cancer(return_X_y=True),
+                   {"solver": "sgd", "learning_rate_init": 0.01}),
+    "dead units": ("32 of the 32 units of hidden layer 3 are dead", DIGITS,
+                   {"hidden_layer_sizes": (32, 32, 32), "learning_rate_init": 0.3}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_what_went_wrong_is_said(name):
+    words, data, params = SITUATIONS[name]
+    assert re.search(words, told(classifier().set_params(**params), *data))
+
+
+# ------------------------------------------------- what only looks as if something went wrong
+
+
+@pytest.mark.parametrize("data", [BLOBS, (300 * BLOBS[0], BLOBS[1])], ids=["scaled", "large"])
+@pytest.mark.parametrize("rate", [0.001, 0.01, 0.1])
+def test_going_on_from_good_weights(data, rate):
+    # A loss that is low from the first epoch on stands still, or rises from nothing to little.
+    net = classifier(learning_rate_init=rate, warm_start=True)
+    for _ in range(3):
+        assert told(net, *data) == ""
+    assert net.score(*data) == 1
+
+
+def test_fine_tuning_at_a_low_rate():
+    net = classifier(learning_rate_init=0.01, warm_start=True)
+    assert told(net, *DIGITS) == ""
+    assert told(net.set_params(learning_rate_init=1e-7), *DIGITS) == ""
+
+
+@pytest.fixture(name="finished")
+def _finished(monkeypatch):
+    """A training as those see it who look at it, to be given other curves."""
+    seen = []
+    monkeypatch.setattr("skbp.estimators._fit.findings", lambda one: seen.append(one) or [])
+    told(classifier(early_stopping=True, validation_fraction=0.2, max_iter=2), *DIGITS)
+    return seen[0]
+
+
+def with_curves(finished, best=None, **curves):
+    """Return it with other numbers of its epochs, after which it had converged."""
+    history = History()
+    names = [*curves, "learning_rate"]
+    columns = zip(*curves.values(), [0.01] * len(next(iter(curves.values()))), strict=True)
+    history.records = [dict(zip(names, row, strict=True)) for row in columns]
+    history.n_iter = len(history.records)
+    if best is not None:
+        history.best.epoch, history.best.score = best
+    return finished._replace(history=history, outcome=Outcome.CONVERGED, by_loss=False)
+
+
+#: Ten classes: a constant output has a loss of 2.3.
+@pytest.mark.parametrize("curve, is_said", [
+    ([0.05, 0.01, 0.001, 0.02, 0.03, 0.03], False),  # from tiny to small
+    ([2.0, 1e-6, 1e-3, 1e-3, 2e-3], False),
+    ([0.1, 0.05, 0.1, 0.2, 0.3], False),
+    ([0.1, 0.05, 0.4, 0.6, 0.9], False),  # not a fifth of it
+    ([0.1, 0.05, 0.6, 0.6, 0.9], True),
+    ([2.0, 1.0, 1.6, 1.7, 1.8], True),
+    ([2.0, 1.0, 1.4, 1.4, 1.4], False),  # not half as much again
+    ([90.0, 50.0, 200.0, 300.0, 400.0], True),  # never as good as a constant
+    ([30.0, 20.0, 10.0, 5.0, 4.0], False),
+], ids=str)  # fmt: skip
+def test_a_loss_rose_if_much_of_what_was_learned_is_lost(finished, curve, is_said):
+    assert bool(risen_loss(curve, finished)) is is_said
+
+
+@pytest.mark.parametrize("curve, is_said", [
+    ([0.01, 0.05, 0.1], False),  # the score was best at once, and is no worse for it
+    ([0.2, 0.3, 0.4, 0.5], False),
+    ([0.2, 0.5, 1.0], True),
+    ([2.3, 2.6, 3.0], True),
+], ids=str)  # fmt: skip
+def test_the_first_epoch_was_best_and_the_loss_rose_from_tiny(finished, curve, is_said):
+    one = with_curves(finished, best=(1, 0.95), validation_loss=curve)
+    assert bool(first_epoch(one)) is is_said
+
+
+@pytest.mark.parametrize("curve, is_said", [
+    # At chance: what fell is the certainty of wrong answers.
+    ([3.5, 3.2, 3.0, 2.8, 2.5, 2.4], False),
+    ([2.6, 2.5, 2.4, 2.35, 2.3, 2.28], False),
+    ([2.3, 2.29, 2.28, 2.27, 2.26, 2.25], False),
+    # Learning, though the score does not show it.
+    ([2.3, 2.2, 2.1, 2.0, 1.9, 1.8], True),
+    ([3.5, 3.0, 2.5, 2.0, 1.8, 1.7], True),
+    ([0.5, 0.45, 0.4, 0.35, 0.32, 0.3], True),
+    ([0.5, 0.45, 0.44, 0.43, 0.42, 0.41], False),  # much is learned, and little comes
+], ids=str)  # fmt: skip
+def test_a_score_is_coarse_if_something_is_learned_beside_it(finished, curve, is_said):
+    one = with_curves(finished, best=(1, 0.5), validation_loss=curve)
+    assert bool(coarse_score(one)) is is_said
+
+
+def test_a_loss_that_stands_still_is_low_or_not(finished):
+    stands = with_curves(finished, loss=[2.3, 2.3, 2.3])
+    low = with_curves(finished, loss=[0.002, 0.002, 0.002])
+    rows = finished.sample
+    kept = finished.network.params.copy()
+    assert "too low" in low_rate(finished.network, finished.loss, rows, [2.3, 2.3], 1e-7)
+    assert "too low" in " ".join(findings(stands))
+    assert findings(low) == []
+    assert (finished.network.params == kept).all()
