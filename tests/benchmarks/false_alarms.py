@@ -172,6 +172,16 @@ def ended_as_planned(net):
     return net.learning_rate not in ENDING or net.n_iter_ == net.max_iter
 
 
+def rows_for(rng, task, net):
+    """Return what fit gets: X, y, a third of the time with validation rows of the caller's own."""
+    if not net.early_stopping or rng.random() < 2 / 3:
+        return task.X, task.y
+    X, X_val, y, y_val = train_test_split(
+        task.X, task.y, test_size=net.validation_fraction, random_state=0
+    )
+    return X, y, None, X_val, y_val
+
+
 def fit_one(rng):
     """Draw a task and a network, fit, and judge."""
     task = draw_task(rng)
@@ -179,7 +189,7 @@ def fit_one(rng):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            net.fit(task.X, task.y)
+            net.fit(*rows_for(rng, task, net))
         except ValueError:  # it diverged, and said so
             return None
     told = [str(one.message) for one in caught]
