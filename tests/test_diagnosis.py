@@ -125,20 +125,37 @@ def test_the_first_epoch_was_best_and_the_loss_rose_from_tiny(finished, curve, i
     assert bool(first_epoch(one)) is is_said
 
 
-@pytest.mark.parametrize("curve, is_said", [
+#: Training rows are learned, better than by a constant output; or not yet.
+LEARNED, NOT_YET = 1.5, 2.5
+
+
+@pytest.mark.parametrize("curve, trained, score, is_said", [
     # At chance: what fell is the certainty of wrong answers.
-    ([3.5, 3.2, 3.0, 2.8, 2.5, 2.4], False),
-    ([2.6, 2.5, 2.4, 2.35, 2.3, 2.28], False),
-    ([2.3, 2.29, 2.28, 2.27, 2.26, 2.25], False),
+    ([3.5, 3.2, 3.0, 2.8, 2.5, 2.4], LEARNED, 0.1, False),
+    ([2.6, 2.5, 2.4, 2.35, 2.3, 2.28], LEARNED, 0.1, False),
+    ([2.3, 2.29, 2.28, 2.27, 2.26, 2.25], LEARNED, 0.1, False),
     # Learning, though the score does not show it.
-    ([2.3, 2.2, 2.1, 2.0, 1.9, 1.8], True),
-    ([3.5, 3.0, 2.5, 2.0, 1.8, 1.7], True),
-    ([0.5, 0.45, 0.4, 0.35, 0.32, 0.3], True),
-    ([0.5, 0.45, 0.44, 0.43, 0.42, 0.41], False),  # much is learned, and little comes
+    ([3.5, 3.2, 3.0, 2.8, 2.5, 2.4], NOT_YET, 0.1, True),
+    ([2.3, 2.2, 2.1, 2.0, 1.9, 1.8], LEARNED, 0.3, True),
+    ([3.5, 3.0, 2.5, 2.0, 1.8, 1.7], LEARNED, 0.3, True),
+    ([0.5, 0.45, 0.4, 0.35, 0.32, 0.3], LEARNED, 0.85, True),
+    # Few errors are left, and would hardly be fewer.
+    ([0.5, 0.45, 0.44, 0.43, 0.42, 0.41], LEARNED, 0.9, False),
+    ([0.5, 0.45, 0.4, 0.35, 0.32, 0.3], LEARNED, 0.97, False),
+    # It rises again.
+    ([0.5, 0.3, 0.4, 0.5, 0.6, 0.7], LEARNED, 0.8, False),
 ], ids=str)  # fmt: skip
-def test_a_score_is_coarse_if_something_is_learned_beside_it(finished, curve, is_said):
-    one = with_curves(finished, best=(1, 0.5), validation_loss=curve)
-    assert bool(coarse_score(one)) is is_said
+def test_a_score_is_coarse_if_it_hides_what_is_learned(finished, curve, trained, score, is_said):
+    losses = {"validation_loss": curve, "loss": [trained] * len(curve)}
+    assert bool(coarse_score(with_curves(finished, best=(1, score), **losses))) is is_said
+
+
+def test_a_score_on_fewer_rows_hides_more(finished):
+    curve = [0.5, 0.45, 0.4, 0.36, 0.34, 0.32]
+    one = with_curves(finished, best=(1, 0.95), validation_loss=curve, loss=[0.1] * 6)
+    assert coarse_score(one) is None
+    few = one._replace(held_out=one.held_out.take(np.arange(15)))
+    assert "a score on 15 rows is coarse" in coarse_score(few)
 
 
 def test_a_loss_that_stands_still_is_low_or_not(finished):

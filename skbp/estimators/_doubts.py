@@ -10,9 +10,9 @@ from skbp.estimators._finished import SAMPLE
 WORSE = 0.02
 #: Mean or standard deviation of targets from which on they are unscaled; or below one over it.
 UNSCALED = 10.0
-#: A validation loss that fell by such a share while the score stood still was still falling: where
-#: little has been learned yet, and elsewhere.
-STILL_HIGH, STILL_FALLING = 0.06, 0.3
+#: A validation loss that fell by this share while the score stood still was still falling; and the
+#: score hides something if, errors falling as the loss did, it would have risen by that much.
+STILL_FALLING, WORTH = 0.06, 0.03
 #: From this score on, nothing is wrong with standing still: 1 is the best of most scores.
 GOOD = 0.98
 #: A validation loss so many times above that of the first epoch has risen.
@@ -129,7 +129,8 @@ def first_epoch(finished):
     return (
         f"the first of {len(losses)} epochs is the best, and its weights are kept; after it the "
         f"validation loss rose from {losses[0]:.3g} to {losses[-1]:.3g}: the learning rate is too "
-        "high, or the rows held out are unlike the training rows. Lower learning_rate_init"
+        "high, the rows held out are unlike the training rows, or there is nothing to learn. Lower "
+        "learning_rate_init"
     )
 
 
@@ -142,24 +143,38 @@ def coarse_score(finished):
     if finished.held_out is None:  # out of fold, where all rows are
         return None
     begin, after = losses[best.epoch - 1], losses[best.epoch :]
-    if not (begin > 0 and len(after) > 1):
+    n = len(finished.held_out.targets)
+    if not (begin > 0 and len(after) > 1 and n >= FEWEST):
         return None
     lowest = int(after.argmin())
-    n = len(finished.held_out.targets)
-    if n < FEWEST:
+    fell = 1 - after[lowest] / _worth_falling_from(finished, begin)
+    if lowest < len(after) // 2 or not fell > STILL_FALLING:
         return None
-    constant = finished.constant_loss(finished.held_out)
-    learned = finished.has_learned(after[lowest], finished.held_out)
-    share = STILL_FALLING if learned else STILL_HIGH
-    # A loss that falls to that of a constant output shows that wrong answers become less certain.
-    # Only below it something is learned.
-    if lowest < len(after) // 2 or not after[lowest] < (1 - share) * min(begin, constant):
+    if not fell * _errors(best.score, n) > WORTH:
         return None
     return (
         f"training stopped since the validation score had not risen for {len(after)} epochs, but "
         f"the validation loss still fell, from {begin:.3g} to {after[lowest]:.3g}: a score on "
         f"{_rows(n)} is coarse. Use scoring='loss', or a larger n_iter_no_change"
     )
+
+
+def _worth_falling_from(finished, loss):
+    """Return from where on it counts that a validation loss falls.
+
+    Where training rows are learned, and the validation loss only falls to that of a constant
+    output, wrong answers become less certain, and no more is learned than that. Before, the network
+    is still on its way.
+    """
+    begun = finished.curve("loss")[-1] < finished.constant_loss(finished.rows)
+    return min(loss, finished.constant_loss(finished.held_out)) if begun else loss
+
+
+def _errors(score, n):
+    """Return the share of errors that may be behind a score on so many rows: a deviation more."""
+    seen = min(max(1 - score, 0), 1)
+    share = min(max(seen, 1 / n), 1 - 1 / n)  # as of one row, where there seems to be no chance
+    return seen + np.sqrt(share * (1 - share) / n)
 
 
 def cut_schedule(finished):
