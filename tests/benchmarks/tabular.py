@@ -69,7 +69,8 @@ def measure(table, seed, inner, model, settings, label, threads):
         "kind": data.kind, "n_train": len(rows.X), **found,
         "fit_seconds": middle - start, "fit_cpu_seconds": fit_cpu,
         "predict_seconds": perf_counter() - middle, "peak_mib": _peak() - before,
-        "version": _version(model), "kernels": os.environ.get("SKBP_KERNELS", "auto"),
+        "load": _load(), "version": _version(model),
+        "kernels": os.environ.get("SKBP_KERNELS", "auto"),
     }  # fmt: skip
 
 
@@ -97,6 +98,11 @@ def _peak():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) / 2**10
     return peak()
+
+
+def _load():
+    """Return how many processes wanted to run in the last minute: of this one, if nothing else."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else np.nan
 
 
 def _version(model):
