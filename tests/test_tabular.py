@@ -167,6 +167,25 @@ def test_several_labels_and_several_numbers():
     assert model.predict(X).shape == numbers.shape and model.score(X, numbers) > 0.8
 
 
+@pytest.mark.parametrize("size", [1e300, 1e-300, 1e8])
+def test_targets_of_any_size(size):
+    expected = TabularRegressor(TINY, random_state=0).fit(X, VALUE).predict(X)
+    got = TabularRegressor(TINY, random_state=0).fit(X, VALUE * size).predict(X)
+    np.testing.assert_allclose(got / size, expected, rtol=1e-4)
+
+
+def test_dates_are_no_targets():
+    with pytest.raises(ValueError, match=r"y .*dates"):
+        TabularRegressor(TINY).fit(X, X["sold"])
+
+
+def test_sparse_labels_and_one_weight_for_all():
+    labels = np.column_stack([LABEL == "dear", X["new"]]).astype(int)
+    dense = TabularClassifier(TINY, random_state=0).fit(X, labels)
+    sparse = TabularClassifier(TINY, random_state=0).fit(X, csr_array(labels), sample_weight=1.0)
+    np.testing.assert_allclose(sparse.predict_proba(X), dense.predict_proba(X))
+
+
 def test_constant_targets():
     model = TabularRegressor(TINY, random_state=0).fit(X, np.full(len(X), 7.0))
     np.testing.assert_array_equal(model.predict(X), 7.0)

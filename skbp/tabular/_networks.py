@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.sparse import issparse
 
 from skbp.estimators import BackpropClassifier, BackpropRegressor
 from skbp.layers import MemberDense
@@ -59,7 +60,7 @@ class TableClassifier(_Output, BackpropClassifier):
         """
         raw = self.oof_decision_function_.astype(np.float64)
         rows = np.isfinite(raw).all(axis=1)
-        y = np.asarray(y)
+        y = y.toarray() if issparse(y) else np.asarray(y)
         y = y.reshape(-1) if self._targets.kind != "multilabel" else y
         targets = self._targets.encode(y)[rows]
         targets = targets if targets.ndim == 1 else targets.astype(np.float64)

@@ -1,6 +1,7 @@
 """What the two estimators for tables share: from a raw table to a fitted network."""
 
 from abc import ABC, abstractmethod
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -73,9 +74,11 @@ class BaseTabular(BaseEstimator, ABC):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        check_consistent_length(X, y, sample_weight)
+        check_consistent_length(X, y)
         if sample_weight is None:
             return X, y, None, slice(None)
+        if not isinstance(sample_weight, Real):
+            check_consistent_length(X, sample_weight)
         weight = check_sample_weight(sample_weight, X, dtype=np.float64)
         kept = np.flatnonzero(weight)
         if len(kept) == len(weight):

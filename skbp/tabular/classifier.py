@@ -114,8 +114,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             If a parameter or the data are not as described; it names the column. The estimator then
             is as it was before the call.
         """
+        n_rows = 0 if y is None else count_rows(y)
         X, y, weight, kept = self._counted(X, y, sample_weight)
-        n_rows = count_rows(y) if sample_weight is None else count_rows(sample_weight)
         encoder, network = self._fit_network(X, y, weight)
         temperature = 1.0
         if self.calibrate and hasattr(network, "oof_decision_function_"):

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_array
 
+from skbp._numbers import check_numbers
 from skbp.tabular._networks import TableRegressor
 from skbp.tabular.base import BaseTabular
 
@@ -102,16 +103,15 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             is as it was before the call.
         """
         X, y, weight, _ = self._counted(X, y, sample_weight)
+        check_numbers(y, "y")
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        mean = np.average(y.reshape(len(y), -1), axis=0, weights=weight)
-        squares = (y.reshape(len(y), -1) - mean) ** 2
-        scale = np.sqrt(np.average(squares, axis=0, weights=weight))
-        scale[scale == 0] = 1.0
-        standardised = ((y.reshape(len(y), -1) - mean) / scale).reshape(y.shape)
+        columns = y.reshape(len(y), -1)
+        mean = np.average(columns, axis=0, weights=weight)
+        scale = _deviations(columns - mean, weight)
+        standardised = ((columns - mean) / scale).reshape(y.shape)
         encoder, network = self._fit_network(X, standardised, weight)
         self.encoder_, self.network_ = encoder, network
         self.target_mean_, self.target_scale_ = mean, scale
-        columns = y.reshape(len(y), -1)
         self.target_range_ = columns.min(axis=0), columns.max(axis=0)
         return self
 
@@ -140,3 +140,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _deviations(errors, weight):
+    """Return the root of the mean square of each column, 1 where it is 0, without overflow."""
+    largest = np.abs(errors).max(axis=0)
+    largest[largest == 0] = 1.0
+    root = np.sqrt(np.average((errors / largest) ** 2, axis=0, weights=weight))
+    return largest * np.where(root > 0, root, 1.0)
