@@ -21,7 +21,6 @@ from time import perf_counter, process_time
 import numpy as np
 import table_scores as scores
 from common import describe, in_process, left_out, markdown
-from memory import peak
 
 #: What tells one result from another.
 KEY = ("table", "seed", "inner", "model", "settings", "label", "threads")
@@ -97,7 +96,10 @@ def _peak():
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) / 2**10
-    return peak()
+    import resource  # not on Windows
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _load():
