@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbp._component import Whole
 from skbp._engine.network import Workspace
 from skbp._quiet import quiet
 
@@ -9,8 +10,13 @@ from skbp._quiet import quiet
 class Predictor:
     """A fitted network as a function from rows to predictions, with nothing in between.
 
-    Made by an estimator's ``predictor``. It checks nothing, and reuses its buffers: calls from
-    several threads at once need a predictor each. Later fits of the estimator do not change it.
+    Made by an estimator's ``predictor``. It reuses its buffers: calls from several threads at once
+    need a predictor each. Later fits of the estimator do not change it.
+
+    It checks nothing. Rows of another length, or more than ``max_rows``, end in an error of
+    NumPy's; codes that an embedding does not have are refused as ever. But NaN and infinity go
+    through the network, dates and masked values are read as the numbers under them, and a step of a
+    sequence with NaN in a part of it counts as absent: give it what ``predict`` would take.
 
     Parameters
     ----------
@@ -22,9 +28,16 @@ class Predictor:
         Turns a copy of the raw outputs, shape (n, n_outputs), into predictions.
     max_rows : int
         The most rows of a call.
+
+    Raises
+    ------
+    ValueError
+        If `max_rows` is no whole number of at least 1.
     """
 
     def __init__(self, network, combine, finish, max_rows):
+        if max_rows not in Whole(1):
+            raise ValueError(f"max_rows must be {Whole(1)}. Got {max_rows!r} instead.")
         self._network = network
         self._combine = combine
         self._finish = finish

@@ -28,7 +28,7 @@ def lengths(codes, padding_index):
     return (codes != padding_index).sum(axis=1)
 
 
-def check_codes(codes, n_symbols, padding_index):
+def check_codes(codes, n_symbols, padding_index, name="X"):
     """Raise a ValueError unless rows are codes, with padding only at their ends.
 
     Parameters
@@ -38,6 +38,8 @@ def check_codes(codes, n_symbols, padding_index):
     n_symbols : int or None
         Codes are below it; None for no limit.
     padding_index : int or None
+    name : str, default="X"
+        What they are called.
     """
     bad = (codes != np.floor(codes)) | (codes < 0)
     if n_symbols is not None:
@@ -46,8 +48,8 @@ def check_codes(codes, n_symbols, padding_index):
         row, column = np.argwhere(bad)[0]
         limit = "" if n_symbols is None else f" to {n_symbols - 1} (n_symbols={n_symbols})"
         raise ValueError(
-            f"X has {codes[row, column]} in row {row}, column {column}; codes of symbols are whole "
-            f"numbers from 0{limit}. Number the symbols, or raise n_symbols."
+            f"{name} has {codes[row, column]} in row {row}, column {column}; codes of symbols are "
+            f"whole numbers from 0{limit}. Number the symbols, or raise n_symbols."
         )
     if padding_index is None:
         return
@@ -56,8 +58,8 @@ def check_codes(codes, n_symbols, padding_index):
     if early.any():
         row, column = np.argwhere(early)[0]
         raise ValueError(
-            f"X has the padding code {padding_index} in row {row}, column {column}, and symbols "
-            "after it; padding stands at the end of a row only. Move it there, or set "
+            f"{name} has the padding code {padding_index} in row {row}, column {column}, and "
+            "symbols after it; padding stands at the end of a row only. Move it there, or set "
             "padding_index=None if that code is a symbol like others."
         )
 

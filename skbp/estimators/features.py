@@ -1,5 +1,7 @@
 """Hidden layers as features for other estimators."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -10,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._quiet import quiet
 from skbp._warnings import warn
+from skbp.estimators.base import BaseBackprop
 
 
 class HiddenFeatures(TransformerMixin, BaseEstimator):
@@ -69,7 +72,15 @@ class HiddenFeatures(TransformerMixin, BaseEstimator):
         Returns
         -------
         self : HiddenFeatures
+
+        Raises
+        ------
+        TypeError
+            If `estimator` is none of skbp, nor a pipeline that ends in one.
+        ValueError
+            If there is no such `layer`, or as the network's ``fit`` does.
         """
+        self._check_estimator()
         if isinstance(self.estimator, FrozenEstimator):
             check_is_fitted(self.estimator)
             if params:
@@ -98,14 +109,27 @@ class HiddenFeatures(TransformerMixin, BaseEstimator):
             method_mapping=MethodMapping().add(caller="fit", callee="fit"),
         )
 
+    def _check_estimator(self):
+        last = self.estimator
+        last = last.estimator if isinstance(last, FrozenEstimator) else last
+        last = last[-1] if isinstance(last, Pipeline) else last
+        if not isinstance(last, BaseBackprop):
+            raise TypeError(
+                "HiddenFeatures takes an estimator of skbp, or a pipeline that ends in one. Got "
+                f"{self.estimator!r}."
+            )
+
     def _find(self, names):
+        if not isinstance(self.layer, str | Integral) or isinstance(self.layer, bool):
+            raise ValueError(f"layer must be a number or a name. Got {self.layer!r} instead.")
         if isinstance(self.layer, str):
             if self.layer not in names:
                 raise ValueError(f"layer={self.layer!r} is none of the layers {names}.")
             return names.index(self.layer)
-        if not -len(names) <= self.layer < len(names):
+        number = int(self.layer)
+        if not -len(names) <= number < len(names):
             raise ValueError(f"layer={self.layer!r} is none of the {len(names)} layers {names}.")
-        return self.layer % len(names)
+        return number % len(names)
 
     @quiet
     def transform(self, X):

@@ -439,7 +439,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
                 f" n_start) with n_samples={n_samples}, or None."
             )
         start = check_array(start, dtype=FLOATS, input_name="start")
-        check_codes(start, self.n_symbols_, self.padding_index)
+        check_codes(start, self.n_symbols_, None, "start")
         if self.padding_index is not None and (start == self.padding_index).any():
             raise ValueError(
                 f"start holds the padding code {self.padding_index}; give symbols only, and starts "
