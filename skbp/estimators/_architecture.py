@@ -5,6 +5,7 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 
 from skbp._component import resolve
+from skbp._numbers import check_container
 from skbp.activations import ACTIVATIONS, Logistic
 from skbp.estimators._input_checks import all_finite
 from skbp.estimators._parameters import activations, hidden_layer_sizes, own_copy, own_layers
@@ -107,6 +108,7 @@ def flat_rows(estimator, X):
 
 def _array_of_lists(X):
     """Return nested lists of three axes or more as an array; all else as it came."""
+    check_container(X, "X")
     try:
         array = np.asarray(X)
     except ValueError:  # ragged: scikit-learn's checks say so
