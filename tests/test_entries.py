@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pytest
 from scipy.sparse import coo_array, csc_array, csr_array
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
@@ -628,3 +629,51 @@ def test_callbacks_are_told_of_the_error(bad):
     assert told.calls == ["setup", type(rows), "teardown"]
     assert told.scores == []
     assert not hasattr(net, "coefs_")
+
+
+STEPS = RNG.normal(size=(N, 4, 2))
+GRU_PARAMS = {"layers": GRU(2), "max_iter": 1, "random_state": 0, "dtype": "float64"}
+STEPS_NET = quietly(BackpropClassifier(**GRU_PARAMS).fit, STEPS, LABELS)
+STEP_WAYS = {
+    "fit": lambda x: BackpropClassifier(**GRU_PARAMS).fit(x, LABELS).weights_["output.weight"],
+    "partial_fit": lambda x: (
+        copy.deepcopy(STEPS_NET).partial_fit(x, LABELS).weights_["output.weight"]
+    ),
+    "X_val": lambda x: (
+        BackpropClassifier(**GRU_PARAMS)
+        .fit(STEPS, LABELS, X_val=x, y_val=LABELS)
+        .validation_loss_curve_
+    ),
+    "predict": lambda x: STEPS_NET.predict(x),
+    "decision_function": lambda x: STEPS_NET.decision_function(x),
+    "score": lambda x: STEPS_NET.score(x, LABELS),
+    "features": lambda x: (
+        HiddenFeatures(BackpropClassifier(**GRU_PARAMS)).fit(x, LABELS).transform(STEPS)
+    ),
+    "transform": lambda x: HiddenFeatures(FrozenEstimator(STEPS_NET)).fit(STEPS).transform(x),
+    "gradients": lambda x: input_gradients(STEPS_NET, x, target=0),
+    "integrated": lambda x: integrated_gradients(STEPS_NET, x, target=0, n_steps=2),
+    "range test": lambda x: (
+        lr_range_test(BackpropClassifier(**GRU_PARAMS), x, LABELS, n_updates=10).losses
+    ),
+}
+
+
+@pytest.mark.parametrize("way", STEP_WAYS)
+def test_NaN_is_for_whole_steps(way):
+    call, whole = STEP_WAYS[way], STEPS.copy()
+    whole[5, 1] = np.nan
+    absent = np.asarray(call(whole))
+    assert np.isfinite(absent).all()
+    # A step that is absent may as well not be there.
+    moved = np.concatenate([whole[5, :1], whole[5, 2:], whole[5, 1:2]])
+    last = whole.copy()
+    last[5] = moved
+    if way not in ("gradients", "integrated"):  # whose results are in the places of the steps
+        np.testing.assert_allclose(np.asarray(call(last)), absent, rtol=1e-6)
+    for dress in (lambda x: x, np.ndarray.tolist, lambda x: x.astype(object), np.asfortranarray):
+        part = whole.copy()
+        part[7, 2, 1] = np.nan
+        with pytest.raises(ValueError, match=r"NaN in a part of step 2 .*of row 7"):
+            call(dress(part))
+        np.testing.assert_allclose(np.asarray(call(dress(whole))), absent, rtol=1e-9)
