@@ -194,6 +194,22 @@ def plain_labels(y: Any, name: str = "y") -> Any:
     return y.astype(str) if strings else y
 
 
+def group_labels(groups: Any) -> np.ndarray:
+    """Return the labels of the groups of rows as an array of shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If they have not one axis, or some are missing.
+    """
+    labels = np.asarray(plain_labels(groups, "groups"))
+    if labels.ndim != 1:
+        raise ValueError(f"groups have the shape {labels.shape}, expected a label for each row.")
+    if labels.dtype.kind in "fc" and not np.isfinite(labels).all():
+        raise ValueError("groups contain NaN or infinity. Give each row the label of a group.")
+    return labels
+
+
 def _check_one_type(labels, name):
     """Refuse texts among other things: they have no order."""
     types = {type(value) for value in np.asarray(labels, object).reshape(-1)}

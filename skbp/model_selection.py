@@ -7,6 +7,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import indexable
 
 from skbp._component import AnyOf, OneOf, Range, Whole
+from skbp._numbers import group_labels
 
 SIZES = AnyOf(Range(0, 1, low_open=True, high_open=True), Whole(1))
 GROUPS = OneOf(("each", "whole"))
@@ -98,8 +99,9 @@ class LastFraction(BaseCrossValidator):
         ------
         ValueError
             If nothing would be left to train or to validate on; if `groups` has another length than
-            X; or if there are none for "whole".
+            X, more than one axis, or labels that are missing; or if there are none for "whole".
         """
+        groups = None if groups is None else group_labels(groups)
         X, groups = indexable(X, groups)
         n = X.shape[0] if hasattr(X, "shape") else len(X)
         if groups is None and self.groups == "whole":
@@ -134,6 +136,6 @@ class LastFraction(BaseCrossValidator):
 
 def _rows_of_groups(groups):
     """Return the numbers of the rows of each group; groups in the order of their first rows."""
-    _, first, number = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    _, first, number = np.unique(groups, return_index=True, return_inverse=True)
     rows = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
     return [rows[group] for group in np.argsort(first)]

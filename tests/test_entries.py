@@ -519,6 +519,17 @@ def test_groups(splitter):
             regressor().fit(X, NUMBERS, groups=dress(GROUPS))
 
 
+def test_groups_of_a_splitter_by_itself():
+    for name in ("masked", "records", "None", "NaN", "NA", "infinity", "three axes", "a dict"):
+        dress, words = BAD_COLUMN[name]
+        with pytest.raises(ValueError, match=f"{words}|a label for each row"):
+            next(LastFraction(0.4).split(X, groups=dress(GROUPS.astype(float))))
+    hidden = np.ma.masked_array(np.arange(6), mask=[0, 0, 1, 0, 0, 0])
+    net = regressor(early_stopping=True, validation_fraction=[(np.arange(6, N), hidden)])
+    with pytest.raises(ValueError, match=r"(?s)validation_fraction.* yields is a masked array"):
+        net.fit(X, NUMBERS)
+
+
 # ------------------------------------------------------------ what training starts from, and others
 
 

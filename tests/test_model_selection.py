@@ -58,7 +58,7 @@ def test_the_last_rows_of_each_group(test_size):
 
 
 @pytest.mark.parametrize("labels", [
-    [3, 3, 1, 1, 1, 2], ["c", "c", "a", "a", "a", "b"], [2.5, 2.5, 0.0, 0.0, 0.0, np.nan],
+    [3, 3, 1, 1, 1, 2], ["c", "c", "a", "a", "a", "b"], [2.5, 2.5, 0.0, 0.0, 0.0, -1.5],
     np.array(["2024-03", "2024-03", "2024-01", "2024-01", "2024-01", "2024-02"], "datetime64[M]"),
 ], ids=str)  # fmt: skip
 def test_groups_of_any_kind(labels):

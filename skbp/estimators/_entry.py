@@ -5,7 +5,7 @@ from scipy.sparse import issparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
-from skbp._numbers import check_numbers, plain_labels
+from skbp._numbers import check_numbers, group_labels, plain_labels
 from skbp.estimators._architecture import check_absent, finite_or_missing
 from skbp.estimators._input_checks import all_finite, are_clean, check_sparse_format, is_clean
 
@@ -114,14 +114,8 @@ def checked_groups(groups, X):
     """
     if groups is None:
         return None
-    groups = np.asarray(plain_labels(groups, "groups"))
-    if groups.ndim != 1:
-        raise ValueError(
-            f"groups have the shape {groups.shape}, expected a label for each row: ({X.shape[0]},)."
-        )
+    groups = group_labels(groups)
     check_consistent_length(X, groups)
-    if groups.dtype.kind == "f" and not all_finite(groups):
-        raise ValueError("groups contain NaN or infinity. Give each row the label of a group.")
     return groups
 
 

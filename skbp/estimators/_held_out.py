@@ -11,6 +11,7 @@ from sklearn.model_selection import check_cv
 
 from skbp._engine.batches import CSR, Deferred, rows_between, take_rows
 from skbp._engine.objective import predict_raw
+from skbp._numbers import check_container
 from skbp.estimators._input_checks import validation_split
 from skbp.estimators._parameters import is_fraction
 
@@ -239,6 +240,7 @@ def split(estimator, fraction, rows, rng, stratify):
 
 
 def _row_numbers(part, n, given):
+    check_container(part, f"What validation_fraction={given!r} yields")
     part = np.asarray(part)
     numbers = np.flatnonzero(part) if part.dtype == bool and part.shape == (n,) else part
     integers = numbers.ndim == 1 and numbers.dtype.kind in "iu"
