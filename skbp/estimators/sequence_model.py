@@ -281,9 +281,10 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         ValueError
             As in `fit`.
         """
-        given = self._given(X, sample_weight, X_val, sample_weight_val)
         if self.__sklearn_is_fitted__():
+            check_numbers(X, "X")
             validate_data(self, X, reset=False, skip_check_array=True)
+        given = self._given(X, sample_weight, X_val, sample_weight_val)
         return self._train(given, incremental=True)
 
     @quiet
