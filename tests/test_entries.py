@@ -152,10 +152,10 @@ BAD_ROWS = {
     "dates": (lambda x: pd.DataFrame({"a": DAYS, "b": 1, "c": 2}), "column 'a' has dtype datetime"),
     "text dates": (lambda x: np.full(x.shape, "2020-01-01"), "could not convert string"),
     "complex": (lambda x: x + 0j, "[Cc]omplex"),
-    "lists in a frame": (lambda x: pl.DataFrame({"a": [[1.0, 2.0]] * N}), "sequence"),
+    "lists in a frame": (lambda x: pl.DataFrame({"a": [[1.0, 2.0]] * N}), "sequence|features"),
     "a matrix": (np.matrix, "np.matrix is not supported"),
     "three axes": (lambda x: x[:, :, None], "dim 3|code|only|feature"),
-    "no axis": (lambda x: np.float64(3), "2D|1D"),
+    "no axis": (lambda x: np.float64(3), "2D|1D|any features"),
 }  # fmt: skip
 
 
