@@ -14,6 +14,7 @@ from skbp._engine.history import History
 from skbp._engine.training import Outcome
 from skbp.estimators._diagnosis import findings, low_rate, risen_loss
 from skbp.estimators._doubts import coarse_score, first_epoch
+from skbp.model_selection import LastFraction
 
 DIGITS = load_digits(return_X_y=True)
 DIGITS = scale(DIGITS[0])[:600], DIGITS[1][:600]
@@ -77,13 +78,48 @@ def test_fine_tuning_at_a_low_rate():
     assert told(net.set_params(learning_rate_init=1e-7), *DIGITS) == ""
 
 
-@pytest.fixture(name="finished")
-def _finished(monkeypatch):
-    """A training as those see it who look at it, to be given other curves."""
+@pytest.mark.parametrize("params", [
+    {}, {"early_stopping": True, "scoring": "loss"},
+    {"early_stopping": True, "scoring": "loss", "validation_fraction": LastFraction(0.3)},
+], ids=["all", "drawn", "the last"])  # fmt: skip
+def test_sorted_rows(finished_fits, params):
+    # The first thousand rows are of one class, and a constant output is right for all of them.
+    X, y = make_blobs([1500, 1500], 3, cluster_std=2.0, random_state=0)
+    order = np.argsort(y, kind="stable")
+    X, y = scale(X)[order], y[order]
+    if "validation_fraction" in params:
+        y[1500:2100:2] = 0  # both classes before the last ones
+    net = classifier(learning_rate_init=0.01, max_iter=12).set_params(**params)
+    told(net, X, y)
+    labels = finished_fits[-1].sample.targets
+    assert len(labels) == 1000
+    assert len(np.unique(labels)) == 2
+    assert 0.3 < finished_fits[-1].constant_loss(finished_fits[-1].rows) < 0.7
+
+
+def test_validation_rows_of_a_trend_are_on_no_other_scale():
+    x = np.linspace(-1, 1, 20_000)[:, None]
+    y = (x[:, 0] > 0).astype(int)
+    net = classifier(max_iter=2, batch_size=2000, learning_rate_init=0.01, scoring="loss")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        net.fit(x, y, X_val=x[::7], y_val=y[::7])
+    assert "another scale" not in " ".join(str(one.message) for one in caught)
+
+
+@pytest.fixture(name="finished_fits")
+def _finished_fits(monkeypatch):
+    """Trainings as those see them who look at them."""
     seen = []
     monkeypatch.setattr("skbp.estimators._fit.findings", lambda one: seen.append(one) or [])
+    return seen
+
+
+@pytest.fixture(name="finished")
+def _finished(finished_fits):
+    """One of them, to be given other curves."""
     told(classifier(early_stopping=True, validation_fraction=0.2, max_iter=2), *DIGITS)
-    return seen[0]
+    return finished_fits[0]
 
 
 def with_curves(finished, best=None, **curves):

@@ -140,7 +140,7 @@ def findings(finished):
     Parameters
     ----------
     finished : Finished
-        The first thousand of its training rows are looked at.
+        At most a thousand of its training rows are looked at, evenly spread.
 
     Returns
     -------

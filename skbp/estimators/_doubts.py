@@ -4,7 +4,7 @@ import numpy as np
 
 from skbp._engine.batches import is_sparse, rows_between
 from skbp._engine.training import Outcome
-from skbp.estimators._finished import SAMPLE
+from skbp.estimators._finished import some_of
 
 #: A loss that is larger than another by this share of it is larger, noise apart.
 WORSE = 0.02
@@ -47,15 +47,13 @@ def doubt(finished):
 
 def other_scale(finished):
     """Say that the caller's validation rows are on another scale than the training rows."""
-    parts = finished.rows, finished.held_out
     if not finished.given or finished.network.takes_codes:
         return None
+    parts = finished.sample, some_of(finished.held_out)
     if any(is_sparse(rows.x) for rows in parts):
         return None
     train, validation = (
-        rows_between(rows.x, 0, n).reshape(n, -1)
-        for rows in parts
-        for n in [min(len(rows.targets), SAMPLE)]
+        rows_between(rows.x, 0, n).reshape(n, -1) for rows in parts for n in [len(rows.targets)]
     )
     if min(len(train), len(validation)) < FEWEST:
         return None

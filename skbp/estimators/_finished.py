@@ -11,7 +11,7 @@ from skbp._engine.plan import Stopping
 from skbp._engine.training import Outcome
 from skbp.losses import Loss
 
-#: Rows that are looked at.
+#: The most rows that are looked at.
 SAMPLE = 1000
 #: Share of what a network has learned that is much, if it is lost again.
 LOST = 0.2
@@ -62,7 +62,7 @@ class Finished(NamedTuple):
     @property
     def sample(self):
         """The training rows that are looked at."""
-        return first_rows(self.rows)
+        return some_of(self.rows)
 
     def losses(self, rows):
         """Return the loss of the network on some rows, and that of a constant output.
@@ -70,13 +70,13 @@ class Finished(NamedTuple):
         The constant is the best one for the training rows. Both are as the loss has them, not as
         they are shown.
         """
-        rows = first_rows(rows)
+        rows = some_of(rows)
         raw = predict_raw(self.network, rows.x)
         return self._loss_of(raw, rows), self._loss_of(self._constant(raw), rows)
 
     def constant_loss(self, rows):
         """Return what a constant output has as its loss on some rows, as the curves show losses."""
-        rows = first_rows(rows)
+        rows = some_of(rows)
         shape = self.network.output_shape
         like = np.empty((len(rows.targets), *shape), self.network.params.dtype)
         return float(self.loss.reported(self._loss_of(self._constant(like), rows), shape))
@@ -102,9 +102,14 @@ class Finished(NamedTuple):
         return float(self.loss.value(raw, rows.targets, _shares(rows).astype(raw.dtype)))
 
 
-def first_rows(rows):
-    """Return the rows that are looked at."""
-    return rows.take(np.arange(min(len(rows.targets), SAMPLE)))
+def spread(n):
+    """Return the numbers of those of n rows that are looked at: the first may be of one class."""
+    return np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.intp)
+
+
+def some_of(rows):
+    """Return the rows that are looked at, as `Encoded`."""
+    return rows.take(spread(len(rows.targets)))
 
 
 def _shares(rows):

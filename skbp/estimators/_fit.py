@@ -29,7 +29,7 @@ from skbp.estimators._diagnosis import findings, unscaled_feature
 from skbp.estimators._doubts import doubt
 from skbp.estimators._ending import warn_interrupted, warn_of, warn_of_large_batch
 from skbp.estimators._entry import checked_groups, rows_and_targets
-from skbp.estimators._finished import SAMPLE, Finished
+from skbp.estimators._finished import Finished, spread
 from skbp.estimators._held_out import (
     AsGiven,
     Encoded,
@@ -436,7 +436,7 @@ class Fit:
     def _diagnose(self, outcome, train):
         if outcome is Outcome.INTERRUPTED:
             return
-        rows = self._rows if train is None else self._rows.take(train[:SAMPLE])
+        rows = self._rows if train is None else self._rows.take(train[spread(len(train))])
         own = self._given.X_val is not None
         finished = Finished.of(
             self, self._estimator, self._plan, outcome, rows, self._held_out, own
