@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -203,3 +204,10 @@ def test_a_loss_that_stands_still_is_low_or_not(finished):
     assert "too low" in " ".join(findings(stands))
     assert findings(low) == []
     assert (finished.network.params == kept).all()
+
+
+def test_a_rate_is_not_too_high_and_too_low(finished):
+    stopping = replace(finished.stopping, keep_best=False)
+    one = with_curves(finished, loss=[0.85, 0.9, 2.0, 3.0, 4.5])._replace(stopping=stopping)
+    (found,) = findings(one)
+    assert "too high" in found

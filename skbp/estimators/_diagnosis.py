@@ -152,10 +152,12 @@ def findings(finished):
     with np.errstate(all="ignore"):
         if dead := dead_units(network, rows.x):
             found.append(dead)
+        risen = risen_loss(curve, finished)
         # A rise does not matter where the weights are those of the best epoch.
-        if not finished.stopping.keep_best and (risen := risen_loss(curve, finished)):
+        if risen and not finished.stopping.keep_best:
             found.append(risen)
-        stood_still = _stood_still(curve) and not finished.has_learned(min(curve), finished.rows)
+        stood_still = not risen and _stood_still(curve)
+        stood_still = stood_still and not finished.has_learned(min(curve), finished.rows)
         rate = finished.epochs[-1]["learning_rate"]
         if stood_still and (low := low_rate(network, finished.loss, rows, curve, rate)):
             found.append(low)
