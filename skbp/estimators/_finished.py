@@ -72,14 +72,16 @@ class Finished(NamedTuple):
         """
         rows = some_of(rows)
         raw = predict_raw(self.network, rows.x)
-        return self._loss_of(raw, rows), self._loss_of(self._constant(raw), rows)
+        targets = _targets(rows)
+        return self._loss_of(raw, *targets), self._loss_of(self._constant(raw), *targets)
 
     def constant_loss(self, rows):
         """Return what a constant output has as its loss on some rows, as the curves show losses."""
-        rows = some_of(rows)
+        targets, shares = _targets(rows)
         shape = self.network.output_shape
-        like = np.empty((len(rows.targets), *shape), self.network.params.dtype)
-        return float(self.loss.reported(self._loss_of(self._constant(like), rows), shape))
+        like = np.empty((len(targets), *shape), self.network.params.dtype)
+        value = self._loss_of(self._constant(like), targets, shares)
+        return float(self.loss.reported(value, shape))
 
     def has_learned(self, loss, rows):
         """Whether a loss on some rows is far below that of a constant output."""
@@ -94,12 +96,12 @@ class Finished(NamedTuple):
         return after - before > LOST * (self.constant_loss(rows) - before)
 
     def _constant(self, like):
-        sample = self.sample
-        start = self.loss.start(sample.targets, _shares(sample), self.n_targets)
+        targets, shares = _targets(self.rows)
+        start = self.loss.start(targets, shares, self.n_targets)
         return np.broadcast_to(start, like.shape).astype(like.dtype)
 
-    def _loss_of(self, raw, rows):
-        return float(self.loss.value(raw, rows.targets, _shares(rows).astype(raw.dtype)))
+    def _loss_of(self, raw, targets, shares):
+        return float(self.loss.value(raw, targets, shares.astype(raw.dtype)))
 
 
 def spread(n):
@@ -108,11 +110,12 @@ def spread(n):
 
 
 def some_of(rows):
-    """Return the rows that are looked at, as `Encoded`."""
+    """Return the rows that are looked at, as `Encoded`, cast if they were not."""
     return rows.take(spread(len(rows.targets)))
 
 
-def _shares(rows):
-    """Return weights of rows that sum to one."""
-    weight = np.ones(len(rows.targets)) if rows.weight is None else rows.weight
-    return weight / weight.sum()
+def _targets(rows):
+    """Return the targets that are looked at, and weights of them that sum to one."""
+    numbers = spread(len(rows.targets))
+    weight = np.ones(len(numbers)) if rows.weight is None else rows.weight[numbers]
+    return rows.targets[numbers], weight / weight.sum()
