@@ -40,8 +40,8 @@ def told(net, X, y):
 
 SITUATIONS = {
     "rate too high": ("the loss rose from .* Lower learning_rate_init", DIGITS,
-                      {"learning_rate_init": 1.0}),
-    "rate too high for sgd": ("the loss rose from", DIGITS,
+                      {"solver": "sgd", "learning_rate_init": 0.4}),
+    "rate far too high": ("the loss rose from", DIGITS,
                               {"solver": "sgd", "learning_rate_init": 0.5}),
     "rate too low": ("hardly fell, .* Raise learning_rate_init", DIGITS,
                      {"learning_rate_init": 1e-7}),
