@@ -36,8 +36,8 @@ curves = {}
 # %%
 # Too high:
 
-curves["rate too high"] = train(X, y, learning_rate_init=1.0)
-curves["rate lowered"] = train(X, y, learning_rate_init=0.003)
+curves["rate too high"] = train(X, y, solver="sgd", learning_rate_init=0.2)
+curves["rate lowered"] = train(X, y, solver="sgd", learning_rate_init=0.01)
 
 # %%
 # Too low:
