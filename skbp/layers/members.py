@@ -56,8 +56,6 @@ class MemberDense(Layer):
     """
 
     penalized = ("weight",)
-    row_by_row = True
-    in_large_arrays = True
     allowed = {
         "units": Whole(1), "n_members": Whole(1), "activation": AN_ACTIVATION,
         "initializer": AN_INITIALIZER, "ntk": Flag(),
