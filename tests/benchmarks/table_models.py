@@ -133,7 +133,8 @@ def make(name, kind, seed, threads, quick=False, settings=None):
 
 
 def _ours(kind, seed, quick, preset, settings):
-    from skbp.tabular import PRESETS, TabularClassifier, TabularRegressor
+    from skbp.tabular import TabularClassifier, TabularRegressor
+    from skbp.tabular.presets import PRESETS
 
     cls = TabularRegressor if kind == "regression" else TabularClassifier
     model = cls(random_state=seed)
