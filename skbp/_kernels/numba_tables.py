@@ -4,6 +4,8 @@ In float32 exponentials, sines and cosines are polynomials, which run in vector 
 is left to NumPy.
 """
 
+from functools import wraps
+
 import numpy as np
 
 from skbp._kernels import numpy_tables
@@ -159,11 +161,10 @@ def _in_float32(name, fast):
     """Return the compiled kernel for float32, NumPy's for all else."""
     plain = getattr(numpy_tables, name)
 
-    def kernel(*arrays: np.ndarray) -> None:
+    @wraps(plain)
+    def kernel(*arrays):
         (fast if arrays[0].dtype == F32 else plain)(*arrays)
 
-    kernel.__name__, kernel.__doc__ = name, plain.__doc__
-    kernel.py_func = plain  # type: ignore[attr-defined]
     return kernel
 
 

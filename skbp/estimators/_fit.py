@@ -365,14 +365,14 @@ class Fit:
         return split(self._estimator, fraction, self._as_given, self._rng, stratify)
 
     def _validation(self, held_out, train):
+        if held_out is None and not self._plan.held_out.early_stopping:
+            return None
         view = self._estimator._view(self)
-        if held_out is None and self._plan.held_out.early_stopping:
+        if held_out is None:
             return OutOfFoldValidation(
                 view, self.network, self.loss, self._rows, self._out_of_fold,
                 self._plan.held_out.scoring,
             )  # fmt: skip
-        if held_out is None:
-            return None
         rows = np.arange(len(self._rows.targets)) if train is None else train
         scoring, training_rows = self._plan.held_out.scoring, None
         if self._scores_as_given:
