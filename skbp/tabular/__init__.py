@@ -5,7 +5,7 @@ and predict their mean. A preset, such as `RealMLP`, holds all numbers by which 
 """
 
 from skbp.tabular.classifier import TabularClassifier
-from skbp.tabular.presets import RealMLP
+from skbp.tabular.realmlp import RealMLP
 from skbp.tabular.regressor import TabularRegressor
 
 __all__ = ["RealMLP", "TabularClassifier", "TabularRegressor"]

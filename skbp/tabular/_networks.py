@@ -1,13 +1,11 @@
 """The networks inside the estimators for tables."""
 
-from typing import Any
-
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.sparse import issparse
 
 from skbp.estimators import BackpropClassifier, BackpropRegressor
-from skbp.layers import MemberDense
+from skbp.tabular._preset import Preset
 
 #: Added to the share of errors, so that the log loss counts where there are none.
 LEAST_ERROR = 0.01
@@ -15,22 +13,25 @@ LEAST_ERROR = 0.01
 COLDEST, HOTTEST = -3.0, 3.0
 
 
-class _Output:
-    """An output layer like the hidden ones: weights from data, divided by the root of n_inputs."""
+class _OfPreset:
+    """A network whose last layers are a preset's, which the estimator for tables hands it."""
 
-    initializer: Any
+    _preset: Preset
     _diagnoses = False  # its parameters are not the caller's
 
     def _output_layers(self, shape, n_outputs):
-        return [MemberDense(n_outputs, shape[0], "identity", self.initializer, ntk=True)]
+        return self._preset.output_layers(shape, n_outputs)
 
 
-class TableClassifier(_Output, BackpropClassifier):
-    """A classifier that validates by the error and the log loss together."""
+class TableClassifier(_OfPreset, BackpropClassifier):
+    """A classifier that validates by what its preset says."""
 
     def _score_raw(self, y, raw, weight):
-        error = 1 - super()._score_raw(y, raw, weight)
-        return -(error + LEAST_ERROR) * self._log_loss(y, raw, weight)
+        criterion, accuracy = self._preset.criterion, super()._score_raw(y, raw, weight)
+        if criterion == "error":
+            return accuracy
+        log_loss = self._log_loss(y, raw, weight)
+        return -log_loss * (1.0 if criterion == "log_loss" else 1 - accuracy + LEAST_ERROR)
 
     def _log_loss(self, y, raw, weight):
         """Return the log loss without smoothing, the mean over rows and labels."""
@@ -77,5 +78,5 @@ class TableClassifier(_Output, BackpropClassifier):
         return temperature
 
 
-class TableRegressor(_Output, BackpropRegressor):
+class TableRegressor(_OfPreset, BackpropRegressor):
     """A regressor."""

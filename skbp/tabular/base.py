@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skbp._compat import InvalidParameterError, check_sample_weight, rows_of_any
 from skbp._component import Range
 from skbp.callbacks import TimeLimit
-from skbp.tabular.presets import PRESETS, RealMLP
+from skbp.tabular._preset import Preset
+from skbp.tabular.presets import PRESETS
 
 
 class BaseTabular(BaseEstimator, ABC):
@@ -32,10 +33,10 @@ class BaseTabular(BaseEstimator, ABC):
         given = self.preset
         if isinstance(given, str) and given in PRESETS:
             return PRESETS[given]()
-        if not isinstance(given, RealMLP):
+        if not isinstance(given, Preset):
             raise InvalidParameterError(
                 f"The 'preset' parameter of {type(self).__name__} must be one of "
-                f"{sorted(PRESETS)} or a RealMLP. Got {given!r} instead."
+                f"{sorted(PRESETS)} or a preset, such as RealMLP(). Got {given!r} instead."
             )
         given.check()
         return given
@@ -60,6 +61,7 @@ class BaseTabular(BaseEstimator, ABC):
         network = self._new_network(
             parameters | {"random_state": self.random_state, "verbose": self.verbose}
         )
+        network._preset = preset
         callbacks = preset.stopping(parameters, is_classifier(self))
         if self.max_time is not None:
             callbacks.append(TimeLimit(self.max_time))

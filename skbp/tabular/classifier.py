@@ -4,7 +4,6 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 
 from skbp._compat import count_rows
-from skbp.losses import LogLoss
 from skbp.tabular._networks import TableClassifier
 from skbp.tabular.base import BaseTabular
 
@@ -130,10 +129,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return self
 
     def _new_network(self, parameters):
-        smoothing = self._preset().label_smoothing
-        return TableClassifier(
-            **parameters, loss=LogLoss(smoothing), class_weight=self.class_weight
-        )
+        return TableClassifier(**parameters, class_weight=self.class_weight)
 
     def predict(self, X):
         """Predict labels.
