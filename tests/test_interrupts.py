@@ -3,6 +3,9 @@
 import signal
 import subprocess
 import sys
+import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -38,37 +41,60 @@ def shared(monkeypatch):
         yield
 
 
-def started_and_then(error):
-    """Return a starter of threads that raises right after it has started one."""
-    start = threads.start_new_thread
-
-    def starter(*args):
-        start(*args)
-        raise error
-
-    return starter
-
-
 @pytest.mark.parametrize("run", ["run", "run_together"])
 @pytest.mark.parametrize(
     "error", [KeyboardInterrupt(), TimeoutError("late"), RuntimeError("of a handler")], ids=repr
 )
 def test_an_interrupt_waits_for_those_at_work(run, error, shared, monkeypatch):
-    ended, lead = [], threads._Run._lead
-    # the first thread alone is started in the caller's: it starts the others by the real one
-    start = threads.start_new_thread
+    ended, woken, caller = [], threads._woken, threading.get_ident()
 
-    def _lead(self):
-        threads.start_new_thread = start
-        lead(self)
+    def raises_once_called():
+        thread = woken()
+        if threading.get_ident() == caller:
+            call = thread.call
 
-    monkeypatch.setattr(threads._Run, "_lead", _lead)
-    monkeypatch.setattr(threads, "start_new_thread", started_and_then(error))
+            def call_and_raise(task):
+                call(task)
+                if task is not None:
+                    raise error
+
+            thread.call = call_and_raise
+        return thread
+
+    monkeypatch.setattr(threads, "_woken", raises_once_called)
     before = blas_threads()
     with pytest.raises(type(error)):
         getattr(threads, run)(lambda i, gather=None: ended.append(i), [0, 1, 2])
     assert sorted(ended) == [0, 1, 2]
     assert blas_threads() == before
+
+
+def test_threads_are_kept_and_end_when_nobody_holds_them(shared):
+    threads._asleep.clear()
+    told = []
+    threads.run(lambda i: told.append(threading.get_ident()), [0, 1, 2])
+    first, told[:] = set(told), []
+    threads.run(lambda i: told.append(threading.get_ident()), [0, 1, 2])
+    assert set(told) == first
+    assert len(first) == len(threads._asleep) == 3
+    ended = [weakref.ref(thread) for thread in threads._asleep]
+    threads._asleep.clear()
+    assert not any(thread() for thread in ended)
+    until = time.monotonic() + 5
+    while first & set(sys._current_frames()) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not first & set(sys._current_frames())
+
+
+def test_arrays_of_a_run_are_not_kept_by_its_threads(shared):
+    arrays = [np.zeros(3), np.zeros(3)]
+    kept = [weakref.ref(array) for array in arrays]
+    threads.run(lambda array: None, arrays)
+    del arrays
+    until = time.monotonic() + 5
+    while any(array() is not None for array in kept) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(array() is not None for array in kept)
 
 
 def refusing(n_allowed):
@@ -85,6 +111,7 @@ def refusing(n_allowed):
 
 @pytest.mark.parametrize("n_allowed", [0, 1, 2, 3, 6])
 def test_without_threads_the_caller_does_it(n_allowed, shared, monkeypatch):
+    threads._asleep.clear()
     before, done = blas_threads(), []
     monkeypatch.setattr(threads, "start_new_thread", refusing(n_allowed))
     for _ in range(3):
@@ -98,6 +125,7 @@ def test_without_threads_the_caller_does_it(n_allowed, shared, monkeypatch):
 @pytest.mark.parametrize("name", NETS)
 def test_a_fit_goes_on_without_threads(name, n_allowed, shared, monkeypatch):
     expected = net(name).fit(X, Y).predict_proba(X)
+    threads._asleep.clear()
     monkeypatch.setattr(threads, "start_new_thread", refusing(n_allowed))
     found = net(name).fit(X, Y).predict_proba(X)
     np.testing.assert_allclose(found, expected, rtol=1e-9)

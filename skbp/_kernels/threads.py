@@ -7,6 +7,7 @@ whole network, and BLAS keeps to one thread in each. How many there are is read 
 """
 
 import os
+import sys
 import threading
 from _thread import start_new_thread
 from collections import deque
@@ -91,9 +92,62 @@ class _Team:
 _team = _Team()
 
 
+class NoThreads(RuntimeError):
+    """No more threads can be started: the system has none, or the interpreter is shutting down."""
+
+
+class _Sleeper:
+    """A thread that waits for calls without arguments; it ends when nobody holds this any more.
+
+    Threads that are kept are woken on a processor that idles. The scheduler lets new ones queue
+    behind the one that has made them, for longer than most shares of a batch take.
+    """
+
+    def __init__(self):
+        inbox: SimpleQueue = SimpleQueue()
+        self.call = inbox.put
+        start_new_thread(_serve, (inbox.get,))
+
+    def __del__(self, is_finalizing=sys.is_finalizing):
+        if not is_finalizing():
+            self.call(None)
+
+
+def _serve(get):
+    """Do what comes until that is None."""
+    while call := get():
+        call()
+        del call  # it holds the caller's arrays
+
+
+_asleep: deque[_Sleeper] = deque()
+
+
+def _woken():
+    """Return a thread that waits for a call.
+
+    Raises
+    ------
+    NoThreads
+    """
+    if sys.is_finalizing():  # those that sleep would not wake
+        raise NoThreads("the interpreter is shutting down.")
+    try:
+        return _asleep.pop()
+    except IndexError:
+        pass
+    try:
+        return _Sleeper()
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "new thread" not in str(error):
+            raise  # that of a handler of signals
+        raise NoThreads(*error.args) from None
+
+
 def _start_anew():
-    """Forget the runs of the parent process: their threads do not live in a fork."""
+    """Forget the threads and runs of the parent process: they do not live in a fork."""
     global _team
+    _asleep.clear()
     left, _team = _team, _Team()
     left.restore()
 
@@ -102,19 +156,13 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_anew)
 
 
-class NoThreads(RuntimeError):
-    """No more threads can be started: the system has none, or the interpreter is shutting down."""
-
-
 class _Run:
     """Some calls at the same time, each on a thread of its own, while the caller's thread waits.
 
     Python raises KeyboardInterrupt in the main thread, between any two steps of it. So the caller
-    does nothing but start one thread, and wait: the first starts the others, tells BLAS, and sets
-    it back. Starting a thread and waiting for a queue are single steps, written in C, that an
-    interrupt finds done or not begun. Threads are made anew for each run, which costs no more than
-    to wake some that sleep; so there is no state that an interrupt, a fork or the end of the main
-    thread could spoil.
+    does nothing but wake one thread, and wait: the first wakes the others, tells BLAS, and sets it
+    back. Handing a thread its call and waiting for a queue are single steps, written in C, that an
+    interrupt finds done or not begun. A thread that an interrupt leaves to nobody ends.
 
     Parameters
     ----------
@@ -142,41 +190,42 @@ class _Run:
         NoThreads
             If no call was begun, for lack of threads.
         """
-        lead, wait = self._lead, self._ended.get
+        thread = _woken()
+        lead, call, wait = self._lead, thread.call, self._ended.get
         try:
-            start_new_thread(lead, ())
+            call(lead)
             wait()
-        except BaseException as error:
-            if _could_not_start(error):
-                raise NoThreads(*error.args) from None
+        except BaseException:
             # The threads have the caller's arrays. `wait` may have returned before the interrupt.
             if not self._begun:
                 wait()
             raise
+        _asleep.append(thread)
         if not self._begun[0]:
             raise NoThreads("the system has no threads for all shares of a batch.")
 
     def _lead(self):
         go: SimpleQueue = SimpleQueue()
         gone: SimpleQueue = SimpleQueue()
-        others, begun, n_started = range(1, len(self._calls)), False, 0
+        others, begun, woken = range(1, len(self._calls)), False, []
         try:
-            with suppress(RuntimeError):
+            with suppress(NoThreads):
                 for number in others:
-                    start_new_thread(self._follow, (number, go, gone))
-                    n_started += 1
-            begun = n_started == len(others)
+                    woken.append(_woken())
+                    woken[-1].call(partial(self._follow, number, go, gone))
+            begun = len(woken) == len(others)
             if begun:
                 with _team.one_thread_each():
                     self._start_and_wait(go, gone)
             else:
-                for _ in range(n_started):
+                for _ in woken:
                     go.put(False)
         except BaseException as error:
             self.errors[0] = error
             for _ in others:
                 go.put(False)
         finally:
+            _asleep.extend(woken)
             self._begun.append(begun)
             self._ended.put(None)
 
@@ -201,13 +250,6 @@ class _Run:
             self._contexts[number].run(self._calls[number])
         except BaseException as error:
             self.errors[number] = error
-
-
-def _could_not_start(error):
-    """Whether an error says that there is no thread, and not that of a handler of signals."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "new thread" in str(error)
-    )
 
 
 def _keep_to_one_thread():
