@@ -50,6 +50,8 @@ class Clock(Schedule):
 
     def __call__(self, progress, initial):
         """Return the initial rate."""
+        if not progress.updates:  # asked once before the first epoch, too
+            self.marks.clear()
         self.marks.append(perf_counter())
         return initial
 
