@@ -161,6 +161,20 @@ def test_ctrl_c_is_given_back_where_an_interrupt_comes_on_the_way_out(monkeypatc
     assert sigint() is signal.default_int_handler
 
 
+def test_ctrl_c_is_given_back_where_an_interrupt_comes_on_the_way_in(monkeypatch):
+    install = signal.signal
+
+    def installed_and_then(number, handler):
+        install(number, handler)
+        if handler is not signal.default_int_handler:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(signal, "signal", installed_and_then)
+    with pytest.raises(KeyboardInterrupt), Interruptible() as interrupt, interrupt:
+        pass
+    assert sigint() is signal.default_int_handler
+
+
 INTERRUPTED = """
 import faulthandler, random, signal, sys, time, warnings
 warnings.simplefilter("ignore")

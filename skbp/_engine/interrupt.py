@@ -36,16 +36,19 @@ class Interruptible:
     is in place; elsewhere it does nothing. Nor does it where the fit is `one_of_several`: there
     Ctrl-C is meant for all of them.
 
-    Enter it twice, ``with Interruptible() as interrupt, interrupt:``. Then Ctrl-C is given back
-    also if an interrupt of another kind comes at the first step out of it.
+    Enter it twice, ``with Interruptible() as interrupt, interrupt:``. The inner one takes Ctrl-C;
+    the outer one gives it back also if an interrupt of another kind comes as the inner one takes
+    it, or at the first step out of that.
     """
 
     def __init__(self):
         self.requested = False
-        self._begun = False
+        self._entered = self._begun = False
 
     def __enter__(self):
-        if not self._begun and (
+        if not self._entered:
+            self._entered = True
+        elif (
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler
             and not one_of_several()
