@@ -40,8 +40,12 @@ class Initializer(Component):
         `skbp.losses.Loss.start`.
     """
 
-    needs_batch = False
     from_targets = False
+
+    @property
+    def needs_batch(self) -> bool:
+        """See the class."""
+        return False
 
     def weight(self, shape, fan_in, fan_out, rng):
         """Draw a weight.
@@ -291,11 +295,6 @@ class FromTargets(Initializer):
 
     from_targets = True
 
-    @property
-    def allowed(self):  # type: ignore[override]
-        """What the other initializer may be: names, too, of classes that come after this one."""
-        return {"initializer": Named(INITIALIZERS, Initializer)}
-
     def __init__(self, initializer="glorot_uniform"):
         self.initializer = initializer
 
@@ -303,7 +302,7 @@ class FromTargets(Initializer):
         return resolve(self.initializer, INITIALIZERS, "initializer")
 
     @property
-    def needs_batch(self):  # type: ignore[override]
+    def needs_batch(self):
         """Whether the other initializer does."""
         return self._other().needs_batch
 
@@ -377,3 +376,5 @@ INITIALIZERS: dict[str, type[Initializer]] = {
     "data_driven": DataDriven,
     "from_targets": FromTargets,
 }
+# The names that it takes include its own.
+FromTargets.allowed = {"initializer": Named(INITIALIZERS, Initializer)}

@@ -1,5 +1,7 @@
 """Callbacks that hand each epoch's numbers on: to a function, or to a tracker of experiments."""
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from skbp.callbacks.base import Callback, task_path
@@ -36,7 +38,7 @@ class Call(Callback):
         return isinstance(result, bool | np.bool_) and bool(result)
 
 
-class Logger(Callback):
+class Logger(Callback, ABC):
     """Base class of those that log to an object of the user's.
 
     In a search, the names get the candidate's place in front (``0/3/loss``), so that the curves of
@@ -52,9 +54,9 @@ class Logger(Callback):
         self.log({f"{memory}{name}": value for name, value in numbers.items()}, step, memory)
         return False
 
+    @abstractmethod
     def log(self, numbers, step, prefix):
         """Log an epoch's numbers, whose names begin with `prefix` ("" for a fit by itself)."""
-        raise NotImplementedError(f"{type(self).__name__} must define log")
 
 
 class TensorBoard(Logger):

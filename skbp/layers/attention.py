@@ -94,7 +94,7 @@ class MultiHeadAttention(Layer):
         self.name = name
 
     @property
-    def stochastic(self):  # type: ignore[override]
+    def stochastic(self):
         """Whether training differs from inference: with dropout."""
         return may_drop(self.dropout)
 
@@ -461,17 +461,17 @@ class TransformerEncoder(Layer):
         return layer
 
     @property
-    def penalized(self):  # type: ignore[override]
+    def penalized(self):
         """Names of the parameters that weight penalties (alpha) apply to."""
         return self._chain().penalized
 
     @property
-    def matrices(self):  # type: ignore[override]
+    def matrices(self):
         """Matrices of the attention and of the network behind it; see `Layer.matrices`."""
         return self._chain().matrices
 
     @property
-    def stochastic(self):  # type: ignore[override]
+    def stochastic(self):
         """Whether training differs from inference: with dropout."""
         return may_drop(self.dropout)
 

@@ -1,5 +1,6 @@
 """Images changed at random, in training alone."""
 
+from abc import ABC, abstractmethod
 from math import sqrt
 
 import numpy as np
@@ -27,7 +28,7 @@ class _Shares:
         return "a pair of numbers in (0, 1], the smaller first"
 
 
-class _Augmentation(Layer):
+class _Augmentation(Layer, ABC):
     """Base class of layers that change images, each by random numbers of its own.
 
     A subclass says how many of those an image takes (`n_numbers`) and what they mean (`_changes`),
@@ -68,6 +69,7 @@ class _Augmentation(Layer):
         self._change_back(dy, dx, changes)
         return dx
 
+    @abstractmethod
     def _changes(self, numbers, size, progress):
         """Return what is to be done to each image; None if nothing ever.
 
@@ -79,15 +81,14 @@ class _Augmentation(Layer):
             Height and width.
         progress : Progress or None
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def _change(self, x, y, changes):
         """Write the changed images of x to y; both of shape (n, channels, height, width)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _change_back(self, dy, dx, changes):
         """Write the gradient of what went into `_change` to dx, given that of what came out."""
-        raise NotImplementedError
 
 
 class RandomFlip(_Augmentation):

@@ -10,10 +10,10 @@ from skbp.activations import ACTIVATIONS, Activation
 from skbp.initializers import INITIALIZERS, Initializer
 
 NAME = re.compile(r"[A-Za-z](?!\w*__)\w*\Z")
-#: What a layer does with absent steps of its input: see `Layer.absent`.
 #: What a parameter `activation` or `initializer` may be.
 AN_ACTIVATION = Named(ACTIVATIONS, Activation)
 AN_INITIALIZER = Named(INITIALIZERS, Initializer)
+#: What a layer does with absent steps of its input: see `Layer.absent`.
 REFUSE, KEEP, LEAVE_OUT = "refuse", "keep", "leave out"
 
 
@@ -75,17 +75,63 @@ class Layer(Component):
     """
 
     name: str | None = None
-    penalized: tuple[str, ...] = ()
-    matrices: dict[str, tuple[str, int, int]] = {}
-    ties: dict[str, str] = {}
-    absent: str = REFUSE
-    stochastic = False
-    takes_codes = False
-    tables: tuple[str, ...] = ()
-    couples_rows = False
-    gathers = False
-    row_by_row = False
-    in_large_arrays = False
+
+    # Properties, so that a layer may have a value or compute one.
+
+    @property
+    def penalized(self) -> tuple[str, ...]:
+        """See the class."""
+        return ()
+
+    @property
+    def matrices(self) -> dict[str, tuple[str, int, int]]:
+        """See the class."""
+        return {}
+
+    @property
+    def ties(self) -> dict[str, str]:
+        """See the class."""
+        return {}
+
+    @property
+    def absent(self) -> str:
+        """See the class."""
+        return REFUSE
+
+    @property
+    def stochastic(self) -> bool:
+        """See the class."""
+        return False
+
+    @property
+    def takes_codes(self) -> bool:
+        """See the class."""
+        return False
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """See the class."""
+        return ()
+
+    @property
+    def couples_rows(self) -> bool:
+        """See the class."""
+        return False
+
+    @property
+    def gathers(self) -> bool:
+        """See the class."""
+        return False
+
+    @property
+    def row_by_row(self) -> bool:
+        """See the class."""
+        return False
+
+    @property
+    def in_large_arrays(self) -> bool:
+        """See the class."""
+        return False
 
     @property
     def paddings(self) -> set[int]:

@@ -15,7 +15,7 @@ class _Branches(_Composite):
     allowed = {"join": OneOf(("concat", "sum", "product"))}
 
     @property
-    def absent(self):  # type: ignore[override]
+    def absent(self):
         """What becomes of absent steps: no branch may refuse them, and one must leave them out."""
         found = {child.absent for child in self._children().values()}
         return next((one for one in (REFUSE, LEAVE_OUT) if one in found), KEEP)

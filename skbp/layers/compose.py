@@ -74,17 +74,17 @@ class _Composite(Layer):
         }
 
     @property
-    def penalized(self):  # type: ignore[override]
+    def penalized(self):
         """Names of the parameters that weight penalties (alpha) apply to."""
         return tuple(f"{n}.{key}" for n, c in self._children().items() for key in c.penalized)
 
     @property
-    def tables(self):  # type: ignore[override]
+    def tables(self):
         """Names of the parameters whose rows are looked up."""
         return tuple(f"{n}.{key}" for n, c in self._children().items() for key in c.tables)
 
     @property
-    def matrices(self):  # type: ignore[override]
+    def matrices(self):
         """The children's matrices; see `Layer.matrices`."""
         return {
             f"{name}.{key}": (f"{name}.{parameter}", *part)
@@ -93,12 +93,12 @@ class _Composite(Layer):
         }
 
     @property
-    def stochastic(self):  # type: ignore[override]
+    def stochastic(self):
         """Whether a child's training differs from its inference."""
         return any(child.stochastic for child in self._children().values())
 
     @property
-    def ties(self):  # type: ignore[override]
+    def ties(self):
         """The children's tied parameters; see `Layer.ties`."""
         return {f"{n}.{k}": to for n, c in self._children().items() for k, to in c.ties.items()}
 
@@ -109,7 +109,7 @@ class _Composite(Layer):
         return {f"{n}.{k}": limit for n, c in children for k, limit in c.norm_limits.items()}
 
     @property
-    def takes_codes(self):  # type: ignore[override]
+    def takes_codes(self):
         """Whether a child looks up whole numbers, along which there is no gradient."""
         return any(child.takes_codes for child in self._children().values())
 
@@ -119,23 +119,23 @@ class _Composite(Layer):
         return set().union(*(child.paddings for child in self._children().values()))
 
     @property
-    def couples_rows(self):  # type: ignore[override]
+    def couples_rows(self):
         """Whether a child's output for a row depends on the other rows of the batch."""
         return any(child.couples_rows for child in self._children().values())
 
     @property
-    def gathers(self):  # type: ignore[override]
+    def gathers(self):
         """Whether all children that couple rows gather what they need of the others."""
         coupling = [child for child in self._children().values() if child.couples_rows]
         return bool(coupling) and all(child.gathers for child in coupling)
 
     @property
-    def row_by_row(self):  # type: ignore[override]
+    def row_by_row(self):
         """Whether threads had better share the batch, for a child's sake."""
         return any(child.row_by_row for child in self._children().values())
 
     @property
-    def in_large_arrays(self):  # type: ignore[override]
+    def in_large_arrays(self):
         """Whether all children for whose sake threads share the batch work on large arrays."""
         sharing = [child for child in self._children().values() if child.row_by_row]
         return bool(sharing) and all(child.in_large_arrays for child in sharing)
@@ -251,7 +251,7 @@ class Sequential(_Composite):
         return self.layers if isinstance(self.layers, list | tuple) else [self.layers]
 
     @property
-    def absent(self):  # type: ignore[override]
+    def absent(self):
         """What becomes of absent steps: the first child that does not keep them says so."""
         found = (c.absent for c in self._children().values() if c.absent != KEEP)
         return next(found, KEEP)

@@ -115,17 +115,17 @@ class LoRA(Layer):
     # What training differs in, and what is taken in, is the layer's.
 
     @property
-    def penalized(self):  # type: ignore[override]
+    def penalized(self):
         """Names of the parameters that weight penalties (alpha) apply to: all."""
         return tuple(f"{name}.{factor}" for name in self._chosen() for factor in "ab")
 
     @property
-    def stochastic(self):  # type: ignore[override]
+    def stochastic(self):
         """Whether the layer's training differs from its inference."""
         return self.layer.stochastic
 
     @property
-    def absent(self):  # type: ignore[override]
+    def absent(self):
         """What the layer does with absent steps."""
         return self.layer.absent
 
@@ -135,12 +135,12 @@ class LoRA(Layer):
         return self.layer.needs_batch
 
     @property
-    def takes_codes(self):  # type: ignore[override]
+    def takes_codes(self):
         """Whether the layer looks up whole numbers."""
         return self.layer.takes_codes
 
     @property
-    def tables(self):  # type: ignore[override]
+    def tables(self):
         """Names of the parameters whose rows are looked up."""
         return self.layer.tables
 
@@ -150,22 +150,22 @@ class LoRA(Layer):
         return self.layer.paddings
 
     @property
-    def couples_rows(self):  # type: ignore[override]
+    def couples_rows(self):
         """Whether a row's output in training depends on the other rows of the batch."""
         return self.layer.couples_rows
 
     @property
-    def gathers(self):  # type: ignore[override]
+    def gathers(self):
         """Whether it gathers what it needs to know of the other rows."""
         return self.layer.gathers
 
     @property
-    def row_by_row(self):  # type: ignore[override]
+    def row_by_row(self):
         """Whether threads had better share the batch."""
         return self.layer.row_by_row
 
     @property
-    def in_large_arrays(self):  # type: ignore[override]
+    def in_large_arrays(self):
         """Whether it works on large arrays."""
         return self.layer.in_large_arrays
 

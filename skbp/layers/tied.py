@@ -56,7 +56,7 @@ class Tied(Layer):
         self.name = name
 
     @property
-    def ties(self):  # type: ignore[override]
+    def ties(self):
         """See `Layer`."""
         return {"table": self.table}
 

@@ -7,7 +7,11 @@ from skbp.losses.base import Loss
 
 
 class _Around(Loss):
-    """Base class of a loss around another one, whose kind it is of."""
+    """Base class of a loss around another one, whose kind it is of.
+
+    Loss classes say their kind as class attributes, which the estimators read off the registry; the
+    kind of these follows from a hyperparameter, hence properties, and what mypy is told.
+    """
 
     loss: Loss
     allowed = {"loss": Named({}, Loss)}

@@ -60,8 +60,12 @@ class Schedule(Component):
     """
 
     per_update = False
-    ends_with_training = False
     patience: int | None = None
+
+    @property
+    def ends_with_training(self) -> bool:
+        """See the class."""
+        return False
 
     def __call__(self, progress, initial):
         """Return the learning rate of the next epoch or update.

@@ -50,12 +50,12 @@ class WarmUp(Schedule):
         self.epochs = epochs
 
     @property
-    def patience(self):  # type: ignore[override]
+    def patience(self):  # type: ignore[override]  # of ReduceOnPlateau it is a hyperparameter
         """That of the other schedule."""
         return self._other().patience
 
     @property
-    def ends_with_training(self):  # type: ignore[override]
+    def ends_with_training(self):
         """That of the other schedule."""
         return self._other().ends_with_training
 

@@ -92,13 +92,13 @@ class Recurrent(Layer):
         return layer
 
     @property
-    def penalized(self):  # type: ignore[override]
+    def penalized(self):
         return tuple(f"{prefix}.{name}" for level in range(self.num_layers)
                      for prefix, _, _ in self._directions(level)
                      for name in ("weight_input", "weight_hidden"))  # fmt: skip
 
     @property
-    def stochastic(self):  # type: ignore[override]
+    def stochastic(self):
         return may_drop(self.dropout) and self.num_layers > 1
 
     # ------------------------------------------------------------ parts
