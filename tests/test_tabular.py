@@ -229,6 +229,17 @@ def test_a_table_without_numbers():
     assert model.score(rows, LABEL) > 0.6
 
 
+@pytest.mark.parametrize("cls", [TabularClassifier, TabularRegressor])
+def test_a_clone_of_the_network_is_trained_alike(cls):
+    y = (VALUE - VALUE.mean()) / VALUE.std()
+    y = y > 0 if cls is TabularClassifier else y
+    model = cls(TINY, random_state=0).fit(X, y)
+    rows = model.encoder_.transform(X)
+    network = clone(model.network_).fit(rows, y)
+    assert [layer.shape for layer in network.coefs_] == [w.shape for w in model.network_.coefs_]
+    np.testing.assert_allclose(network.loss_curve_, model.network_.loss_curve_[: network.n_iter_])
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_by_name(name):
     preset = PRESETS[name]()

@@ -5,6 +5,7 @@ from scipy.optimize import minimize_scalar
 from scipy.sparse import issparse
 
 from skbp.estimators import BackpropClassifier, BackpropRegressor
+from skbp.estimators.base import BaseBackprop
 from skbp.tabular._preset import Preset
 
 #: Added to the share of errors, so that the log loss counts where there are none.
@@ -13,7 +14,7 @@ LEAST_ERROR = 0.01
 COLDEST, HOTTEST = -3.0, 3.0
 
 
-class _OfPreset:
+class _OfPreset(BaseBackprop):
     """A network whose last layers are a preset's, which the estimator for tables hands it."""
 
     _preset: Preset
@@ -22,16 +23,20 @@ class _OfPreset:
     def _output_layers(self, shape, n_outputs):
         return self._preset.output_layers(shape, n_outputs)
 
+    def __sklearn_clone__(self):
+        twin = super().__sklearn_clone__()
+        twin._preset = self._preset
+        return twin
+
 
 class TableClassifier(_OfPreset, BackpropClassifier):
     """A classifier that validates by what its preset says."""
 
     def _score_raw(self, y, raw, weight):
-        criterion, accuracy = self._preset.criterion, super()._score_raw(y, raw, weight)
-        if criterion == "error":
+        accuracy = super()._score_raw(y, raw, weight)
+        if self._preset.criterion == "error":
             return accuracy
-        log_loss = self._log_loss(y, raw, weight)
-        return -log_loss * (1.0 if criterion == "log_loss" else 1 - accuracy + LEAST_ERROR)
+        return -(1 - accuracy + LEAST_ERROR) * self._log_loss(y, raw, weight)
 
     def _log_loss(self, y, raw, weight):
         """Return the log loss without smoothing, the mean over rows and labels."""

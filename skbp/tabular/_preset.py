@@ -12,7 +12,7 @@ class Preset(Component, ABC):
     then, for what that makes of the table, for the parameters of a Backprop estimator.
     """
 
-    #: What chooses the epoch of a classifier: "error", "log_loss", or "both", their product.
+    #: What chooses the epoch of a classifier: "error", or "both", its product with the log loss.
     criterion = "error"
 
     @abstractmethod

@@ -189,11 +189,11 @@ class RealMLP(Preset):
         elif not folds:
             seen = int(n_rows * (1 - self.validation_fraction))
         batch_size = min(self.batch_size, seen)
+        columns, n_numeric = self._columns(encoder)
         return {
-            "hidden_layer_sizes": (100,),
-            "layers": self._layers(encoder, classifies),
+            "layers": self._layers(columns, n_numeric, classifies),
             "n_members": ensemble,
-            "solver": self._optimizer(self._columns(encoder)[1] > 0),
+            "solver": self._optimizer(n_numeric > 0),
             "learning_rate": LogCosine(WAVES),
             "learning_rate_init": rate,
             "alpha": 0.0,
@@ -217,8 +217,7 @@ class RealMLP(Preset):
     def output_layers(self, shape, n_outputs):
         return [MemberDense(n_outputs, shape[0], "identity", "data_driven", ntk=True)]
 
-    def _layers(self, encoder, classifies):
-        columns, n_numeric = self._columns(encoder)
+    def _layers(self, columns, n_numeric, classifies):
         layers = [MemberColumns(columns, name="columns")]
         if n_numeric:
             layers.append(PeriodicEmbedding(
