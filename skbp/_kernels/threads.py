@@ -97,7 +97,9 @@ class NoThreads(RuntimeError):
 
 
 class _Sleeper:
-    """A thread that waits for calls without arguments; it ends when nobody holds this any more.
+    """A thread that waits for calls, which take nothing and raise nothing.
+
+    It ends when nobody holds this any more.
 
     Threads that are kept are woken on a processor that idles. The scheduler lets new ones queue
     behind the one that has made them, for longer than most shares of a batch take.
@@ -237,16 +239,14 @@ class _Run:
             gone.get()
 
     def _follow(self, number, go, gone):
-        if not go.get():
-            return
-        try:
-            _keep_to_one_thread()
+        if go.get():
             self._call(number)
-        finally:
             gone.put(None)
 
     def _call(self, number):
         try:
+            if number:  # for thread 0 the team has done so
+                _keep_to_one_thread()
             self._contexts[number].run(self._calls[number])
         except BaseException as error:
             self.errors[number] = error
