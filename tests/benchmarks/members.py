@@ -10,7 +10,6 @@ import json
 import sys
 import warnings
 from itertools import pairwise
-from time import perf_counter
 
 import numpy as np
 from common import describe, in_process, interleaved, markdown, shown
@@ -51,29 +50,27 @@ def measure(what, **arguments):
 def speed(table, rounds, max_iter):
     """Return medians of seconds of both fits, and of an update and its products, in ms."""
     X, y, *_ = rows_of(table, 0)
-    n_classes = len(np.unique(y))
+    n_classes, n_updates = len(np.unique(y)), max_iter * -(-len(X) // BATCH)
     network(N_MEMBERS, max_iter=1).fit(X, y)
     network(max_iter=1).fit(X, y)
     fits = interleaved(
         [
             lambda: network(N_MEMBERS, max_iter=max_iter).fit(X, y),
             lambda: [network(seed=i, max_iter=max_iter).fit(X, y) for i in range(N_MEMBERS)],
-            lambda: products(X.shape[1], n_classes, max_iter * (len(X) // BATCH)),
+            products(X.shape[1], n_classes, n_updates),
         ],
         rounds,
     )
     together, apart, bare = (float(np.median(times)) for times in fits)
-    updates = max_iter * (len(X) / BATCH)
     return {
         "together, s": together, "apart, s": apart, "together / apart": together / apart,
-        "update, ms": 1e3 * together / updates,
-        "products, ms": 1e3 * bare / (max_iter * (len(X) // BATCH)),
-        "update / products": (together / updates) / (bare / (max_iter * (len(X) // BATCH))),
+        "update, ms": 1e3 * together / n_updates, "products, ms": 1e3 * bare / n_updates,
+        "update / products": together / bare,
     }  # fmt: skip
 
 
 def products(n_features, n_classes, times):
-    """Do the batched products of so many updates, forward and backward, and nothing else."""
+    """Return what does the batched products of so many updates, forward and backward, alone."""
     rng, sizes = np.random.default_rng(0), [n_features, *HIDDEN, n_classes]
     steps = []
     for number, (fan_in, units) in enumerate(pairwise(sizes)):
@@ -83,14 +80,16 @@ def products(n_features, n_classes, times):
         )
         x = x[0] if number == 0 else x
         steps.append((x, weight, dy, np.empty_like(dy), np.empty_like(weight), np.empty_like(x)))
-    start = perf_counter()
-    for _ in range(times):
-        for number, (x, weight, dy, y, dweight, dx) in enumerate(steps):
-            np.matmul(x, weight, out=y)
-            np.matmul(x.swapaxes(-1, -2), dy, out=dweight)
-            if number:
-                np.matmul(dy, weight.swapaxes(1, 2), out=dx)
-    return perf_counter() - start
+
+    def multiply():
+        for _ in range(times):
+            for number, (x, weight, dy, y, dweight, dx) in enumerate(steps):
+                np.matmul(x, weight, out=y)
+                np.matmul(x.swapaxes(-1, -2), dy, out=dweight)
+                if number:
+                    np.matmul(dy, weight.swapaxes(1, 2), out=dx)
+
+    return multiply
 
 
 def error(table, seed, max_iter):
