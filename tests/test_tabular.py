@@ -229,6 +229,13 @@ def test_a_table_without_numbers():
     assert model.score(rows, LABEL) > 0.6
 
 
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_no_hidden_layers(n_members):
+    preset = clone(TINY).set_params(hidden_layer_sizes=(), n_members=n_members)
+    found = TabularRegressor(preset, random_state=0).fit(X, VALUE).predict(X)
+    assert np.corrcoef(found, VALUE)[0, 1] > 0.5
+
+
 @pytest.mark.parametrize("cls", [TabularClassifier, TabularRegressor])
 def test_a_clone_of_the_network_is_trained_alike(cls):
     y = (VALUE - VALUE.mean()) / VALUE.std()

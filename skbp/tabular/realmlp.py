@@ -248,7 +248,7 @@ class RealMLP(Preset):
         """Return the optimizer, for networks that embed numbers or have none."""
         decay = Scheduled("flat_cosine", self.weight_decay) if self.weight_decay else 0.0
         groups = [
-            Group("*.share", rate=0.1),
+            *([Group("*.share", rate=0.1)] if self.hidden_layer_sizes else []),
             *([Group("numbers", rate=0.1)] if embeds else []),
             Group("scale", rate=6.0),
             Group("*.bias", rate=0.1, weight_decay=0.0),
