@@ -89,8 +89,8 @@ def test_divergence():
 def test_interruption(monkeypatch):
     from skbp._engine.interrupt import Interruptible
 
-    monkeypatch.setattr(Interruptible, "requested", True, raising=False)
-    monkeypatch.setattr(Interruptible, "__init__", lambda self: setattr(self, "_begun", False))
+    always = property(lambda self: True, lambda self, value: None)
+    monkeypatch.setattr(Interruptible, "requested", always, raising=False)
     for method in ("fit", "partial_fit"):
         with pytest.warns(UserWarning, match="interrupted") as caught:
             line = next_line()
