@@ -69,7 +69,7 @@ REQUIRED = {
     "units": 3, "std": 0.5, "filters": 3, "kernel_size": 2, "size": 2, "shape": (-1,),
     "layer": Dense(3), "layers": [], "branches": [], "n_codes": 5, "dim": 3, "n_heads": 2,
     "n_hidden": 4, "rate": 0.5, "table": "other.weight", "n_members": 2,
-    "columns": [[0, 1], [2, 1]],
+    "columns": [[0, 1], [2, 1]], "cardinalities": [3, 4],
 }  # fmt: skip
 
 

@@ -166,7 +166,7 @@ OTHER = {
     "causal": True, "output_initializer": "zeros", "kind": "learned", "area": (0.3, 0.5),
     "ratio": 0.9, "fill": 2.0, "axis": "vertical", "layers": [LayerNorm("tanh")], "n_hidden": 3,
     "norm": "post", "n_members": 3, "columns": [[1, 0], [2, 1]], "n_frequencies": 5,
-    "n_numeric": 2, "cycles": 2, "flat": 0.2,
+    "n_numeric": 2, "cycles": 2, "flat": 0.2, "cardinalities": [7, 7],
 }  # fmt: skip
 OTHER_OF = {
     ("conv_1d", "groups"): 2, ("conv_2d", "groups"): 2, ("embedding_bag", "mode"): "sum",
@@ -194,6 +194,7 @@ BASE = {
     "multi_head_attention": {"n_heads": 2}, "transformer_encoder": {"n_heads": 2, "n_hidden": 5},
     "lora": {"layer": Dense(3), "rank": 2}, "member_dense": {"units": 3, "n_members": 2},
     "member_columns": {"columns": [[0, 1], [2, 1]]},
+    "category_embedding": {"cardinalities": [7, 7, 7], "units": 3},
 }  # fmt: skip
 BASE_OF = {
     ("positional_encoding", "max_len"): {"kind": "learned"},
@@ -220,7 +221,7 @@ SHAPED = {
     **dict.fromkeys(("conv_1d", "max_pool_1d", "avg_pool_1d", "rnn", "lstm", "gru",
                      "multi_head_attention", "positional_encoding", "sequence_pool",
                      "transformer_encoder"), SEQUENCES),
-    **dict.fromkeys(("embedding", "embedding_bag", "code_dropout"), CODES),
+    **dict.fromkeys(("embedding", "embedding_bag", "code_dropout", "category_embedding"), CODES),
     "input": RNG.normal(size=(40, 8)),
 }  # fmt: skip
 

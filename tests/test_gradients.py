@@ -151,9 +151,9 @@ def of_loss(table, name):
 
 
 class Shaped(Layer):
-    """Gives rows another shape; of codes, the numbers 0, 1, 2 by turns."""
+    """Gives rows another shape; the last `codes` values become codes, 0, 1 or 2."""
 
-    def __init__(self, shape, codes=False):
+    def __init__(self, shape, codes=0):
         self.shape = shape
         self.codes = codes
 
@@ -162,17 +162,25 @@ class Shaped(Layer):
 
     def forward(self, x, p, w, ctx):
         y = x.reshape(-1, *self.shape)
-        return np.abs(np.round(3 * y)) % 3 if self.codes else y
+        if self.codes:
+            y = y.copy()
+            y[:, -self.codes :] = np.abs(np.round(3 * y[:, -self.codes :])) % 3
+        return y
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
-        return np.zeros_like(x) if self.codes else dy.reshape(x.shape)  # rounding has no slope
+        dx = dy.reshape(x.shape)
+        if self.codes:
+            dx[:, -self.codes :] = 0  # rounding has no slope
+        return dx
 
 
 def shaped(name, layer):
     """Put a layer that takes codes or sequences between others that make and read them."""
     if name in ("embedding", "embedding_bag"):
         size = layer.dim * (6 if name == "embedding" else 1)
-        return Sequential([Dense(6), Shaped((6,), codes=True), layer, Shaped((size,))])
+        return Sequential([Dense(6), Shaped((6,), codes=6), layer, Shaped((size,))])
+    if name == "category_embedding":
+        return Sequential([Dense(5), Shaped((5,), codes=2), layer])
     if name in ("multi_head_attention", "positional_encoding", "transformer_encoder",
                 "sequence_pool"):  # fmt: skip
         size = 4 if name == "sequence_pool" else 12
@@ -203,6 +211,7 @@ def make_layer(name, activation):
         "layers": [LayerNorm(activation), Dropout(0.3)],
         "branches": [Dense(3, activation), [LayerNorm(activation), Dense(2, activation)]],
         "n_members": 2, "columns": [[0, 1, 0], [2, 0, 2]], "n_numeric": 3, "n_frequencies": 3,
+        "cardinalities": [3, 3],
     }  # fmt: skip
     if issubclass(LAYERS[name], Recurrent):
         del given["activation"]  # over many steps all but tanh explode

@@ -8,6 +8,7 @@ from skbp._engine.batches import take_rows
 from skbp._engine.network import Network, Workspace
 from skbp._engine.objective import PREDICT_BYTES
 from skbp.layers import (
+    CategoryEmbedding,
     Dense,
     Dropout,
     Layer,
@@ -18,7 +19,7 @@ from skbp.layers import (
 )
 
 #: Layers that do the same for members as for a network of its own.
-FOR_MEMBERS = (Dropout, LearnedActivation, PeriodicEmbedding, Scale)
+FOR_MEMBERS = (CategoryEmbedding, Dropout, LearnedActivation, PeriodicEmbedding, Scale)
 
 
 class Ensemble(Component):

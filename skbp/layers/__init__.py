@@ -10,6 +10,7 @@ from skbp.layers.attention import (
 from skbp.layers.augment import RandomErasing, RandomFlip, RandomShift
 from skbp.layers.base import Layer
 from skbp.layers.branches import ColumnBranch, Parallel
+from skbp.layers.categories import CategoryEmbedding
 from skbp.layers.compose import Residual, Sequential
 from skbp.layers.conv import Conv1D, Conv2D
 from skbp.layers.dense import Dense
@@ -35,12 +36,13 @@ from skbp.layers.tied import Tied
 
 __all__ = [
     "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D", "BatchNorm",
-    "CodeDropout", "ColumnBranch", "Conv1D", "Conv2D", "Dense", "Dropout", "Embedding",
-    "EmbeddingBag", "Flatten", "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Input",
-    "Layer", "LayerNorm", "LearnedActivation", "LoRA", "MaxPool1D", "MaxPool2D", "MemberColumns",
-    "MemberDense", "MultiHeadAttention", "Norm", "Parallel", "Pass", "PeriodicEmbedding",
-    "PositionalEncoding", "RandomErasing", "RandomFlip", "RandomShift", "Recurrent", "Reshape",
-    "Residual", "Scale", "SequencePool", "Sequential", "Tied", "TransformerEncoder",
+    "CategoryEmbedding", "CodeDropout", "ColumnBranch", "Conv1D", "Conv2D", "Dense", "Dropout",
+    "Embedding", "EmbeddingBag", "Flatten", "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool",
+    "Input", "Layer", "LayerNorm", "LearnedActivation", "LoRA", "MaxPool1D", "MaxPool2D",
+    "MemberColumns", "MemberDense", "MultiHeadAttention", "Norm", "Parallel", "Pass",
+    "PeriodicEmbedding", "PositionalEncoding", "RandomErasing", "RandomFlip", "RandomShift",
+    "Recurrent", "Reshape", "Residual", "Scale", "SequencePool", "Sequential", "Tied",
+    "TransformerEncoder",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -82,6 +84,7 @@ LAYERS: dict[str, type[Layer]] = {
     "scale": Scale,
     "learned_activation": LearnedActivation,
     "periodic_embedding": PeriodicEmbedding,
+    "category_embedding": CategoryEmbedding,
     "member_dense": MemberDense,
     "member_columns": MemberColumns,
 }
