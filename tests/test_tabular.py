@@ -251,7 +251,8 @@ def test_a_clone_of_the_network_is_trained_alike(cls):
 def test_presets_by_name(name):
     preset = PRESETS[name]()
     preset.check()
-    small = clone(preset).set_params(max_iter=2, min_updates=0)
+    few = {"max_iter": 2, "min_updates": 0}
+    small = clone(preset).set_params(**{k: few[k] for k in few if k in preset.get_params()})
     model = TabularClassifier(small, random_state=0).fit(X, LABEL)
     assert model.network_.n_iter_ == 2
     assert TabularClassifier(name).preset == name

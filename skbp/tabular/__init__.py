@@ -1,11 +1,12 @@
 """Estimators for tables as they come: numbers, categories, dates, holes.
 
-`TabularClassifier` and `TabularRegressor` prepare a raw table, train several networks side by side
-and predict their mean. A preset, such as `RealMLP`, holds all numbers by which that is done.
+`TabularClassifier` and `TabularRegressor` prepare a raw table, train one or several networks and
+predict. A preset, such as `RealMLP`, holds all numbers by which that is done.
 """
 
 from skbp.tabular.classifier import TabularClassifier
 from skbp.tabular.realmlp import RealMLP
+from skbp.tabular.realmlp_td import RealMLPTD
 from skbp.tabular.regressor import TabularRegressor
 
-__all__ = ["RealMLP", "TabularClassifier", "TabularRegressor"]
+__all__ = ["RealMLP", "RealMLPTD", "TabularClassifier", "TabularRegressor"]

@@ -17,8 +17,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     Parameters
     ----------
-    preset : {"best", "fast"} or RealMLP, default="best"
-        The numbers by which the networks are built and trained. An object's are reached as
+    preset : {"best", "fast", "realmlp-td"} or preset, default="best"
+        How networks are built and trained: "best" and "fast" are a `RealMLP`, "realmlp-td" is a
+        `RealMLPTD`. An object holds the numbers, which are reached as
         ``preset__max_iter`` and the like.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Which columns are categories: see `skbp.preprocessing.TableEncoder`.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from skbp.tabular._preset import Preset
 from skbp.tabular.realmlp import RealMLP
+from skbp.tabular.realmlp_td import RealMLPTD
 
 
 def fast():
@@ -12,4 +13,8 @@ def fast():
 
 
 #: What makes each.
-PRESETS: dict[str, Callable[[], Preset]] = {"best": RealMLP, "fast": fast}
+PRESETS: dict[str, Callable[[], Preset]] = {
+    "best": RealMLP,
+    "fast": fast,
+    "realmlp-td": RealMLPTD,
+}
