@@ -7,6 +7,7 @@ import numpy as np
 from skbp import _kernels as kernels
 from skbp._component import Range, Whole
 from skbp.layers.base import Layer
+from skbp.layers.compose import refuse_sparse
 from skbp.layers.embedding import _Codes
 
 
@@ -174,10 +175,7 @@ class CategoryEmbedding(Layer):
         ValueError
             If a code is no whole number or not in its column's table.
         """
-        if not isinstance(x, np.ndarray):
-            raise ValueError(
-                "CategoryEmbedding was given a sparse matrix; it takes dense ones: X.toarray()."
-            )
+        refuse_sparse(x, self)
         given = x[..., self._before :]
         with np.errstate(invalid="ignore"):  # what is no number is found right below
             codes = given.astype(np.int32)
