@@ -193,8 +193,8 @@ BASE = {
     "embedding": {"n_codes": 7, "dim": 3}, "embedding_bag": {"n_codes": 7, "dim": 3},
     "multi_head_attention": {"n_heads": 2}, "transformer_encoder": {"n_heads": 2, "n_hidden": 5},
     "lora": {"layer": Dense(3), "rank": 2}, "member_dense": {"units": 3, "n_members": 2},
-    "member_columns": {"columns": [[0, 1], [2, 1]]},
     "category_embedding": {"cardinalities": [7, 7, 7], "units": 3},
+    "member_columns": {"columns": [[0, 1], [2, 1]]}, "feature_tokenizer": {"dim": 3},
 }  # fmt: skip
 BASE_OF = {
     ("positional_encoding", "max_len"): {"kind": "learned"},
@@ -221,7 +221,8 @@ SHAPED = {
     **dict.fromkeys(("conv_1d", "max_pool_1d", "avg_pool_1d", "rnn", "lstm", "gru",
                      "multi_head_attention", "positional_encoding", "sequence_pool",
                      "transformer_encoder"), SEQUENCES),
-    **dict.fromkeys(("embedding", "embedding_bag", "code_dropout", "category_embedding"), CODES),
+    **dict.fromkeys(("embedding", "embedding_bag", "code_dropout", "category_embedding",
+                     "feature_tokenizer"), CODES),
     "input": RNG.normal(size=(40, 8)),
 }  # fmt: skip
 

@@ -175,12 +175,16 @@ class Shaped(Layer):
 
 
 def shaped(name, layer):
-    """Put a layer that takes codes or sequences between others that make and read them."""
+    """Put a layer that takes codes, sequences or halves between others that make and read them."""
     if name in ("embedding", "embedding_bag"):
         size = layer.dim * (6 if name == "embedding" else 1)
         return Sequential([Dense(6), Shaped((6,), codes=6), layer, Shaped((size,))])
     if name == "category_embedding":
         return Sequential([Dense(5), Shaped((5,), codes=2), layer])
+    if name == "feature_tokenizer":
+        return Sequential([Dense(5), Shaped((5,), codes=2), layer, Shaped((6 * layer.dim,))])
+    if name == "glu":
+        return Sequential([Dense(6, "tanh"), layer])
     if name in ("multi_head_attention", "positional_encoding", "transformer_encoder",
                 "sequence_pool"):  # fmt: skip
         size = 4 if name == "sequence_pool" else 12

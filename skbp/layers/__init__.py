@@ -17,6 +17,7 @@ from skbp.layers.dense import Dense
 from skbp.layers.dropout import Dropout
 from skbp.layers.elementwise import LearnedActivation, Scale
 from skbp.layers.embedding import Embedding, EmbeddingBag
+from skbp.layers.gated import GLU
 from skbp.layers.lora import LoRA
 from skbp.layers.members import MemberColumns, MemberDense
 from skbp.layers.noise import CodeDropout, GaussianNoise
@@ -33,16 +34,17 @@ from skbp.layers.pool import (
 from skbp.layers.recurrent import GRU, LSTM, RNN, Recurrent
 from skbp.layers.shape import Flatten, Input, Reshape
 from skbp.layers.tied import Tied
+from skbp.layers.tokens import FeatureTokenizer
 
 __all__ = [
-    "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D", "BatchNorm",
+    "GLU", "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D", "BatchNorm",
     "CategoryEmbedding", "CodeDropout", "ColumnBranch", "Conv1D", "Conv2D", "Dense", "Dropout",
-    "Embedding", "EmbeddingBag", "Flatten", "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool",
-    "Input", "Layer", "LayerNorm", "LearnedActivation", "LoRA", "MaxPool1D", "MaxPool2D",
-    "MemberColumns", "MemberDense", "MultiHeadAttention", "Norm", "Parallel", "Pass",
-    "PeriodicEmbedding", "PositionalEncoding", "RandomErasing", "RandomFlip", "RandomShift",
-    "Recurrent", "Reshape", "Residual", "Scale", "SequencePool", "Sequential", "Tied",
-    "TransformerEncoder",
+    "Embedding", "EmbeddingBag", "FeatureTokenizer", "Flatten", "GaussianNoise",
+    "GlobalAveragePool", "GlobalMaxPool", "Input", "Layer", "LayerNorm", "LearnedActivation",
+    "LoRA", "MaxPool1D", "MaxPool2D", "MemberColumns", "MemberDense", "MultiHeadAttention", "Norm",
+    "Parallel", "Pass", "PeriodicEmbedding", "PositionalEncoding", "RandomErasing", "RandomFlip",
+    "RandomShift", "Recurrent", "Reshape", "Residual", "Scale", "SequencePool", "Sequential",
+    "Tied", "TransformerEncoder",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -79,12 +81,14 @@ LAYERS: dict[str, type[Layer]] = {
     "positional_encoding": PositionalEncoding,
     "sequence_pool": SequencePool,
     "transformer_encoder": TransformerEncoder,
+    "glu": GLU,
     "lora": LoRA,
     "tied": Tied,
     "scale": Scale,
     "learned_activation": LearnedActivation,
     "periodic_embedding": PeriodicEmbedding,
     "category_embedding": CategoryEmbedding,
+    "feature_tokenizer": FeatureTokenizer,
     "member_dense": MemberDense,
     "member_columns": MemberColumns,
 }
