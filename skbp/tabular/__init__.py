@@ -5,8 +5,12 @@ predict. A preset, such as `RealMLP`, holds all numbers by which that is done.
 """
 
 from skbp.tabular.classifier import TabularClassifier
+from skbp.tabular.ft_transformer import FTTransformer
 from skbp.tabular.realmlp import RealMLP
 from skbp.tabular.realmlp_td import RealMLPTD
 from skbp.tabular.regressor import TabularRegressor
+from skbp.tabular.resnet import ResNet
 
-__all__ = ["RealMLP", "RealMLPTD", "TabularClassifier", "TabularRegressor"]
+__all__ = [
+    "FTTransformer", "RealMLP", "RealMLPTD", "ResNet", "TabularClassifier", "TabularRegressor"
+]  # fmt: skip

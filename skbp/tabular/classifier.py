@@ -17,10 +17,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     Parameters
     ----------
-    preset : {"best", "fast", "realmlp-td"} or preset, default="best"
-        How networks are built and trained: "best" and "fast" are a `RealMLP`, "realmlp-td" is a
-        `RealMLPTD`. An object holds the numbers, which are reached as
-        ``preset__max_iter`` and the like.
+    preset : {"best", "fast", "realmlp-td", "resnet", "ft-transformer"} or preset, default="best"
+        How networks are built and trained: "best" and "fast" are a `RealMLP`, the others a
+        `RealMLPTD`, a `ResNet` and an `FTTransformer`. An object holds the numbers, which are
+        reached as ``preset__max_iter`` and the like.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Which columns are categories: see `skbp.preprocessing.TableEncoder`.
     class_weight : dict, "balanced", list of dict or None, default=None

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 from skbp.tabular._preset import Preset
+from skbp.tabular.ft_transformer import FTTransformer
 from skbp.tabular.realmlp import RealMLP
 from skbp.tabular.realmlp_td import RealMLPTD
+from skbp.tabular.resnet import ResNet
 
 
 def fast():
@@ -17,4 +19,6 @@ PRESETS: dict[str, Callable[[], Preset]] = {
     "best": RealMLP,
     "fast": fast,
     "realmlp-td": RealMLPTD,
+    "resnet": ResNet,
+    "ft-transformer": FTTransformer,
 }
