@@ -98,7 +98,7 @@ def test_codes_out_of_range(code):
     x = ROWS["both"][0].copy()
     x[7, 3] = code
     network = drawn([FeatureTokenizer(4, [2, 5])], (5,))
-    with pytest.raises(ValueError, match="got the code .* in its column 0"):
+    with pytest.raises(ValueError, match=r"got the code .* in its column 0"):
         network.forward(x, Workspace(network, len(x)))
 
 

@@ -63,6 +63,7 @@ def network_of(preset, n_numbers, cardinalities, n_outputs=2):
 
 def torch_resnet(torch, p, x, n_numbers, cardinalities):
     """Return what the paper's section 3.2 makes of rows, in training."""
+
     def normed(h, name):
         gamma, beta = p[f"{name}.gamma"], p[f"{name}.beta"]
         return torch.nn.functional.batch_norm(h, None, None, gamma, beta, training=True)

@@ -143,12 +143,10 @@ class CategoryEmbedding(Layer):
         return codes
 
     def param_shapes(self, input_shape):
-        widths = self._widths()
+        widths, members = self._widths(), tuple(input_shape[:-1])
         if len(set(widths)) == 1:
-            table = sum(self.cardinalities), widths[0]
-        else:
-            table = (sum(np.multiply(self.cardinalities, widths).tolist()),)
-        return {"weight": (*input_shape[:-1], *table)}
+            return {"weight": (*members, sum(self.cardinalities), widths[0])}
+        return {"weight": (*members, int(np.dot(self.cardinalities, widths)))}
 
     def work_shapes(self, input_shape, n, training=True):
         widths = self._widths()
@@ -185,7 +183,8 @@ class CategoryEmbedding(Layer):
             column, size = self._before + place[-1], self._sizes[place[-1]]
             raise ValueError(
                 f"CategoryEmbedding got the code {given[place]} in its column {column}; codes "
-                f"there are whole numbers from 0 to {size - 1} (cardinalities={self.cardinalities})."
+                f"there are whole numbers from 0 to {size - 1} "
+                f"(cardinalities={self.cardinalities})."
             )
         return codes
 

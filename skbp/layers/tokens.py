@@ -78,17 +78,17 @@ class FeatureTokenizer(Layer):
         self.name = name
 
     @property
-    def takes_codes(self):  # type: ignore[override]
+    def takes_codes(self):
         """Whether there are columns of codes."""
         return len(self.cardinalities) > 0
 
     @property
-    def tables(self):  # type: ignore[override]
+    def tables(self):
         """Names of the parameters whose rows are looked up."""
         return ("categories.weight",) if self.takes_codes else ()
 
     @property
-    def penalized(self):  # type: ignore[override]
+    def penalized(self):
         """Names of the parameters that weight penalties (alpha) apply to."""
         return ("weight", *self.tables)
 
@@ -125,7 +125,7 @@ class FeatureTokenizer(Layer):
 
     def param_shapes(self, input_shape):
         numbers, dim = self._n_numbers(input_shape), self.dim
-        shapes = {"cls": (dim,)}
+        shapes: dict[str, tuple[int, ...]] = {"cls": (dim,)}
         if numbers:
             shapes["weight"] = (numbers, dim)
         shapes["bias"] = (*input_shape, dim)
