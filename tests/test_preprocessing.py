@@ -74,6 +74,15 @@ def with_holes(X, seed=0):
 # --- RobustSmoothClip
 
 
+@pytest.mark.parametrize(
+    "column", [[-1.5e308, -1.4e308, 0, 1.4e308, 1.5e308], [-1.7e308, 0, 0, 0, 1.7e308]]
+)
+def test_a_range_beyond_all_floats_is_no_constant(column):
+    found = RobustSmoothClip(dtype="float64").fit_transform(np.reshape(column, (-1, 1)))
+    assert np.isfinite(found).all()
+    assert found[0] < found[2] < found[-1]
+
+
 @pytest.mark.parametrize("clip", [0.5, 3.0])
 def test_robust_smooth_clip_is_its_formula(clip):
     X = with_holes(numbers())[:, :4]

@@ -231,6 +231,48 @@ def test_a_table_without_numbers():
     assert model.score(rows, LABEL) > 0.6
 
 
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_a_class_of_one_row(n_members):
+    y = np.where(np.arange(len(X)) == 7, "rare", np.where(np.median(VALUE) < VALUE, "a", "b"))
+    preset = clone(TINY).set_params(n_members=n_members, n_folds=None)
+    model = TabularClassifier(preset, random_state=0).fit(X, y)
+    assert list(model.classes_) == ["a", "b", "rare"]
+    assert (model.predict(X) == y).mean() > 0.6
+
+
+def test_validation_rows_leave_too_few_to_train():
+    preset = clone(TINY).set_params(validation_fraction=0.99)
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.99"):
+        TabularRegressor(preset, random_state=0).fit(X[:40], VALUE[:40])
+
+
+def fitted_for_calibration(y, **params):
+    preset = clone(TINY).set_params(n_members=4, n_folds=4, max_iter=20)
+    return TabularClassifier(preset, random_state=0, **params).fit(X, y)
+
+
+def test_rows_that_are_all_right_do_not_make_certain():
+    y = np.median(VALUE) < VALUE
+    network = fitted_for_calibration(y).network_
+    network.oof_decision_function_ = np.where(y, 2.0, -2.0).astype(np.float32)[:, None]
+    temperature = network.calibrate(y)
+    # The smoothed log loss is least where each probability is its smoothed target.
+    surest = 1 / (1 + np.exp(-2 / temperature))
+    assert surest == pytest.approx(1 - 0.5 / (len(y) + 2), abs=1e-5)
+
+
+def test_the_temperature_knows_class_weights():
+    y = np.quantile(VALUE, 0.8) < VALUE
+    given = {False: 1.0, True: 30.0}
+    by_class = fitted_for_calibration(y, class_weight=given)
+    raw = by_class.oof_decision_function_[:, 0] * by_class.temperature_
+    losses = []
+    for temperature in by_class.temperature_ * np.array([0.8, 1.0, 1.25]):
+        each = np.logaddexp(0, np.where(y, -1, 1) * raw / temperature)
+        losses.append(np.average(each, weights=np.where(y, 30.0, 1.0)))
+    assert losses[1] < min(losses[0], losses[2])
+
+
 @pytest.mark.parametrize("n_members", [1, 3])
 def test_no_hidden_layers(n_members):
     preset = clone(TINY).set_params(hidden_layer_sizes=(), n_members=n_members)

@@ -62,7 +62,9 @@ class Robust:
         if len(ordered):
             q25, self.center, q75 = quantiles_of(ordered, np.array([0.25, 0.5, 0.75])).tolist()
             with np.errstate(over="ignore"):
-                self.scale = float(q75 - q25 or (ordered[-1] - ordered[0]) / 2 or np.inf)
+                scale = float(q75 - q25 or (ordered[-1] - ordered[0]) / 2)
+            # An infinite scale is that of a constant column; a range may be beyond all floats.
+            self.scale = min(scale, np.finfo(np.float64).max) or np.inf
 
     def apply(self, values):
         """Return the numbers, in [-clip, clip]."""

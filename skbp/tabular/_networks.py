@@ -38,16 +38,29 @@ class TableClassifier(_OfPreset, BackpropClassifier):
             return accuracy
         return -(1 - accuracy + LEAST_ERROR) * self._log_loss(y, raw, weight)
 
-    def _log_loss(self, y, raw, weight):
-        """Return the log loss without smoothing, the mean over rows and labels."""
-        shares = np.ones(len(raw)) if weight is None else weight
+    def _split_groups(self, y):
+        """Return the classes; None if one of them has a single row, of which no split has a share.
+
+        The caller of a table has no way to turn the split off.
+        """
+        groups = super()._split_groups(y)
+        if groups is not None and np.unique(groups, return_counts=True)[1].min() < 2:
+            return None
+        return groups
+
+    def _log_loss(self, y, raw, weight, smoothing=0.0):
+        """Return the log loss, the mean over rows and labels."""
+        shares = np.ones(len(raw)) if weight is None else weight / weight.max()
         shares = (shares / shares.sum()).astype(raw.dtype)
-        return type(self._loss)().value(raw, y, shares) / (raw.shape[1] if y.ndim == 2 else 1)
+        loss = type(self._loss)(smoothing)
+        return loss.value(raw, y, shares) / (raw.shape[1] if y.ndim == 2 else 1)
 
     def calibrate(self, y, sample_weight=None):
         """Divide raw outputs by the temperature that suits the rows that were left out.
 
-        It is that of the least log loss on out-of-fold rows, and goes into the output layer.
+        It is that of the least log loss on out-of-fold rows, and goes into the output layer. Rows
+        count as in training, class weights included. Targets are smoothed by 1 / (n_rows + 2): so n
+        rows that are all predicted right do not make the network certain.
 
         Parameters
         ----------
@@ -63,17 +76,25 @@ class TableClassifier(_OfPreset, BackpropClassifier):
         ----------
         C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger (2017), "On calibration of modern neural
         networks", section 4.2.
+        J. Platt (1999), "Probabilistic outputs for support vector machines", section 2.2: smoothed
+        targets.
         """
         raw = self.oof_decision_function_.astype(np.float64)
         rows = np.isfinite(raw).all(axis=1)
         y = y.toarray() if issparse(y) else np.asarray(y)
         y = y.reshape(-1) if self._targets.kind != "multilabel" else y
-        targets = self._targets.encode(y)[rows]
-        targets = targets if targets.ndim == 1 else targets.astype(np.float64)
-        weight = None if sample_weight is None else np.asarray(sample_weight, float)[rows]
+        targets = self._targets.encode(y)
+        weight = None if sample_weight is None else np.asarray(sample_weight, float)
+        by_class = self._class_weights(targets, weight, y)
+        if by_class is not None:
+            weight = by_class if weight is None else weight / weight.max() * by_class
+        weight = None if weight is None else weight[rows]
+        targets = targets[rows] if targets.ndim == 1 else targets[rows].astype(np.float64)
+        smoothing = 1 / (np.count_nonzero(rows) + 2)
 
         def log_loss(log_temperature):
-            return self._log_loss(targets, raw[rows] / np.exp(log_temperature), weight)
+            outputs = raw[rows] / np.exp(log_temperature)
+            return self._log_loss(targets, outputs, weight, smoothing)
 
         found = minimize_scalar(log_loss, bounds=(COLDEST, HOTTEST), method="bounded")
         temperature = float(np.exp(found.x))

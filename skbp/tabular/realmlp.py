@@ -187,7 +187,7 @@ class RealMLP(Preset):
         if not validates:
             ensemble = Ensemble(self.n_members)
         elif not folds:
-            seen = int(n_rows * (1 - self.validation_fraction))
+            seen = max(1, int(n_rows * (1 - self.validation_fraction)))
         batch_size = min(self.batch_size, seen)
         columns, n_numeric = self._columns(encoder)
         return {
