@@ -23,7 +23,7 @@ FLOORS = [
         "_engine.checkpoint", "_engine.range_test", "_engine.lines",
         "_engine.content", "_engine.fingerprint",
     ],
-    ["callbacks", "inspection", "model_selection", "persistence", "distributed"],
+    ["callbacks", "inspection", "model_selection", "persistence", "distributed", "uncertainty"],
     ["estimators"],
     ["tabular"],
     [""],  # skbp/__init__.py
@@ -33,7 +33,8 @@ MAY_KNOW_SKLEARN = ("_compat", "preprocessing")
 ALLOWED_FROM_SKLEARN = {("sklearn.base", "BaseEstimator")}
 ROOMS = {
     "estimators", "callbacks", "inspection", "persistence", "preprocessing", "distributed",
-    "tabular", "_engine", "_kernels", "activations", "layers", "losses", "optimizers", "schedules",
+    "tabular", "uncertainty", "_engine", "_kernels", "activations", "layers", "losses",
+    "optimizers", "schedules",
 }  # fmt: skip
 LARGEST_FILE = 500
 

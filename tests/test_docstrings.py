@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 import skbp
 from skbp.tabular import RealMLP
@@ -176,6 +177,8 @@ def test_fitted_attributes(name):
         net = cls().fit(X)
     elif cls.__module__.startswith("skbp.tabular"):
         net = cls(RealMLP(2, (4,), max_iter=2, min_updates=2, n_folds=2)).fit(X, y)
+    elif cls.__module__.startswith("skbp.uncertainty"):
+        net = cls(LogisticRegression()).fit(X, y)
     elif cls is skbp.HiddenFeatures:
         net = cls(skbp.BackpropClassifier((4,), **settings)).fit(X, y)
     else:

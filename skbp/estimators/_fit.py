@@ -14,7 +14,7 @@ from skbp._engine.history import History
 from skbp._engine.lbfgs import train_lbfgs
 from skbp._engine.lines import say
 from skbp._engine.network import Network
-from skbp._engine.objective import CHUNK, Objective
+from skbp._engine.objective import CHUNK, Objective, predict_raw
 from skbp._engine.range_test import losses_at
 from skbp._engine.training import DivergenceError, Outcome, Replay, Training
 from skbp._warnings import warn
@@ -96,6 +96,7 @@ class Fit:
         self._incremental = incremental
         self._classes = classes
         self._hooks = hooks
+        self._rest = None
         if hooks is not None:
             hooks.fit = self
 
@@ -180,6 +181,14 @@ class Fit:
         raw = np.full(shape, np.nan, self.network.params.dtype)
         raw[self._as_given.kept[self._out_of_fold.rows]] = self._out_of_fold(self._data.x)
         return raw
+
+    @property
+    def set_aside(self):
+        """Numbers of the rows that were set aside to validate on, and raw outputs. Or None."""
+        if self._rest is None or self._plan.held_out.refit:
+            return None
+        raw = self.loss.combine(predict_raw(self.network, self._held_out.x))
+        return self._as_given.kept[self._rest], raw
 
     def _check_freeze(self):
         try:
@@ -324,6 +333,7 @@ class Fit:
         if plan.held_out.early_stopping and held_out is None and self._out_of_fold is None:
             train, rest = self._split(resume)
             held_out = self._held_out = self._rows.take(rest, self._scores_as_given)
+            self._rest = rest
         if not self._incremental:
             n_rows = len(self._data.y) if train is None else len(train)
             warn_of_large_batch(plan.optimization.batch_size, n_rows)

@@ -366,6 +366,30 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         std = self._loss.predict_std(raw)
         return self._values(raw), _flat(std)
 
+    @available_if(lambda self: self._check_members())
+    @quiet
+    def predict_members(self, X):
+        """Predict targets by each member on its own; only with `n_members`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, dataframe} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_members, n_samples) or (n_members, n_samples, n_targets), float
+            As `predict` for each member; their mean is what `predict` returns.
+        """
+        check_is_fitted(self)
+        raw = self._predict_raw(X, len(self._network.layers))  # (n, members, k)
+        return np.stack([self._values(raw[:, member].copy()) for member in range(raw.shape[1])])
+
+    def _check_members(self):
+        fitted = self.__sklearn_is_fitted__()
+        if not (self._network.of_members if fitted else self.n_members != 1):
+            raise AttributeError("predict_members needs several networks. Set n_members.")
+        return True
+
     def _values(self, raw):
         return _flat(self._loss.predict(raw))
 

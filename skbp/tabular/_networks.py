@@ -1,9 +1,12 @@
 """The networks inside the estimators for tables."""
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.sparse import issparse
 
+from skbp._numbers import plain_labels
 from skbp.estimators import BackpropClassifier, BackpropRegressor
 from skbp.estimators.base import BaseBackprop
 from skbp.tabular._preset import Preset
@@ -19,6 +22,7 @@ class _OfPreset(BaseBackprop):
 
     _preset: Preset
     _diagnoses = False  # its parameters are not the caller's
+    _set_aside: Any = None
 
     def _output_layers(self, shape, n_outputs):
         return self._preset.output_layers(shape, n_outputs)
@@ -27,6 +31,27 @@ class _OfPreset(BaseBackprop):
         twin = super().__sklearn_clone__()
         twin._preset = self._preset
         return twin
+
+    def _publish(self, fit):
+        super()._publish(fit)
+        self._set_aside = fit.set_aside
+
+    def take_unseen(self):
+        """Return the rows that training did not see, and raw outputs for them; then forget them.
+
+        Returns
+        -------
+        unseen : tuple (rows, raw) or None
+            rows : ndarray of shape (n,), intp, numbers of training rows: of those that were set
+            aside, or that some member has not seen. raw : ndarray of shape (n, n_outputs). None if
+            all rows were trained on.
+        """
+        unseen = self.__dict__.pop("_set_aside")
+        raw = getattr(self, "oof_decision_function_", None)
+        if raw is None:
+            return unseen
+        rows = np.flatnonzero(np.isfinite(raw).all(axis=1))
+        return rows, raw[rows]
 
 
 class TableClassifier(_OfPreset, BackpropClassifier):
@@ -103,6 +128,36 @@ class TableClassifier(_OfPreset, BackpropClassifier):
         self.oof_decision_function_ /= temperature
         return temperature
 
+    def set_scores(self, y):
+        """Return how badly the labels fit of rows that training did not see: 1 - probability.
+
+        Parameters
+        ----------
+        y : array-like
+            What the network was fitted to.
+
+        Returns
+        -------
+        scores : ndarray of shape (n,), float64, sorted; or None
+            None for several labels a row, and where there are no such rows.
+        """
+        unseen = self.take_unseen()
+        if unseen is None or self._targets.kind == "multilabel":
+            return None
+        rows, raw = unseen
+        labels = np.asarray(plain_labels(y)).reshape(-1)[rows]
+        codes = self._targets.encode(labels).reshape(-1)
+        probability = self._probabilities(raw)[np.arange(len(rows)), codes]
+        return np.sort(1 - probability.astype(np.float64))
+
 
 class TableRegressor(_OfPreset, BackpropRegressor):
     """A regressor."""
+
+    def unseen_predictions(self):
+        """Return rows that training did not see and predictions, shape (n, n_outputs); or None."""
+        unseen = self.take_unseen()
+        if unseen is None:
+            return None
+        rows, raw = unseen
+        return rows, self._values(raw).reshape(len(rows), -1).astype(np.float64)

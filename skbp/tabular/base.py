@@ -20,6 +20,7 @@ class BaseTabular(BaseEstimator, ABC):
 
     preset: Any
     categorical_features: Any
+    calibration_scores_: Any
     max_time: Any
     random_state: Any
     verbose: Any
@@ -86,6 +87,18 @@ class BaseTabular(BaseEstimator, ABC):
         if len(kept) == len(weight):
             return X, y, weight, kept
         return rows_of_any(X, kept), rows_of_any(y, kept), weight[kept], kept
+
+    def _calibrated(self):
+        """Return the scores of rows that training did not see, or raise a ValueError."""
+        check_is_fitted(self)
+        if self.calibration_scores_ is None:
+            raise ValueError(
+                f"this {type(self).__name__} has no rows that its training did not see: there were "
+                "too few to leave any out, or a row has several labels. Train on more rows, or "
+                "calibrate on rows of their own: ConformalClassifier and ConformalRegressor of "
+                "skbp.uncertainty."
+            )
+        return self.calibration_scores_
 
     def _prepared(self, X):
         """Return the network, and what it takes."""

@@ -6,6 +6,7 @@ from sklearn.base import ClassifierMixin
 from skbp._compat import count_rows
 from skbp.tabular._networks import TableClassifier
 from skbp.tabular.base import BaseTabular
+from skbp.uncertainty._calibration import quantile
 
 
 class TabularClassifier(ClassifierMixin, BaseTabular):
@@ -47,6 +48,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     oof_decision_function_ : ndarray of shape (n_samples, n_outputs)
         Raw outputs for the training rows, each by a member that has not seen it; NaN where all
         have, and for rows of weight zero. Only with folds.
+    calibration_scores_ : ndarray of shape (n_rows,), float64, or None
+        1 minus the probability of the label, sorted, of training rows by a member that has not seen
+        them, or of rows that were set aside: what `predict_set` compares with. None if all rows
+        were trained on, and for multilabel.
     n_features_in_, feature_names_in_, n_iter_
         As in scikit-learn.
 
@@ -120,7 +125,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         temperature = 1.0
         if self.calibrate and hasattr(network, "oof_decision_function_"):
             temperature = network.calibrate(y, weight)
+        scores = network.set_scores(y)
         self.encoder_, self.network_, self.temperature_ = encoder, network, temperature
+        self.calibration_scores_ = scores
         self.classes_ = network.classes_
         self.__dict__.pop("oof_decision_function_", None)
         if hasattr(network, "oof_decision_function_"):
@@ -161,6 +168,41 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         """
         network, rows = self._prepared(X)
         return network.predict_proba(rows)
+
+    def predict_set(self, X, confidence=0.9):
+        """Predict sets of labels that hold the right one with a given probability.
+
+        A label is in the set unless its probability is smaller than most labels' of rows that
+        training did not see: split conformal prediction. A set may be empty. Rows of these and of
+        new tables count once, whatever their weight.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like, sparse matrix} of shape (n_samples, n_columns)
+        confidence : float, default=0.9
+            In (0, 1): the share of sets that hold the label of new rows like those of `fit`.
+
+        Returns
+        -------
+        sets : ndarray of shape (n_samples, n_classes), bool
+            Columns in the order of `classes_`.
+
+        Raises
+        ------
+        ValueError
+            If the confidence is none, if no rows were left out in `fit`, or for multilabel.
+
+        See Also
+        --------
+        skbp.uncertainty.ConformalClassifier : Calibrated on other rows, by groups, in other ways.
+
+        References
+        ----------
+        M. Sadinle, J. Lei, L. Wasserman (2019), "Least ambiguous set-valued classifiers with
+        bounded error levels".
+        """
+        largest = quantile(self._calibrated(), confidence)
+        return 1 - self.predict_proba(X).astype(np.float64) <= largest
 
     def decision_function(self, X):
         """Return raw outputs: scores, larger for what is more likely.

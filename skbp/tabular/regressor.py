@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_array
 from skbp._numbers import check_numbers
 from skbp.tabular._networks import TableRegressor
 from skbp.tabular.base import BaseTabular
+from skbp.uncertainty._calibration import quantile
 
 
 class TabularRegressor(RegressorMixin, BaseTabular):
@@ -42,6 +43,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Mean and standard deviation of the targets.
     target_range_ : tuple of (ndarray, ndarray), each of shape (n_outputs,)
         Least and largest target.
+    calibration_scores_ : ndarray of shape (n_rows, n_outputs), float64, or None
+        Absolute errors, each column sorted, on the rows that were set aside: what
+        `predict_interval` compares with. None if all rows were trained on.
     n_features_in_, feature_names_in_, n_iter_
         As in scikit-learn.
 
@@ -111,9 +115,14 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         scale = _deviations(columns - mean, weight)
         standardised = ((columns - mean) / scale).reshape(y.shape)
         encoder, network = self._fit_network(X, standardised, weight)
+        bounds, scores = (columns.min(axis=0), columns.max(axis=0)), None
+        if unseen := network.unseen_predictions():
+            rows, found = unseen
+            found = np.clip(found * scale + mean, *bounds)
+            scores = np.sort(np.abs(columns[rows] - found), axis=0)
         self.encoder_, self.network_ = encoder, network
-        self.target_mean_, self.target_scale_ = mean, scale
-        self.target_range_ = columns.min(axis=0), columns.max(axis=0)
+        self.target_mean_, self.target_scale_, self.target_range_ = mean, scale, bounds
+        self.calibration_scores_ = scores
         return self
 
     def _new_network(self, parameters):
@@ -132,9 +141,63 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
         """
         network, rows = self._prepared(X)
-        prediction = network.predict(rows).astype(np.float64)
+        return self._in_range(network.predict(rows))
+
+    def predict_members(self, X):
+        """Predict targets by each of the networks on its own.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like, sparse matrix} of shape (n_samples, n_columns)
+
+        Returns
+        -------
+        y : ndarray of shape (n_members, n_samples) or (n_members, n_samples, n_outputs), float64
+            Each within the range of the targets.
+        """
+        network, rows = self._prepared(X)
+        return self._in_range(network.predict_members(rows))
+
+    def predict_interval(self, X, confidence=0.9):
+        """Predict intervals that hold the target with a given probability.
+
+        All are equally wide: the error that the share `confidence` of the rows that were set aside
+        did not exceed, split conformal prediction. Rows count once, whatever their weight.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like, sparse matrix} of shape (n_samples, n_columns)
+        confidence : float, default=0.9
+            In (0, 1): the share of intervals that hold the target of new rows like those of `fit`.
+
+        Returns
+        -------
+        interval : ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2), float64
+            Lower and upper end; of several outputs each has the probability `confidence`.
+
+        Raises
+        ------
+        ValueError
+            If the confidence is none, or if no rows were set aside in `fit`.
+
+        See Also
+        --------
+        skbp.uncertainty.ConformalRegressor : Calibrated on other rows, by groups, in other ways.
+
+        References
+        ----------
+        V. Vovk, A. Gammerman, G. Shafer (2005), "Algorithmic learning in a random world".
+        """
+        width = quantile(self._calibrated(), confidence)
+        center = self.predict(X)
+        width = width if center.ndim == 2 else width[0]
+        return np.stack([center - width, center + width], axis=-1)
+
+    def _in_range(self, prediction):
+        """Return targets of standardised ones, whose last axis is that of several outputs."""
         shape = prediction.shape
-        scaled = prediction.reshape(len(prediction), -1) * self.target_scale_ + self.target_mean_
+        columns = prediction.astype(np.float64).reshape(-1, len(self.target_mean_))
+        scaled = columns * self.target_scale_ + self.target_mean_
         return np.clip(scaled, *self.target_range_).reshape(shape)
 
     def __sklearn_tags__(self):
