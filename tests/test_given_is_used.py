@@ -16,7 +16,7 @@ from sklearn.base import clone
 from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel, HiddenFeatures
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
-from skbp.layers import GRU, LAYERS, Dense, Embedding, Flatten, LayerNorm
+from skbp.layers import GRU, LAYERS, Dense, Embedding, Flatten, LayerNorm, MemberScale
 from skbp.losses import LOSSES
 from skbp.optimizers import OPTIMIZERS, Group
 from skbp.schedules import SCHEDULES
@@ -166,7 +166,8 @@ OTHER = {
     "causal": True, "output_initializer": "zeros", "kind": "learned", "area": (0.3, 0.5),
     "ratio": 0.9, "fill": 2.0, "axis": "vertical", "layers": [LayerNorm("tanh")], "n_hidden": 3,
     "norm": "post", "n_members": 3, "columns": [[1, 0], [2, 1]], "n_frequencies": 5,
-    "n_numeric": 2, "cycles": 2, "flat": 0.2, "cardinalities": [7, 7],
+    "first": "normal", "sections": [0] * 6, "n_numeric": 2, "cycles": 2,
+    "flat": 0.2, "cardinalities": [7, 7],
 }  # fmt: skip
 OTHER_OF = {
     ("conv_1d", "groups"): 2, ("conv_2d", "groups"): 2, ("embedding_bag", "mode"): "sum",
@@ -194,10 +195,13 @@ BASE = {
     "multi_head_attention": {"n_heads": 2}, "transformer_encoder": {"n_heads": 2, "n_hidden": 5},
     "lora": {"layer": Dense(3), "rank": 2}, "member_dense": {"units": 3, "n_members": 2},
     "category_embedding": {"cardinalities": [7, 7, 7], "units": 3},
-    "member_columns": {"columns": [[0, 1], [2, 1]]}, "feature_tokenizer": {"dim": 3},
+    "member_columns": {"columns": [[0, 1], [2, 1]]}, "member_scale": {"n_members": 2},
+    "batch_ensemble": {"units": 3, "n_members": 2}, "shared_dense": {"units": 3, "n_members": 2},
+    "feature_tokenizer": {"dim": 3},
 }  # fmt: skip
 BASE_OF = {
     ("positional_encoding", "max_len"): {"kind": "learned"},
+    ("batch_ensemble", "sections"): {"first": "signs"},
     ("code_dropout", "padding_index"): {"rate": 0.5, "padding_index": 0},
 }  # fmt: skip
 #: Not tried, and why.
@@ -233,7 +237,8 @@ def trained(kind, name, component):
     if kind == "layers":
         after = [Embedding(7, 3, padding_index=0), GRU(3)] if name == "code_dropout" else []
         after = after or [Flatten()]
-        X, extra = SHAPED.get(name, FLAT), {"layers": [component, *after]}
+        before = [MemberScale(component.n_members)] if name == "shared_dense" else []
+        X, extra = SHAPED.get(name, FLAT), {"layers": [*before, component, *after]}
     elif kind == "loss" and name not in ("log_loss", "focal", "hinge"):
         cls, y = BackpropRegressor, np.abs(NUMBERS) + 0.1
         y = y / y.max() if name == "binary_log_loss" else y

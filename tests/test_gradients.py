@@ -31,6 +31,7 @@ from skbp.layers import (
     Layer,
     LayerNorm,
     LoRA,
+    MemberScale,
     Recurrent,
     Reshape,
     Sequential,
@@ -183,6 +184,8 @@ def shaped(name, layer):
         return Sequential([Dense(5), Shaped((5,), codes=2), layer])
     if name == "feature_tokenizer":
         return Sequential([Dense(5), Shaped((5,), codes=2), layer, Shaped((6 * layer.dim,))])
+    if name == "shared_dense":
+        return Sequential([MemberScale(2), layer])
     if name == "glu":
         return Sequential([Dense(6, "tanh"), layer])
     if name in ("multi_head_attention", "positional_encoding", "transformer_encoder",
@@ -250,7 +253,9 @@ RESHAPED = {
     "global_max_pool": (1, -1, 1),
     **dict.fromkeys(("random_flip", "random_shift", "random_erasing"), (1, -1, 1)),
     "global_average_pool": (-1, 1),
-    **dict.fromkeys(("member_dense", "member_columns"), (-1,)),
+    **dict.fromkeys(
+        ("member_dense", "member_columns", "member_scale", "batch_ensemble", "shared_dense"), (-1,)
+    ),
     **dict.fromkeys(("rnn", "lstm", "gru"), (-1, 1)),
 }
 

@@ -50,6 +50,19 @@ def test_every_tier_has_every_kernel_with_the_same_arguments(name):
 @each_tier
 @each_dtype
 @each_shape
+def test_scale_backward(tier, dtype, shape):
+    dy, x, scale, dscale = draw(dtype, shape, shape, shape[1:], shape[1:])
+    wide, rows, factors = dy.astype(float), x.astype(float), scale.astype(float)
+    tier.scale_backward(dy, x, scale, dscale)
+    np.testing.assert_allclose(dy, wide * factors, rtol=TOLERANCE[dtype])
+    size = np.abs(wide * rows).sum(axis=0)
+    np.testing.assert_allclose(dscale / size, (wide * rows).sum(axis=0) / size,
+                               atol=TOLERANCE[dtype])  # fmt: skip
+
+
+@each_tier
+@each_dtype
+@each_shape
 @pytest.mark.parametrize("function", [selu, mish])
 @pytest.mark.parametrize("scale", [1.0, 30.0])
 def test_learned_activations(tier, dtype, shape, function, scale):

@@ -5,7 +5,16 @@ import pytest
 
 from skbp._engine.network import Network, Workspace
 from skbp.activations import ACTIVATIONS
-from skbp.layers import LearnedActivation, MemberColumns, MemberDense, PeriodicEmbedding, Scale
+from skbp.layers import (
+    BatchEnsemble,
+    LearnedActivation,
+    MemberColumns,
+    MemberDense,
+    MemberScale,
+    PeriodicEmbedding,
+    Scale,
+    SharedDense,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -122,3 +131,87 @@ def test_columns_of_own_rows():
     x = RNG.normal(size=(4, 2, 3))
     _, y = run([MemberColumns([[0, 2], [1, 0]])], x)
     np.testing.assert_array_equal(y, np.stack([x[:, 0, [0, 2]], x[:, 1, [1, 0]]], axis=1))
+
+
+# ------------------------------------------------------------ members that share weights
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("shape", [(4,), (3, 4)], ids=["shared", "own"])
+def test_batch_ensemble(shape, activation):
+    x = RNG.normal(size=(5, *shape))
+    p, y = run([BatchEnsemble(6, 3, activation, first="normal")], x)
+    function = ACTIVATIONS[activation]()
+    for i in range(3):
+        own = x if len(shape) == 1 else x[:, i]
+        z = (own * p["input_factor"][i]) @ p["weight"] * p["output_factor"][i]
+        expected = np.empty_like(z) if function.needs_input else z
+        function.forward(z, p["bias"][i], expected)
+        np.testing.assert_allclose(y[:, i], expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4)], ids=["shared", "own"])
+def test_member_scale(shape):
+    x = RNG.normal(size=(5, *shape))
+    p, y = run([MemberScale(3)], x)
+    for i in range(3):
+        own = x if len(shape) == 1 else x[:, i]
+        np.testing.assert_allclose(y[:, i], own * p["factor"][i])
+
+
+def test_shared_dense():
+    x = RNG.normal(size=(5, 3, 4))
+    p, y = run([SharedDense(6, 3, "tanh")], x)
+    assert p["weight"].shape == (4, 6) and p["bias"].shape == (6,)
+    np.testing.assert_allclose(y, np.tanh(x @ p["weight"] + p["bias"]), rtol=1e-10)
+
+
+def first_values(layer, n_inputs=6):
+    network = Network([layer], (n_inputs,), np.float64)
+    network.init(np.random.RandomState(0), RNG.normal(size=(50, n_inputs)))
+    return network.views[0]
+
+
+def test_first_values_of_members_that_share_weights():
+    p = first_values(BatchEnsemble(40, 200, first="signs"))
+    assert set(p["input_factor"].ravel()) == {-1.0, 1.0}
+    assert abs(p["input_factor"].mean()) < 0.1
+    np.testing.assert_array_equal(p["output_factor"], 1.0)
+    assert (p["bias"] == p["bias"][0]).all()
+    np.testing.assert_array_equal(first_values(BatchEnsemble(4, 3))["input_factor"], 1.0)
+    assert first_values(MemberScale(200, "normal"))["factor"].std() == pytest.approx(1, abs=0.1)
+    sections = [3, 0, 3, 7, 7, 7]
+    for layer, name in ((MemberScale(50, "normal", sections), "factor"),
+                        (BatchEnsemble(2, 50, first="normal", sections=sections),
+                         "input_factor")):  # fmt: skip
+        a, b, again, *c = first_values(layer)[name].T
+        np.testing.assert_array_equal(a, again)
+        assert (c[0] == c[1]).all() and (c[0] == c[2]).all()
+        assert not (np.isclose(a, b).any() or np.isclose(b, c[0]).any())
+
+
+def test_batch_ensemble_from_data():
+    x = RNG.normal(3.0, 5.0, size=(200, 4))
+    network = Network([BatchEnsemble(8, 3, "identity", "data_driven")], (4,), np.float64)
+    network.init(np.random.RandomState(0), x)
+    p = network.views[0]
+    np.testing.assert_allclose((x @ p["weight"]).std(axis=0), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [BatchEnsemble(3, 4), MemberScale(4), SharedDense(3, 4)])
+@pytest.mark.parametrize("shape", [(2, 5), (3, 3, 5)])
+def test_members_that_share_weights_of_other_rows(layer, shape):
+    with pytest.raises(ValueError, match=r"\(4, n_inputs\)"):
+        layer.output_shape(shape)
+
+
+def test_shared_dense_of_rows_that_members_share():
+    with pytest.raises(ValueError, match="rows of their own, such as MemberScale"):
+        SharedDense(3, 4).output_shape((5,))
+
+
+@pytest.mark.parametrize("layer", [BatchEnsemble(3, 2), MemberScale(2)])
+def test_sections_of_other_inputs(layer):
+    layer.sections = [0, 1]
+    with pytest.raises(ValueError, match=r"shape \(2,\) for 3 inputs"):
+        layer.output_shape((3,))

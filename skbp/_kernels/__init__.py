@@ -75,6 +75,7 @@ TABLES = (
     "learned_mish_backward",
     "learned_selu",
     "learned_selu_backward",
+    "scale_backward",
     "waves",
     "waves_backward",
 )

@@ -55,6 +55,16 @@ def _sine_of_turns(u):
 
 
 @compiled
+def _scale_backward(dy, x, scale, dscale):
+    dscale[:] = 0
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            d = dy[i, j]
+            dscale[j] += d * x[i, j]
+            dy[i, j] = d * scale[j]
+
+
+@compiled
 def _learned_selu(x, share, y):
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
@@ -168,6 +178,7 @@ def _in_float32(name, fast):
     return kernel
 
 
+scale_backward = _in_float32("scale_backward", _scale_backward)
 learned_selu = _in_float32("learned_selu", _learned_selu)
 learned_selu_backward = _in_float32("learned_selu_backward", _learned_selu_backward)
 learned_mish = _in_float32("learned_mish", _learned_mish)

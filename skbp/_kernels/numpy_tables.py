@@ -14,6 +14,17 @@ def _row_blocks(x):
         yield slice(start, start + step)
 
 
+def scale_backward(dy, x, scale, dscale):
+    """Turn `dy` into the gradient of x, for ``y = scale * x``; `dscale` becomes that of the scale.
+
+    dy and x of shape (n, k), scale of shape (k,).
+    """
+    dscale[:] = 0
+    for rows in _row_blocks(x):
+        dscale += np.einsum("nk,nk->k", dy[rows], x[rows])
+        dy[rows] *= scale
+
+
 # ---------------------------------------------------------------- activations with learned shares
 
 

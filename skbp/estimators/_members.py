@@ -27,7 +27,8 @@ class Ensemble(Component):
 
     For `n_members` of the estimators. Members have weights of their own, and are trained in the
     same batches; the products of all of them are one call. The estimator predicts the mean of their
-    predictions.
+    predictions. What looks at all parameters at once, such as `clip_norm` of an optimizer, looks at
+    those of all members together.
 
     Parameters
     ----------
@@ -139,12 +140,12 @@ def members_of(layers, n_members):
 
 
 def _for_members(layer: Layer, n_members):
+    if isinstance(layer, FOR_MEMBERS) or getattr(layer, "n_members", None) == n_members:
+        return layer
     if isinstance(layer, Dense) and layer.max_norm is None:
         return MemberDense(
             layer.units, n_members, layer.activation, layer.initializer, layer.ntk, layer.name
         )
-    if isinstance(layer, FOR_MEMBERS) or getattr(layer, "n_members", None) == n_members:
-        return layer
     raise InvalidParameterError(
         f"n_members={n_members} trains members side by side, for which {layer!r} is not made: use "
         "Dense (without max_norm), Dropout and the layers for tables, without normalization."

@@ -9,6 +9,7 @@ from skbp.layers.attention import (
 )
 from skbp.layers.augment import RandomErasing, RandomFlip, RandomShift
 from skbp.layers.base import Layer
+from skbp.layers.batch_ensemble import BatchEnsemble, MemberScale, SharedDense
 from skbp.layers.branches import ColumnBranch, Parallel
 from skbp.layers.categories import CategoryEmbedding
 from skbp.layers.compose import Residual, Sequential
@@ -37,14 +38,14 @@ from skbp.layers.tied import Tied
 from skbp.layers.tokens import FeatureTokenizer
 
 __all__ = [
-    "GLU", "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D", "BatchNorm",
-    "CategoryEmbedding", "CodeDropout", "ColumnBranch", "Conv1D", "Conv2D", "Dense", "Dropout",
-    "Embedding", "EmbeddingBag", "FeatureTokenizer", "Flatten", "GaussianNoise",
-    "GlobalAveragePool", "GlobalMaxPool", "Input", "Layer", "LayerNorm", "LearnedActivation",
-    "LoRA", "MaxPool1D", "MaxPool2D", "MemberColumns", "MemberDense", "MultiHeadAttention", "Norm",
-    "Parallel", "Pass", "PeriodicEmbedding", "PositionalEncoding", "RandomErasing", "RandomFlip",
-    "RandomShift", "Recurrent", "Reshape", "Residual", "Scale", "SequencePool", "Sequential",
-    "Tied", "TransformerEncoder",
+    "GLU", "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D",
+    "BatchEnsemble", "BatchNorm", "CategoryEmbedding", "CodeDropout", "ColumnBranch", "Conv1D",
+    "Conv2D", "Dense", "Dropout", "Embedding", "EmbeddingBag", "FeatureTokenizer", "Flatten",
+    "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Input", "Layer", "LayerNorm",
+    "LearnedActivation", "LoRA", "MaxPool1D", "MaxPool2D", "MemberColumns", "MemberDense",
+    "MemberScale", "MultiHeadAttention", "Norm", "Parallel", "Pass", "PeriodicEmbedding",
+    "PositionalEncoding", "RandomErasing", "RandomFlip", "RandomShift", "Recurrent", "Reshape",
+    "Residual", "Scale", "SequencePool", "Sequential", "SharedDense", "Tied", "TransformerEncoder",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -91,4 +92,7 @@ LAYERS: dict[str, type[Layer]] = {
     "feature_tokenizer": FeatureTokenizer,
     "member_dense": MemberDense,
     "member_columns": MemberColumns,
+    "member_scale": MemberScale,
+    "batch_ensemble": BatchEnsemble,
+    "shared_dense": SharedDense,
 }
