@@ -33,6 +33,7 @@ from skbp.callbacks import (
     TargetScore,
     TensorBoard,
     TimeLimit,
+    TrainingCache,
     WandbLogger,
     latest,
     read_state,
@@ -44,6 +45,7 @@ from skbp.callbacks.base import task_path
 
 X = np.random.default_rng(0).normal(size=(40, 2))
 Y = (X[:, 0] > 0).astype(int)
+IDENTITY = SimpleNamespace(key=lambda: "key")
 
 
 def state_of(epoch):
@@ -70,7 +72,7 @@ def make_net():
             context = self._init_callback_context(max_subtasks=None)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             for callback in getattr(self, "_skl_callbacks", ()):
-                getattr(callback, "state_to_resume", lambda *args: None)(self, context)
+                getattr(callback, "state_to_resume", lambda *args: None)(self, context, IDENTITY)
             self.classes_ = np.unique(y)
             self.n_iter_ = 0
             for i, loss in enumerate(self.losses):
@@ -129,6 +131,7 @@ EXAMPLES = [
     TargetScore(0.5),
     TensorBoard(SimpleNamespace(add_scalar=print)),
     TimeLimit(5.0),
+    TrainingCache("cache"),
     WandbLogger(SimpleNamespace(log=print)),
 ]
 
@@ -173,8 +176,8 @@ def test_docstrings(cls):
 
 @pytest.mark.parametrize("callback", EXAMPLES, ids=repr)
 def test_tasks_that_are_no_epochs_of_ours_are_ignored(callback, tmp_path, capsys):
-    if isinstance(callback, Checkpoint):
-        callback = Checkpoint(tmp_path)
+    if isinstance(callback, Checkpoint | TrainingCache):
+        callback = type(callback)(tmp_path)
     pipe = make_pipeline(StandardScaler(), Net(losses=()))
     pipe.set_callbacks(callback)
     with pytest.warns(UserWarning, match=r"was set on Pipeline.*on the network itself"):

@@ -27,7 +27,7 @@ class GoOn(Callback):
     def __init__(self, state):
         self.state = state
 
-    def state_to_resume(self, estimator, context):
+    def state_to_resume(self, estimator, context, identity):
         return self.state
 
 

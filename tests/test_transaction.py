@@ -60,7 +60,7 @@ class Failing(Callback):
     def start(self, estimator, context):
         self._maybe("start")
 
-    def state_to_resume(self, estimator, context):
+    def state_to_resume(self, estimator, context, identity):
         self._maybe("state_to_resume")
 
     def on_epoch_begin(self, memory, context):

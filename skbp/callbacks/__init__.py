@@ -6,6 +6,7 @@ They follow scikit-learn's protocol: set them with
 
 from skbp._engine.checkpoint import latest, read_state
 from skbp.callbacks.base import Callback
+from skbp.callbacks.cache import TrainingCache
 from skbp.callbacks.checkpoint import Checkpoint
 from skbp.callbacks.loggers import Call, MLflowLogger, TensorBoard, WandbLogger
 from skbp.callbacks.stopping import EarlyStopping, TargetScore, TimeLimit
@@ -21,6 +22,7 @@ __all__ = [
     "TargetScore",
     "TensorBoard",
     "TimeLimit",
+    "TrainingCache",
     "WandbLogger",
     "latest",
     "read_state",

@@ -131,7 +131,7 @@ class Callback(Component):
         """
         return False
 
-    def state_to_resume(self, estimator, context):
+    def state_to_resume(self, estimator, context, identity):
         """Return the state that a fit is to go on from, before it begins to train; or None.
 
         Parameters
@@ -140,6 +140,9 @@ class Callback(Component):
             That is fitted.
         context : sklearn.callback.CallbackContext
             Of the fit.
+        identity : object
+            Its ``fingerprint``, a dict, has all that decides the result of the fit, save when it
+            ends; ``key()`` is a hash of that and of the weights it begins with.
 
         Returns
         -------

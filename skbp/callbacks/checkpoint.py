@@ -246,7 +246,7 @@ class Checkpoint(Callback):
         base.mkdir(parents=True, exist_ok=True)
         return Files(base)
 
-    def state_to_resume(self, estimator, context):
+    def state_to_resume(self, estimator, context, identity):
         memory = self._memory_of(estimator, context)
         if isinstance(self.resume, bool | np.bool_):
             source = memory.base if self.resume else None

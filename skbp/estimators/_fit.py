@@ -360,7 +360,7 @@ class Fit:
 
     def _state_to_resume(self, identity):
         """Return the state that a callback has to go on from, checked; or None."""
-        state = None if self._hooks is None else self._hooks.state_to_resume()
+        state = None if self._hooks is None else self._hooks.state_to_resume(identity)
         if state is not None and self._plan.start.random_state is None:
             self._rng = np.random.RandomState()  # the state goes into it, not into NumPy's own
         if state is not None:

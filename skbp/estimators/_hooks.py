@@ -40,11 +40,17 @@ class Hooks:
         callbacks = estimator._skl_callbacks
         self._quick = [one for one in callbacks if getattr(one, "per_update", False)]
 
-    def state_to_resume(self):
-        """Return the state that a callback wants training to go on from, or None."""
+    def state_to_resume(self, identity):
+        """Return the state that a callback wants training to go on from, or None.
+
+        Parameters
+        ----------
+        identity : Identity
+            Of the fit.
+        """
         for callback in self._estimator._skl_callbacks:
             find = getattr(callback, "state_to_resume", None)
-            state = None if find is None else find(self._estimator, self._context)
+            state = None if find is None else find(self._estimator, self._context, identity)
             if state is not None:
                 return state
         return None

@@ -1,6 +1,8 @@
 """What decides the result of a fit: the fingerprint that its checkpoints carry."""
 
+import json
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 from skbp._component import resolve
@@ -37,6 +39,14 @@ class Identity:
     def fingerprint(self):
         """A dict of numbers, strings, lists and dicts; see `check_fingerprint`."""
         return self._of_network() | self._of_updates() | self._of_validation() | self._of_data()
+
+    def key(self):
+        """Return a hash of the fingerprint and of the weights that training begins with.
+
+        Two trainings that have the same one are the same, epoch by epoch, as long as both go on.
+        """
+        text = json.dumps([self.fingerprint, digest(self._network.params)], sort_keys=True)
+        return blake2b(text.encode(), digest_size=16).hexdigest()
 
     def check(self, state, rng):
         """Check that the fit can go on from a state, before any of it is used.
