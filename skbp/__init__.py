@@ -7,6 +7,7 @@ from skbp.estimators import (
     Ensemble,
     HiddenFeatures,
 )
+from skbp.model_selection import search_space
 
 __version__ = "0.1.0.dev0"
 
@@ -17,4 +18,5 @@ __all__ = [
     "Ensemble",
     "HiddenFeatures",
     "__version__",
+    "search_space",
 ]

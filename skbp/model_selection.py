@@ -1,4 +1,4 @@
-"""Splits of rows into those to train and those to validate on."""
+"""What goes with scikit-learn's searches: splits of rows in time, and what to search."""
 
 from math import ceil
 
@@ -12,7 +12,69 @@ from skbp._numbers import group_labels
 SIZES = AnyOf(Range(0, 1, low_open=True, high_open=True), Whole(1))
 GROUPS = OneOf(("each", "whole"))
 
-__all__ = ["LastFraction"]
+__all__ = ["LastFraction", "search_space"]
+
+
+def search_space(estimator):
+    """Return the published search space of a network: distributions of its hyperparameters.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A `BackpropClassifier` or `BackpropRegressor` of dense layers, an estimator for tables, or
+        what holds one: a Pipeline, or an estimator around another one.
+
+    Returns
+    -------
+    space : dict of str to distribution or list
+        For scikit-learn's RandomizedSearchCV and HalvingRandomSearchCV: names of parameters, and
+        lists or distributions to draw from. Change, add and leave out what you like.
+
+    Raises
+    ------
+    ValueError
+        If the estimator's network has layers of its own, for which there is no published space.
+    TypeError
+        If there is no network of ours in it.
+
+    References
+    ----------
+    Y. Gorishniy, I. Rubachev, V. Khrulkov, A. Babenko (2021), "Revisiting deep learning models for
+    tabular data", tables 14, 15 and 18: perceptrons, ResNet and FT-Transformer.
+    D. Holzmüller, L. Grinsztajn, I. Steinwart (2024), "Better by default: strong pre-tuned MLPs and
+    boosted trees on tabular data", appendix C: RealMLP. How numbers are embedded, and whether
+    there is a scaling layer, is searched there too.
+    D. Holzmüller and others, pytabkit: TabM.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import RandomizedSearchCV
+    >>> from skbp import search_space
+    >>> from skbp.tabular import TabularClassifier
+    >>> space = search_space(TabularClassifier("realmlp-td"))
+    >>> space["preset__dropout"]
+    [0.0, 0.0, 0.0, 0.15, 0.15, 0.15, 0.15, 0.15, 0.3, 0.3]
+    >>> search = RandomizedSearchCV(TabularClassifier("realmlp-td"), space, n_iter=20)
+    """
+    space = _space_of(estimator)
+    if not space:
+        raise TypeError(
+            f"search_space knows networks of skbp, and what holds one. Got {estimator!r}."
+        )
+    return space
+
+
+def _space_of(estimator):
+    if hasattr(estimator, "_search_space"):
+        return estimator._search_space()
+    parts = dict(getattr(estimator, "steps", ()))
+    parts |= estimator.get_params(deep=False) if hasattr(estimator, "get_params") else {}
+    return {
+        f"{name}__{key}": values
+        for name, part in parts.items()
+        if name != "steps"
+        for key, values in _space_of(part).items()
+    }
 
 
 class LastFraction(BaseCrossValidator):

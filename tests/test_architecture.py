@@ -13,7 +13,10 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 # From bottom to top; a module imports from its own floor and those below. A folder stands for all
 # that is in it, unless its files are listed.
 FLOORS = [
-    ["_kernels", "_component", "_compat", "_numbers", "_quiet", "_warnings", "_engine"],
+    [
+        "_kernels", "_component", "_compat", "_distributions", "_numbers", "_quiet", "_warnings",
+        "_engine",
+    ],
     ["activations", "initializers", "losses", "optimizers", "schedules", "preprocessing"],
     ["layers"],
     [
@@ -29,7 +32,7 @@ FLOORS = [
     [""],  # skbp/__init__.py
 ]  # fmt: skip
 HIGHEST_WITHOUT_SKLEARN = 3  # that of training
-MAY_KNOW_SKLEARN = ("_compat", "preprocessing")
+MAY_KNOW_SKLEARN = ("_compat", "_distributions", "preprocessing")
 ALLOWED_FROM_SKLEARN = {("sklearn.base", "BaseEstimator")}
 ROOMS = {
     "estimators", "callbacks", "inspection", "persistence", "preprocessing", "distributed",
@@ -193,6 +196,7 @@ def test_the_public_names():
         "Ensemble",
         "HiddenFeatures",
         "__version__",
+        "search_space",
     ]
     for name in skbp.__all__:
         assert hasattr(skbp, name)

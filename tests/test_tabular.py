@@ -298,7 +298,7 @@ def test_presets_by_name(name):
     few = {"max_iter": 2, "min_updates": 0}
     small = clone(preset).set_params(**{k: few[k] for k in few if k in preset.get_params()})
     # A rate that falls to zero by plan has come to its end; a constant one says if epochs ran out.
-    steady = name in ("resnet", "ft-transformer")
+    steady = name in ("resnet", "ft-transformer", "tabm", "tabm-mini")
     told = pytest.warns(ConvergenceWarning) if steady else contextlib.nullcontext()
     with told:
         model = TabularClassifier(small, random_state=0).fit(X, LABEL)

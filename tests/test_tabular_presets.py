@@ -1,4 +1,4 @@
-"""Presets of one network, ResNet and FT-Transformer: against torch, and at work."""
+"""Presets that stop early, ResNet, FT-Transformer and TabM: against torch, and at work."""
 
 import pickle
 
@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skbp._engine.network import Network, Workspace
 from skbp._engine.updater import rules_of
 from skbp.layers import LayerNorm
-from skbp.tabular import FTTransformer, ResNet, TabularClassifier, TabularRegressor
+from skbp.tabular import FTTransformer, ResNet, TabM, TabularClassifier, TabularRegressor
 
 RNG = np.random.default_rng(0)
 #: Small ones that learn within a second.
@@ -21,8 +21,12 @@ QUICK = {
     "resnet": ResNet(units=32, hidden_units=32, batch_size=32, learning_rate=3e-3, max_iter=60),
     "ft-transformer": FTTransformer(n_blocks=2, units=16, n_heads=2, batch_size=32, max_iter=60,
                                     learning_rate=3e-3),
+    "tabm": TabM(n_members=4, units=32, batch_size=32, max_iter=60, learning_rate=3e-3),
+    "tabm-mini": TabM(n_members=4, units=32, batch_size=32, max_iter=60, learning_rate=3e-3,
+                      mini=True),
 }  # fmt: skip
 NAMES = list(QUICK)
+SINGLE = ["resnet", "ft-transformer"]
 NO_DROPOUT = {
     "resnet": {"hidden_dropout": 0.0, "residual_dropout": 0.0},
     "ft-transformer": {"hidden_dropout": 0.0, "attention_dropout": 0.0},
@@ -127,7 +131,7 @@ def torch_ft_transformer(torch, p, x, n_numbers, cardinalities, n_heads):
 
 
 @pytest.mark.parametrize(("n_numbers", "cardinalities"), [(3, [2, 4]), (4, []), (0, [3, 5])])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SINGLE)
 def test_the_network_is_that_of_the_paper(name, n_numbers, cardinalities):
     torch = pytest.importorskip("torch")
     preset = clone(QUICK[name]).set_params(**NO_DROPOUT[name])
@@ -177,7 +181,7 @@ def test_the_first_block_does_not_normalise_before_attention():
     assert first == [False, True, True, True, True, True]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SINGLE)
 def test_first_values_are_those_of_torch(name):
     network = network_of(QUICK[name], 6, [9])
     network.init(np.random.RandomState(0))
@@ -207,6 +211,78 @@ def test_what_decays(preset, decay, spared):
         weight = one.key.rpartition(".")[2].startswith("weight")
         decays = weight and not one.name.startswith(spared)
         assert rule.weight_decay == (decay if decays else 0.0), one.name
+
+
+def torch_tabm(torch, p, x, mini, n_blocks):
+    """Return what the paper's section 3 makes of rows: shape (n, members, outputs)."""
+    names = list(dict.fromkeys(name.rpartition(".")[0] for name in p))
+    h = x[:, None]
+    if mini:
+        h = h * p[f"{names.pop(0)}.factor"]
+    for name in names[:n_blocks]:
+        weight, bias = p[f"{name}.weight"], p[f"{name}.bias"]
+        if mini:
+            h = torch.relu(h @ weight + bias)
+        else:
+            product = (h * p[f"{name}.input_factor"]) @ weight
+            h = torch.relu(product * p[f"{name}.output_factor"] + bias)
+    return torch.einsum("nkd,kdo->nko", h, p["output.weight"]) + p["output.bias"]
+
+
+def tabm_network(mini, sources=(0, 1, 1, 2), **params):
+    """Build the network of TabM for rows made of some columns."""
+    preset = TabM(n_members=3, units=8, n_blocks=2, dropout=0.0, mini=mini).set_params(**params)
+    layers = [*preset.hidden_layers(sources), *preset.output_layers((3, preset.units), 2)]
+    network = Network(layers, (len(sources),), np.float64)
+    network.init(np.random.RandomState(0))
+    return network
+
+
+@pytest.mark.parametrize("mini", [False, True])
+def test_the_network_is_tabm(mini):
+    torch = pytest.importorskip("torch")
+    network = tabm_network(mini)
+    network.params[...] = np.random.default_rng(1).normal(0, 0.4, network.params.size)
+    x, dy = RNG.normal(size=(12, 4)), RNG.normal(size=(12, 3, 2))
+    workspace = Workspace(network, 12)
+    y = network.forward(x, workspace, np.random.default_rng(0)).copy()
+    network.backward(dy.copy(), workspace)
+    p = {key: torch.tensor(array, requires_grad=True) for key, array in network.by_name().items()}
+    expected = torch_tabm(torch, p, torch.tensor(x), mini, 2)
+    expected.backward(torch.tensor(dy))
+    np.testing.assert_allclose(y, expected.detach(), rtol=1e-10)
+    for layer, grads in zip(network.names, workspace.views, strict=True):
+        for key, grad in grads.items():
+            wanted = p[f"{layer}.{key}"].grad.numpy()
+            np.testing.assert_allclose(grad, wanted, rtol=1e-8, atol=1e-10, err_msg=key)
+
+
+@pytest.mark.parametrize("mini", [False, True])
+def test_first_values_of_tabm(mini):
+    network = tabm_network(mini, n_members=3)
+    p = network.by_name()
+    (factors,) = [array for key, array in p.items()
+                  if key in ("batchensemble_0.input_factor", "memberscale_0.factor")]  # fmt: skip
+    assert set(factors.ravel()) == {-1.0, 1.0}
+    np.testing.assert_array_equal(factors[:, 1], factors[:, 2])  # of one column of the table
+    for key, array in p.items():
+        kind = key.rpartition(".")[2]
+        if kind == "weight":
+            assert 0.8 * array.shape[-2] ** -0.5 < abs(array).max() <= array.shape[-2] ** -0.5
+        elif kind == "bias" and array.ndim == 2:
+            # Members begin alike, save in their outputs.
+            assert (array == array[0]).all() == (not key.startswith("output"))
+        elif kind != "bias" and array is not factors:
+            np.testing.assert_array_equal(array, 1.0)
+
+
+def test_parameters_of_tabm():
+    preset = TabM()
+    d, h, k = 4, 512, 32
+    layers = [*preset.hidden_layers(range(d)), *preset.output_layers((k, h), 1)]
+    size = Network(layers, (d,), np.float32).params.size
+    factors = k * (d + 2 * h) + 2 * k * 3 * h
+    assert size == d * h + 2 * h * h + factors + k * (h + 1)
 
 
 # ------------------------------------------------------------ at work
@@ -310,6 +386,9 @@ def test_saved_cloned_and_searched(name):
     (FTTransformer(hidden_units=1.5), "'hidden_units'"),
     (FTTransformer(units=20, n_heads=8), "units=20, which n_heads=8 does not divide"),
     (FTTransformer(weight_decay=-1), "'weight_decay'"),
+    (TabM(n_members=0), "'n_members' parameter of TabM"),
+    (TabM(mini=1), "'mini'"),
+    (TabM(n_blocks=0), "'n_blocks'"),
 ])  # fmt: skip
 def test_wrong_numbers(preset, message):
     model = TabularClassifier(preset)

@@ -11,6 +11,7 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import resolve
+from skbp._distributions import dense_space
 from skbp._engine.batches import CSR
 from skbp._engine.history import Curves, OptimizerMemory
 from skbp._engine.objective import predict_raw
@@ -151,6 +152,15 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         if ensemble is not None:
             return [MemberDense(n_outputs, ensemble.n_members, "identity", first_weights(self))]
         return flat_output(shape, n_outputs, first_weights(self))
+
+    def _search_space(self):
+        """Return what a search may change, of a network of dense layers: see `search_space`."""
+        if self.layers is not None:
+            raise ValueError(
+                "there is no published search space for layers of your own. Search their "
+                "hyperparameters by name, such as layers__0__units."
+            )
+        return dense_space()
 
     def _check_network(self, network):
         """Raise a ValueError if a new network, with its first weights, cannot do what it should."""

@@ -10,7 +10,9 @@ from skbp.tabular.realmlp import RealMLP
 from skbp.tabular.realmlp_td import RealMLPTD
 from skbp.tabular.regressor import TabularRegressor
 from skbp.tabular.resnet import ResNet
+from skbp.tabular.tabm import TabM
 
 __all__ = [
-    "FTTransformer", "RealMLP", "RealMLPTD", "ResNet", "TabularClassifier", "TabularRegressor"
+    "FTTransformer", "RealMLP", "RealMLPTD", "ResNet", "TabM", "TabularClassifier",
+    "TabularRegressor",
 ]  # fmt: skip

@@ -63,6 +63,19 @@ class Preset(Component, ABC):
             The last has parameters "weight" and "bias", in which all raw outputs are linear.
         """
 
+    def search_space(self, classifies):
+        """Return what a search may change: see `skbp.search_space`.
+
+        Parameters
+        ----------
+        classifies : bool
+
+        Returns
+        -------
+        space : dict of str to distribution or list
+        """
+        return {}
+
     def stopping(self, parameters, classifies):
         """Return callbacks that end a training early.
 

@@ -1,4 +1,4 @@
-"""Presets of one network, trained at one rate until rows that were held out say stop."""
+"""Presets that are trained at one rate, until rows that were held out say stop."""
 
 from abc import abstractmethod
 from typing import Any
@@ -16,7 +16,7 @@ FEWEST_ROWS = 40
 LEAST_PROGRESS = 1e-9
 
 
-def uniform(bound, fan_in, fan_out, random_bias=True):
+def uniform_of(bound, fan_in, fan_out, random_bias=True):
     """Return the initializer that draws from U(-bound, bound), for a layer of these fans."""
     return GlorotUniform(bound**2 * (fan_in + fan_out), random_bias)
 
@@ -26,14 +26,14 @@ def linear(n_inputs, units, activation="identity"):
 
     Those are the first values of torch's ``nn.Linear``, with which the recipes were measured.
     """
-    return Dense(units, activation, uniform(n_inputs**-0.5, n_inputs, units))
+    return Dense(units, activation, uniform_of(n_inputs**-0.5, n_inputs, units))
 
 
-class SingleNetwork(Preset):
-    """Base class: AdamW, numbers brought to a normal distribution, categories as codes.
+class EarlyStopped(Preset):
+    """Base class: AdamW at one rate, until so many epochs in a row were no better.
 
-    A subclass says of which layers the network is (`hidden_layers`), and has the parameters that
-    are read here.
+    A subclass says of which layers the network is (`layers`), and has the parameters that are read
+    here.
     """
 
     learning_rate: Any
@@ -54,15 +54,13 @@ class SingleNetwork(Preset):
     }
 
     @abstractmethod
-    def hidden_layers(self, n_numbers, cardinalities):
-        """Return all layers but the output layer, which gets flat rows.
+    def layers(self, encoder):
+        """Return all layers but the output layer.
 
         Parameters
         ----------
-        n_numbers : int
-            A row begins with so many numbers.
-        cardinalities : list of int
-            Then come codes: how many each may be.
+        encoder : TableEncoder
+            Fitted.
 
         Returns
         -------
@@ -73,15 +71,10 @@ class SingleNetwork(Preset):
         """Return the optimizer."""
         return AdamW(self.weight_decay)
 
-    def encoder(self, categorical_features):
-        return TableEncoder(categorical_features, numeric="quantile", one_hot_max=2)
-
     def network_parameters(self, encoder, n_rows, classifies):
         validates = n_rows >= FEWEST_ROWS
-        cardinalities = list(encoder.cardinalities_)
-        n_numbers = encoder.n_numeric_ + encoder.n_one_hot_
         return {
-            "layers": self.hidden_layers(n_numbers, cardinalities),
+            "layers": self.layers(encoder),
             "solver": self.optimizer(),
             "learning_rate": "constant",
             "learning_rate_init": self.learning_rate,
@@ -98,6 +91,33 @@ class SingleNetwork(Preset):
     def _batch_size(self, n_rows, validates):
         seen = int(n_rows * (1 - self.validation_fraction)) if validates else n_rows
         return max(1, min(self.batch_size, seen))
+
+
+class SingleNetwork(EarlyStopped):
+    """Base class: one network, numbers brought to a normal distribution, categories as codes."""
+
+    @abstractmethod
+    def hidden_layers(self, n_numbers, cardinalities):
+        """Return all layers but the output layer, which gets flat rows.
+
+        Parameters
+        ----------
+        n_numbers : int
+            A row begins with so many numbers.
+        cardinalities : list of int
+            Then come codes: how many each may be.
+
+        Returns
+        -------
+        layers : list of Layer
+        """
+
+    def layers(self, encoder):
+        n_numbers = encoder.n_numeric_ + encoder.n_one_hot_
+        return self.hidden_layers(n_numbers, list(encoder.cardinalities_))
+
+    def encoder(self, categorical_features):
+        return TableEncoder(categorical_features, numeric="quantile", one_hot_max=2)
 
     def output_layers(self, shape, n_outputs):
         return [linear(shape[0], n_outputs)]

@@ -42,6 +42,15 @@ class BaseTabular(BaseEstimator, ABC):
         given.check()
         return given
 
+    def _search_space(self):
+        preset = self._preset()
+        space = {
+            f"preset__{name}": values
+            for name, values in preset.search_space(is_classifier(self)).items()
+        }
+        # A name has no parameters: the object that it stands for has.
+        return {"preset": [preset], **space} if isinstance(self.preset, str) else space
+
     def _fit_network(self, X, y, sample_weight):
         """Prepare the table, and train; return the encoder, the network, and the rows it saw.
 

@@ -18,10 +18,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     Parameters
     ----------
-    preset : {"best", "fast", "realmlp-td", "resnet", "ft-transformer"} or preset, default="best"
+    preset : str or preset, default="best"
+        Of "best", "fast", "realmlp-td", "tabm", "tabm-mini", "resnet", "ft-transformer".
         How networks are built and trained: "best" and "fast" are a `RealMLP`, the others a
-        `RealMLPTD`, a `ResNet` and an `FTTransformer`. An object holds the numbers, which are
-        reached as ``preset__max_iter`` and the like.
+        `RealMLPTD`, a `TabM`, a `ResNet` and an `FTTransformer`. An object holds the numbers, which
+        are reached as ``preset__max_iter`` and the like.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Which columns are categories: see `skbp.preprocessing.TableEncoder`.
     class_weight : dict, "balanced", list of dict or None, default=None

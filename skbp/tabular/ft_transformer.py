@@ -1,6 +1,9 @@
 """The preset whose network is an FT-Transformer."""
 
+from scipy.stats import loguniform, uniform
+
 from skbp._component import Maybe, Range, Whole
+from skbp._distributions import ZeroOr
 from skbp.layers import (
     GLU,
     Dropout,
@@ -11,7 +14,7 @@ from skbp.layers import (
     SequencePool,
 )
 from skbp.optimizers import AdamW, Group
-from skbp.tabular._single import SingleNetwork, linear, uniform
+from skbp.tabular._single import SingleNetwork, linear, uniform_of
 
 
 class FTTransformer(SingleNetwork):
@@ -124,6 +127,17 @@ class FTTransformer(SingleNetwork):
         self.patience = patience
         self.validation_fraction = validation_fraction
 
+    def search_space(self, classifies):
+        return {
+            "n_blocks": [1, 2, 3, 4],
+            "units": [units for units in range(64, 513) if units % self.n_heads == 0],
+            "attention_dropout": uniform(0.0, 0.5),
+            "hidden_dropout": uniform(0.0, 0.5),
+            "residual_dropout": ZeroOr(uniform(0.0, 0.2)),
+            "learning_rate": loguniform(1e-5, 1e-3),
+            "weight_decay": ZeroOr(loguniform(1e-6, 1e-3)),
+        }
+
     def check(self):
         """Check the hyperparameters, and that the heads can share a token."""
         super().check()
@@ -141,7 +155,7 @@ class FTTransformer(SingleNetwork):
 
     def _attention(self, first):
         # torch's first values of linear maps, without biases, as the authors have it.
-        initializer = uniform(self.units**-0.5, self.units, self.units, random_bias=False)
+        initializer = uniform_of(self.units**-0.5, self.units, self.units, random_bias=False)
         look = MultiHeadAttention(self.n_heads, False, self.attention_dropout, initializer)
         return Residual([*([] if first else [LayerNorm()]), look, *self._dropout()])
 

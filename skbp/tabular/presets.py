@@ -7,11 +7,17 @@ from skbp.tabular.ft_transformer import FTTransformer
 from skbp.tabular.realmlp import RealMLP
 from skbp.tabular.realmlp_td import RealMLPTD
 from skbp.tabular.resnet import ResNet
+from skbp.tabular.tabm import TabM
 
 
 def fast():
     """Return the numbers of a quick training."""
     return RealMLP(n_members=4, hidden_layer_sizes=(64, 64, 64), max_iter=16, min_updates=500)
+
+
+def tabm_mini():
+    """Return TabM-mini."""
+    return TabM(mini=True)
 
 
 #: What makes each.
@@ -21,4 +27,6 @@ PRESETS: dict[str, Callable[[], Preset]] = {
     "realmlp-td": RealMLPTD,
     "resnet": ResNet,
     "ft-transformer": FTTransformer,
+    "tabm": TabM,
+    "tabm-mini": tabm_mini,
 }

@@ -1,6 +1,7 @@
 """The preset whose networks have the parts of RealMLP."""
 
 import numpy as np
+from scipy.stats import loguniform
 
 from skbp._component import Maybe, OneOf, Range, Whole
 from skbp.estimators import Ensemble
@@ -38,6 +39,18 @@ class _Sizes:
 
     def __str__(self):
         return "a tuple of whole numbers >= 1"
+
+
+def realmlp_space(sizes):
+    """Return the search space of RealMLP, around some sizes of hidden layers."""
+    return {
+        "learning_rate": loguniform(2e-2, 3e-1),
+        "dropout": [0.0] * 3 + [0.15] * 5 + [0.3] * 2,
+        "weight_decay": [0.0, 0.02],
+        "activation": ["relu", "selu", "mish"],
+        "hidden_layer_sizes": [sizes] * 3 + [(64,) * 5, (512,)],
+        "frequency_std": loguniform(0.05, 0.5),
+    }
 
 
 class RealMLP(Preset):
@@ -168,6 +181,10 @@ class RealMLP(Preset):
         self.one_hot_max = one_hot_max
         self.n_folds = n_folds
         self.validation_fraction = validation_fraction
+
+    def search_space(self, classifies):
+        smoothing = {"label_smoothing": [0.0] * 3 + [0.1] * 7} if classifies else {}
+        return realmlp_space((128, 128, 128)) | smoothing
 
     def encoder(self, categorical_features):
         return TableEncoder(

@@ -17,7 +17,7 @@ from skbp.preprocessing import TableEncoder
 from skbp.preprocessing._scales import Robust
 from skbp.schedules import LogCosine, Scheduled
 from skbp.tabular._preset import Preset
-from skbp.tabular.realmlp import FEWEST_ROWS, WAVES, RealMLP
+from skbp.tabular.realmlp import FEWEST_ROWS, WAVES, RealMLP, realmlp_space
 
 #: Parameters that are those of RealMLP, with the same ranges.
 SHARED = (
@@ -153,6 +153,10 @@ class RealMLPTD(Preset):
         self.one_hot_max = one_hot_max
         self.category_units = category_units
         self.validation_fraction = validation_fraction
+
+    def search_space(self, classifies):
+        smoothing = {"label_smoothing": [0.0] * 3 + [0.1] * 7} if classifies else {}
+        return realmlp_space((256, 256, 256)) | smoothing
 
     def encoder(self, categorical_features):
         return _ScaledTable(categorical_features, numeric="robust", one_hot_max=self.one_hot_max)

@@ -1,6 +1,9 @@
 """The preset whose network is a ResNet for tables."""
 
+from scipy.stats import loguniform, randint, uniform
+
 from skbp._component import Range, Whole
+from skbp._distributions import ZeroOr
 from skbp.layers import BatchNorm, CategoryEmbedding, Dropout, Residual
 from skbp.tabular._single import SingleNetwork, linear
 
@@ -110,6 +113,17 @@ class ResNet(SingleNetwork):
         self.max_iter = max_iter
         self.patience = patience
         self.validation_fraction = validation_fraction
+
+    def search_space(self, classifies):
+        return {
+            "n_blocks": list(range(1, 9)),
+            "units": randint(64, 513),
+            "hidden_units": randint(64, 2049),
+            "hidden_dropout": uniform(0.0, 0.5),
+            "residual_dropout": ZeroOr(uniform(0.0, 0.5)),
+            "learning_rate": loguniform(1e-5, 1e-2),
+            "weight_decay": ZeroOr(loguniform(1e-6, 1e-3)),
+        }
 
     def hidden_layers(self, n_numbers, cardinalities):
         dim, layers = self.embedding_units, []
