@@ -295,6 +295,8 @@ class Fit:
                 f"whose layers have {units} units. Set them back, or fit anew with "
                 "warm_start=False."
             )
+        if estimator._redraws and not self._incremental:
+            network.init(self._rng, rows_to_start_from(network, X, self._as_given.kept))
         network.restore(estimator._network.snapshot())
         training_params = estimator._history.optimizer.training_params
         if training_params is not None:

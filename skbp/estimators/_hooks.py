@@ -98,6 +98,41 @@ class Hooks:
             vars(self._task).pop("training", None)
 
 
+def begin_hooks(estimator, given, n_epochs, kind=Hooks):
+    """Return what calls an estimator's callbacks around each epoch, after the first call; or None.
+
+    Parameters
+    ----------
+    estimator : estimator
+    given : Given
+        The training data, as the caller gave them.
+    n_epochs : int
+        The most that there will be.
+    kind : type, default=Hooks
+        What to make.
+    """
+    context = estimator._init_callback_context(max_subtasks=None)
+    if not getattr(estimator, "_skl_callbacks", None):
+        return None
+    context.max_subtasks = n_epochs
+    hooks = kind(estimator, context, given)
+    hooks.begin()
+    return hooks
+
+
+def without_fit(state):
+    """Return the state of an estimator without its part in a fit under way.
+
+    A copy that a callback makes or saves is a model: the contexts of a fit lead to the training,
+    and so to the data.
+    """
+    state = dict(state)
+    if state.pop("_callback_fit_ctx", None) is not None:
+        state.pop("_skl_callbacks_to_teardown", None)
+        state.pop("_parent_callback_ctx", None)
+    return state
+
+
 class BetweenUpdates:
     """Asks the callbacks that look between two updates, and tells none of epochs.
 

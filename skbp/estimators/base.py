@@ -31,7 +31,7 @@ from skbp.estimators._architecture import (
 )
 from skbp.estimators._entry import rows_to_predict
 from skbp.estimators._fit import Fit, Given
-from skbp.estimators._hooks import Hooks
+from skbp.estimators._hooks import begin_hooks, without_fit
 from skbp.estimators._input_checks import cast_rows
 from skbp.estimators._members import ensemble_of, members_of
 from skbp.estimators._parameters import CONSTRAINTS, check_hidden_layers, own_copy
@@ -93,6 +93,8 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     _numeric_targets = False
     _diagnoses = True  # whether a finished training is looked at, with warnings of what it shows
     _judged_by_loss = False  # whether the validation score, without `scoring`, is minus the loss
+    _redraws = False  # whether a warm start draws what a new network would: then the same rows,
+    # with the same seed, are set aside again
 
     # The parameters: what they are is said in the subclasses.
     layers: Any
@@ -182,28 +184,15 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         return self
 
     def __getstate__(self):
-        # A copy that a callback makes or saves is a model, and has no part in the fit under way:
-        # its contexts lead to the training, and so to the data.
-        state = dict(super().__getstate__())
-        if state.pop("_callback_fit_ctx", None) is not None:
-            state.pop("_skl_callbacks_to_teardown", None)
-            state.pop("_parent_callback_ctx", None)
-        return state
+        return without_fit(super().__getstate__())
 
     def _hooks(self, given, incremental):
         """Return what calls scikit-learn's callbacks around each epoch, or None."""
-        callbacks = getattr(self, "_skl_callbacks", None)
         if incremental:
-            if callbacks:
+            if getattr(self, "_skl_callbacks", None):
                 warn("partial_fit calls no callbacks. Use fit, or set_callbacks() to remove them.")
             return None
-        context = self._init_callback_context(max_subtasks=None)
-        if not callbacks:
-            return None
-        context.max_subtasks = self.max_iter
-        hooks = Hooks(self, context, given)
-        hooks.begin()
-        return hooks
+        return begin_hooks(self, given, self.max_iter)
 
     def _n_outputs(self, y):
         return self._resolve_loss().n_outputs(self._n_targets(y))

@@ -1,5 +1,7 @@
 """The networks inside the estimators for tables."""
 
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,9 @@ from scipy.sparse import issparse
 
 from skbp._numbers import plain_labels
 from skbp.estimators import BackpropClassifier, BackpropRegressor
+from skbp.estimators._hooks import begin_hooks
 from skbp.estimators.base import BaseBackprop
+from skbp.tabular._hooks import OutsideHooks
 from skbp.tabular._preset import Preset
 
 #: Added to the share of errors, so that the log loss counts where there are none.
@@ -23,6 +27,8 @@ class _OfPreset(BaseBackprop):
     _preset: Preset
     _diagnoses = False  # its parameters are not the caller's
     _set_aside: Any = None
+    _redraws = True
+    _outside: Any = None  # in a fit: the estimator for tables, of which callbacks are told
 
     def _output_layers(self, shape, n_outputs):
         return self._preset.output_layers(shape, n_outputs)
@@ -52,6 +58,35 @@ class _OfPreset(BaseBackprop):
             return unseen
         rows = np.flatnonzero(np.isfinite(raw).all(axis=1))
         return rows, raw[rows]
+
+    def _hooks(self, given, incremental):
+        if self._outside is None:
+            return super()._hooks(given, incremental)
+        told = self._outside._under_way.given
+        return begin_hooks(self._outside, told, self.max_iter, OutsideHooks)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if state.pop("_outside", None) is not None:
+            state.pop("_skl_callbacks", None)
+        return state
+
+    def take_up(self, other):
+        """Go on from another one of the same layers, which is left as it is.
+
+        The best epoch will be one of the next call of fit: earlier ones may have been validated on
+        other rows.
+        """
+        own = {*self._get_param_names(), "_preset", "oof_decision_function_"}
+        vars(self).update({name: had for name, had in vars(other).items() if name not in own})
+        self._network, self._history = deepcopy(other._network), other._history.copy()
+        self._history.best = replace(self._history.best, score=None, epoch=None)
+
+    def divide_raw(self, divisor):
+        """Divide all raw outputs by a number: it goes into the output layer."""
+        if divisor != 1:
+            for name in ("weight", "bias"):
+                self._network.views[-1][name] /= divisor
 
 
 class TableClassifier(_OfPreset, BackpropClassifier):
@@ -123,8 +158,7 @@ class TableClassifier(_OfPreset, BackpropClassifier):
 
         found = minimize_scalar(log_loss, bounds=(COLDEST, HOTTEST), method="bounded")
         temperature = float(np.exp(found.x))
-        for name in ("weight", "bias"):
-            self._network.views[-1][name] /= temperature
+        self.divide_raw(temperature)
         self.oof_decision_function_ /= temperature
         return temperature
 

@@ -47,6 +47,20 @@ class Preset(Component, ABC):
         parameters : dict
         """
 
+    def incremental_parameters(self, parameters):
+        """Return the parameters for `partial_fit`, which does not know how much is to come.
+
+        Parameters
+        ----------
+        parameters : dict
+            As `network_parameters` returned them.
+
+        Returns
+        -------
+        parameters : dict
+        """
+        return parameters
+
     @abstractmethod
     def output_layers(self, shape, n_outputs):
         """Return the layers that make raw outputs of what the hidden layers give.

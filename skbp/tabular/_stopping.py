@@ -1,22 +1,14 @@
 """When a training in waves need not go on to the last one."""
 
 import math
-from dataclasses import dataclass, field
 
 from skbp.callbacks import Callback
 
 
-@dataclass
-class Ends:
-    """The epochs at which waves end, and how far from perfect the best epoch was at each."""
-
-    epochs: list[int]
-    missing: list[float] = field(default_factory=list)
-    best: float = math.inf
-
-
 class StopBetweenWaves(Callback):
     """Ends training after the last wave but one, if that wave brought little.
+
+    It looks at the epochs of this call of fit only, those before a checkpoint included.
 
     Parameters
     ----------
@@ -36,16 +28,20 @@ class StopBetweenWaves(Callback):
         self.min_gain = min_gain
         self.perfect = perfect
 
-    def start(self, estimator, context):
-        shares = [(2**wave - 1) / (2**self.waves - 1) for wave in range(1, self.waves)]
-        return Ends([round(share * self.max_iter) for share in shares])
-
     def on_epoch_end(self, epoch, memory, context):
-        memory.best = min(memory.best, self.perfect - epoch["validation_score"])
-        if epoch["epoch"] not in memory.epochs:
+        history = context.training.history
+        records = history.records[len(history.records) - history.n_iter :]
+        start, end = (self._end(wave) for wave in (self.waves - 2, self.waves - 1))
+        if len(records) != end or not 0 < start < end:
             return False
-        memory.missing.append(memory.best)
-        if epoch["epoch"] < memory.epochs[-1] or len(memory.missing) < 2:
-            return False
-        before, now = memory.missing[-2:]
+        before, now = self._missing(records[:start]), self._missing(records)
         return not now < (1 - self.min_gain) * before
+
+    def _end(self, wave):
+        """Return the epoch with which a wave ends, from 1 on; 0 if there is none."""
+        return round((2**wave - 1) / (2**self.waves - 1) * self.max_iter)
+
+    def _missing(self, records):
+        """Return how far from perfect the best of some epochs is."""
+        scores = (record["validation_score"] for record in records)
+        return self.perfect - max(score if score == score else -math.inf for score in scores)

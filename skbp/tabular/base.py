@@ -1,21 +1,28 @@
 """What the two estimators for tables share: from a raw table to a fitted network."""
 
 from abc import ABC, abstractmethod
+from copy import copy
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skbp._compat import InvalidParameterError, check_sample_weight, rows_of_any
-from skbp._component import Range
+from skbp._component import Flag, Maybe, Range
 from skbp.callbacks import TimeLimit
+from skbp.estimators._hooks import without_fit
+from skbp.tabular._hooks import UnderWay
 from skbp.tabular._preset import Preset
 from skbp.tabular.presets import PRESETS
 
+#: What parameters of both estimators may be.
+ALLOWED = {"max_time": Maybe(Range(0, low_open=True)), "warm_start": Flag()}
 
-class BaseTabular(BaseEstimator, ABC):
+
+class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
     """Base class of the estimators; use `TabularClassifier` or `TabularRegressor`."""
 
     preset: Any
@@ -24,6 +31,8 @@ class BaseTabular(BaseEstimator, ABC):
     max_time: Any
     random_state: Any
     verbose: Any
+    warm_start: Any
+    _under_way: UnderWay  # in a fit only
 
     @abstractmethod
     def _new_network(self, parameters):
@@ -51,34 +60,110 @@ class BaseTabular(BaseEstimator, ABC):
         # A name has no parameters: the object that it stands for has.
         return {"preset": [preset], **space} if isinstance(self.preset, str) else space
 
-    def _fit_network(self, X, y, sample_weight):
-        """Prepare the table, and train; return the encoder, the network, and the rows it saw.
+    def _check_parameters(self):
+        for name, allowed in ALLOWED.items():
+            if getattr(self, name) not in allowed:
+                raise InvalidParameterError(
+                    f"The {name!r} parameter of {type(self).__name__} must be {allowed}. Got "
+                    f"{getattr(self, name)!r} instead."
+                )
 
-        Returns
-        -------
-        encoder : TableEncoder
-        network : BackpropClassifier or BackpropRegressor
+    # ------------------------------------------------------------ training
+
+    def _fit_network(self, given, targets):
+        """Prepare the table, and train; sets `encoder_` and what `_publish` sets.
+
+        Parameters
+        ----------
+        given : Given
+            The rows that count, as the caller gave them.
+        targets : array-like
+            What the network is to predict.
         """
-        preset = self._preset()
-        if self.max_time is not None and self.max_time not in Range(0, low_open=True):
-            raise InvalidParameterError(
-                f"The 'max_time' parameter of {type(self).__name__} must be None or a number of "
-                f"seconds > 0. Got {self.max_time!r} instead."
-            )
-        encoder = preset.encoder(self.categorical_features)
-        rows = encoder.fit_transform(X)
-        parameters = preset.network_parameters(encoder, len(rows), is_classifier(self))
-        network = self._new_network(
-            parameters | {"random_state": self.random_state, "verbose": self.verbose}
-        )
-        network._preset = preset
-        callbacks = preset.stopping(parameters, is_classifier(self))
+        network, rows, stopping = self._network_for(given.X)
+        for name in ("temperature_", "oof_decision_function_"):  # those of an earlier fit
+            self.__dict__.pop(name, None)
+        own = getattr(self, "_skl_callbacks", [])
+        network.set_callbacks(*own, *stopping)
+        self.set_callbacks(*own, *stopping)  # they are told of this estimator
+        self._under_way = UnderWay(network, given, own)
+        network._outside = self
+        network.fit(rows, targets, sample_weight=given.sample_weight)
+        if self.__dict__.get("network_") is not network:
+            self._publish()
+        del self._under_way, network._outside
+        network.set_callbacks()
+        self.set_callbacks(*own)
+
+    def _network_for(self, X, incremental=False):
+        """Return the network to train, what it takes, and callbacks that end the training."""
+        preset, goes_on = self._preset(), self._goes_on(incremental)
+        self._check_parameters()
+        if goes_on:
+            rows = self.encoder_.transform(X)
+        else:
+            self.encoder_ = preset.encoder(self.categorical_features)
+            rows = self.encoder_.fit_transform(X)
+        parameters = preset.network_parameters(self.encoder_, len(rows), is_classifier(self))
+        stopping = preset.stopping(parameters, is_classifier(self))
         if self.max_time is not None:
-            callbacks.append(TimeLimit(self.max_time))
-        if callbacks:
-            network.set_callbacks(*callbacks)
-        network.fit(rows, y, sample_weight=sample_weight)
-        return encoder, network
+            stopping.append(TimeLimit(self.max_time))
+        if incremental:
+            parameters = preset.incremental_parameters(parameters)
+        own = {"random_state": self.random_state, "verbose": self.verbose, "warm_start": goes_on}
+        network = self._new_network(parameters | own)
+        network._preset = preset
+        if goes_on:
+            network.take_up(self.network_)
+            network.divide_raw(1 / getattr(self, "temperature_", 1.0))
+        return network, rows, stopping
+
+    def _goes_on(self, incremental):
+        """Whether training goes on from the encoder and the weights there are."""
+        return hasattr(self, "network_") and (incremental or bool(self.warm_start))
+
+    def _publish(self):
+        """Set the attributes of a network whose training has ended."""
+        vars(self).update(self._attributes_of(self._under_way.network))
+
+    def _pass_over(self, given, targets, **classes):
+        """Go once over the rows; sets `encoder_` and `network_`.
+
+        Parameters
+        ----------
+        given, targets
+            As for `_fit_network`.
+        **classes
+            For the network's `partial_fit`.
+        """
+        network, rows, _ = self._network_for(given.X, incremental=True)
+        network.set_callbacks(*getattr(self, "_skl_callbacks", []))  # of which it says: not called
+        network.partial_fit(rows, targets, sample_weight=given.sample_weight, **classes)
+        network.set_callbacks()
+        network.divide_raw(getattr(self, "temperature_", 1.0))
+        network.take_unseen()
+        vars(self).update(self._attributes_of(network))
+
+    def _attributes_of(self, network):
+        """Return the attributes that come of a network, by name."""
+        return {"network_": network, "calibration_scores_": None}
+
+    def _fitted(self, fit, network, history):
+        """Return the attributes that there were if training ended now; see `Hooks`."""
+        inner = copy(self._under_way.network)
+        vars(inner).update(inner._fitted(fit, network, history))
+        return self._attributes_of(inner)
+
+    def __getstate__(self):
+        state = without_fit(super().__getstate__())
+        under_way = state.pop("_under_way", None)
+        if under_way is not None:
+            state.pop("_skl_callbacks", None)
+            if under_way.callbacks:
+                state["_skl_callbacks"] = list(under_way.callbacks)
+        return state
+
+    # ------------------------------------------------------------ tables
 
     def _counted(self, X, y, sample_weight):
         """Return X, y and weights of the rows that have a weight, and the numbers of these rows."""
@@ -128,6 +213,26 @@ class BaseTabular(BaseEstimator, ABC):
     def n_iter_(self):
         """Number of epochs of the training."""
         return self.network_.n_iter_
+
+    @property
+    def loss_curve_(self):
+        """Loss of each epoch, of all calls that went on from another."""
+        return self.network_.loss_curve_
+
+    @property
+    def validation_scores_(self):
+        """Validation score of each epoch, or None."""
+        return self.network_.validation_scores_
+
+    @property
+    def best_epoch_(self):
+        """Epoch of the best score in the last call of fit, from 1, or None."""
+        return self.network_.best_epoch_
+
+    @property
+    def history_(self):
+        """All curves of the training, by name."""
+        return self.network_.history_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -2,8 +2,11 @@
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.callback import with_callbacks
 
 from skbp._compat import count_rows
+from skbp.estimators._fit import Given
+from skbp.estimators._transaction import transaction
 from skbp.tabular._networks import TableClassifier
 from skbp.tabular.base import BaseTabular
 from skbp.uncertainty._calibration import quantile
@@ -35,6 +38,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         Source of all randomness.
     verbose : bool or int, default=False
         Whether to print a line an epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the encoder and the weights of the last call: the table has to
+        have the same columns, and `y` the same labels. With an int as `random_state` and the same
+        rows the same ones are left out again; of other rows some that validate may have been
+        trained on.
 
     Attributes
     ----------
@@ -44,6 +52,16 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         What makes numbers of tables.
     network_ : BackpropClassifier
         The networks, which take what ``encoder_.transform`` returns.
+    loss_curve_ : list of float
+        Loss of each epoch, penalty and label smoothing included.
+    validation_scores_ : list of float or None
+        By which the epoch was chosen, the higher the better, on rows that were left out; for a
+        `RealMLP` minus the log loss times the share of errors + 0.01. None where the table is too
+        small for that.
+    best_epoch_ : int or None
+        The epoch of the best score, from 1, in the last call of fit.
+    history_ : dict of str to list
+        All curves by name; ``history_.as_frame()`` makes a pandas DataFrame of them.
     temperature_ : float
         What raw outputs were divided by; 1 without `calibrate`.
     oof_decision_function_ : ndarray of shape (n_samples, n_outputs)
@@ -89,6 +107,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         max_time=None,
         random_state=None,
         verbose=False,
+        warm_start=False,
     ):
         self.preset = preset
         self.categorical_features = categorical_features
@@ -97,7 +116,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         self.max_time = max_time
         self.random_state = random_state
         self.verbose = verbose
+        self.warm_start = warm_start
 
+    @transaction
+    @with_callbacks
     def fit(self, X, y, sample_weight=None):
         """Train on a table X with labels y.
 
@@ -122,20 +144,60 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         """
         n_rows = 0 if y is None else count_rows(y)
         X, y, weight, kept = self._counted(X, y, sample_weight)
-        encoder, network = self._fit_network(X, y, weight)
-        temperature = 1.0
-        if self.calibrate and hasattr(network, "oof_decision_function_"):
-            temperature = network.calibrate(y, weight)
-        scores = network.set_scores(y)
-        self.encoder_, self.network_, self.temperature_ = encoder, network, temperature
-        self.calibration_scores_ = scores
-        self.classes_ = network.classes_
-        self.__dict__.pop("oof_decision_function_", None)
-        if hasattr(network, "oof_decision_function_"):
-            own = network.oof_decision_function_
+        self._fit_network(Given(X, y, weight), y)
+        if hasattr(self.network_, "oof_decision_function_"):
+            own = self.network_.oof_decision_function_
             self.oof_decision_function_ = np.full((n_rows, own.shape[1]), np.nan, own.dtype)
             self.oof_decision_function_[kept] = own
         return self
+
+    @transaction
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Go once over the rows of a table, from the encoder and the weights so far.
+
+        The first call, unless `fit` came before, fits the encoder: what columns hold, quantiles and
+        categories are those of its rows. So it should have rows of all kinds, some hundreds. All
+        members are trained on all rows; nothing is validated, calibrated anew or stopped early, and
+        `max_time` does not matter.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`; `y` need not have all labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come; needed in the first call.
+
+        Returns
+        -------
+        self : TabularClassifier
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; if X has other columns than in the first call, or `y` a label that is not
+            among the classes. The estimator then is as it was before the call.
+
+        Warns
+        -----
+        UserWarning
+            If callbacks are set: none is called.
+        """
+        X, y, weight, _ = self._counted(X, y, sample_weight)
+        self._pass_over(Given(X, y, weight), y, classes=classes)
+        self.__dict__.pop("oof_decision_function_", None)
+        return self
+
+    def _attributes_of(self, network):
+        temperature = getattr(self, "temperature_", 1.0)
+        own = {"classes_": network.classes_, "temperature_": temperature}
+        return super()._attributes_of(network) | own
+
+    def _publish(self):
+        super()._publish()
+        given = self._under_way.given
+        if self.calibrate and hasattr(self.network_, "oof_decision_function_"):
+            self.temperature_ = self.network_.calibrate(given.y, given.sample_weight)
+        self.calibration_scores_ = self.network_.set_scores(given.y)
 
     def _new_network(self, parameters):
         return TableClassifier(**parameters, class_weight=self.class_weight)

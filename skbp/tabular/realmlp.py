@@ -27,6 +27,8 @@ NUMERIC = ("quantile", "robust", "both")
 
 #: Waves of the learning rate.
 WAVES = 4
+#: Share of the highest rate that `partial_fit` trains at.
+STREAM_RATE = 0.25
 #: With fewer rows none are set aside.
 FEWEST_ROWS = 40
 
@@ -224,6 +226,10 @@ class RealMLP(Preset):
             "early_stopping": validates,
             "validation_fraction": self.validation_fraction,
         }
+
+    def incremental_parameters(self, parameters):
+        rate = STREAM_RATE * parameters["learning_rate_init"]
+        return parameters | {"learning_rate": "constant", "learning_rate_init": rate}
 
     def stopping(self, parameters, classifies):
         if not (parameters["early_stopping"] and self.min_gain):

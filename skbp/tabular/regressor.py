@@ -2,9 +2,12 @@
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_array
 
 from skbp._numbers import check_numbers
+from skbp.estimators._fit import Given
+from skbp.estimators._transaction import transaction
 from skbp.tabular._networks import TableRegressor
 from skbp.tabular.base import BaseTabular
 from skbp.uncertainty._calibration import quantile
@@ -32,6 +35,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Source of all randomness.
     verbose : bool or int, default=False
         Whether to print a line an epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the encoder, the standardisation of targets and the weights of
+        the last call: the table has to have the same columns. With an int as `random_state` and the
+        same rows the same ones are set aside again; of other rows some that validate may have been
+        trained on.
 
     Attributes
     ----------
@@ -40,10 +48,19 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     network_ : BackpropRegressor
         The networks, which take what ``encoder_.transform`` returns, and predict standardised
         targets.
+    loss_curve_ : list of float
+        Loss of each epoch, for standardised targets.
+    validation_scores_ : list of float or None
+        R2 on rows that were set aside, by which the epoch was chosen. None where the table is too
+        small for that.
+    best_epoch_ : int or None
+        The epoch of the best score, from 1, in the last call of fit.
+    history_ : dict of str to list
+        All curves by name; ``history_.as_frame()`` makes a pandas DataFrame of them.
     target_mean_, target_scale_ : ndarray of shape (n_outputs,)
         Mean and standard deviation of the targets.
     target_range_ : tuple of (ndarray, ndarray), each of shape (n_outputs,)
-        Least and largest target.
+        Least and largest target, of all calls that went on from another.
     calibration_scores_ : ndarray of shape (n_rows, n_outputs), float64, or None
         Absolute errors, each column sorted, on the rows that were set aside: what
         `predict_interval` compares with. None if all rows were trained on.
@@ -79,13 +96,17 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         max_time=None,
         random_state=None,
         verbose=False,
+        warm_start=False,
     ):
         self.preset = preset
         self.categorical_features = categorical_features
         self.max_time = max_time
         self.random_state = random_state
         self.verbose = verbose
+        self.warm_start = warm_start
 
+    @transaction
+    @with_callbacks
     def fit(self, X, y, sample_weight=None):
         """Train on a table X with targets y.
 
@@ -108,23 +129,70 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             If a parameter or the data are not as described; it names the column. The estimator then
             is as it was before the call.
         """
+        return self._learn(X, y, sample_weight, self._fit_network, incremental=False)
+
+    @transaction
+    def partial_fit(self, X, y, sample_weight=None):
+        """Go once over the rows of a table, from the encoder and the weights so far.
+
+        The first call, unless `fit` came before, fits the encoder, and the mean and the scale of
+        the targets: what columns hold, quantiles and categories are those of its rows. So it should
+        have rows of all kinds, some hundreds. Nothing is validated or stopped early, and `max_time`
+        does not matter. Predictions stay within the range of the targets of all calls.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        self : TabularRegressor
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; if X has other columns, or `y` other outputs, than in the first call. The
+            estimator then is as it was before the call.
+
+        Warns
+        -----
+        UserWarning
+            If callbacks are set: none is called.
+        """
+        return self._learn(X, y, sample_weight, self._pass_over, incremental=True)
+
+    def _learn(self, X, y, sample_weight, train, incremental):
+        """Train on standardised targets."""
         X, y, weight, _ = self._counted(X, y, sample_weight)
+        given = Given(X, y, weight)
         check_numbers(y, "y")
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         columns = y.reshape(len(y), -1)
-        mean = np.average(columns, axis=0, weights=weight)
-        scale = _deviations(columns - mean, weight)
-        standardised = ((columns - mean) / scale).reshape(y.shape)
-        encoder, network = self._fit_network(X, standardised, weight)
-        bounds, scores = (columns.min(axis=0), columns.max(axis=0)), None
-        if unseen := network.unseen_predictions():
-            rows, found = unseen
-            found = np.clip(found * scale + mean, *bounds)
-            scores = np.sort(np.abs(columns[rows] - found), axis=0)
-        self.encoder_, self.network_ = encoder, network
-        self.target_mean_, self.target_scale_, self.target_range_ = mean, scale, bounds
-        self.calibration_scores_ = scores
+        low, high = columns.min(axis=0), columns.max(axis=0)
+        if self._goes_on(incremental):
+            n_outputs = len(self.target_mean_)
+            if columns.shape[1] != n_outputs:
+                raise ValueError(
+                    f"y has {columns.shape[1]} outputs, but {type(self).__name__} was fitted to "
+                    f"{n_outputs}. Give targets of the same shape, or fit anew."
+                )
+            least, largest = self.target_range_
+            low, high = np.minimum(low, least), np.maximum(high, largest)
+        else:
+            self.target_mean_ = np.average(columns, axis=0, weights=weight)
+            self.target_scale_ = _deviations(columns - self.target_mean_, weight)
+        self.target_range_ = low, high
+        train(given, ((columns - self.target_mean_) / self.target_scale_).reshape(y.shape))
         return self
+
+    def _publish(self):
+        super()._publish()
+        if unseen := self.network_.unseen_predictions():
+            rows, found = unseen
+            y = check_array(self._under_way.given.y, ensure_2d=False, dtype=np.float64)
+            found = self._in_range(found)
+            self.calibration_scores_ = np.sort(np.abs(y.reshape(len(y), -1)[rows] - found), axis=0)
 
     def _new_network(self, parameters):
         return TableRegressor(**parameters)
