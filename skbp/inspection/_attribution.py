@@ -233,7 +233,7 @@ class Rows:
         self.codes = codes_of_chain(self.network.layers, self.network.input_shape).reshape(-1)
         self.classes = getattr(estimator, "classes_", None)
         self.feature_names = getattr(estimator, "feature_names_in_", None)
-        self.columns = _columns(self.classes, self.raw, target)
+        self.columns = chosen_columns(self.classes, self.raw, target)
         self.dy = np.zeros_like(self.raw)
         if self.classes is None or estimator._targets.kind != "binary":
             self.dy[np.arange(len(x)), self.columns] = 1
@@ -263,7 +263,13 @@ class Rows:
 
 def _bare_network(estimator):
     """Return the fitted network; raise an error if its input is not what the caller gives."""
-    if isinstance(getattr(estimator, "best_estimator_", estimator), Pipeline):
+    inner = getattr(estimator, "best_estimator_", estimator)
+    if hasattr(inner, "encoder_"):
+        raise TypeError(
+            f"{type(inner).__name__} makes numbers of a table first: use table_attributions. Or "
+            "give model.network_ and model.encoder_.transform(X)."
+        )
+    if isinstance(inner, Pipeline):
         raise TypeError(
             "attributions are about the network's own input, and a pipeline changes X first. "
             "Give model[-1] and model[:-1].transform(X) (of a search: its best_estimator_)."
@@ -271,7 +277,7 @@ def _bare_network(estimator):
     return fitted_network(estimator)
 
 
-def _columns(classes, raw, target):
+def chosen_columns(classes, raw, target):
     """Return the number of each row's class or output."""
     n, n_outputs = raw.shape
     if target is None:

@@ -5,7 +5,7 @@ from sklearn.utils.validation import check_is_fitted
 
 
 def fitted_network(estimator):
-    """Return the fitted network estimator, also from inside a pipeline or a search.
+    """Return the fitted network estimator, also from inside a pipeline, a search, one for tables.
 
     Raises
     ------
@@ -19,6 +19,8 @@ def fitted_network(estimator):
             estimator = estimator.best_estimator_
         elif isinstance(estimator, Pipeline):
             estimator = estimator[-1]
+        elif hasattr(estimator, "network_"):  # one for tables
+            estimator = estimator.network_
         else:
             break
     check_is_fitted(estimator)
