@@ -45,7 +45,7 @@ from skbp.callbacks.base import task_path
 
 X = np.random.default_rng(0).normal(size=(40, 2))
 Y = (X[:, 0] > 0).astype(int)
-IDENTITY = SimpleNamespace(key=lambda: "key")
+IDENTITY = SimpleNamespace(key=lambda: "key", max_iter=9, random_state=0)
 
 
 def state_of(epoch):

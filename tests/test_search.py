@@ -23,7 +23,7 @@ from skbp import BackpropClassifier, BackpropRegressor, search_space
 from skbp._distributions import LayerSizes, ZeroOr
 from skbp.callbacks import Call, TrainingCache
 from skbp.layers import Dense
-from skbp.tabular import RealMLP, TabularClassifier, TabularRegressor
+from skbp.tabular import RealMLP, ResNet, TabularClassifier, TabularRegressor
 from skbp.tabular.presets import PRESETS
 
 X, Y = load_iris(return_X_y=True)
@@ -178,6 +178,21 @@ def test_what_the_cache_tells_apart(tmp_path):
     assert epochs_of(init_from=FrozenEstimator(first)) == 0
     other = clone(first).set_params(max_iter=4).fit(X, Y)
     assert epochs_of(init_from=FrozenEstimator(other)) == 3
+
+
+@quiet
+def test_tables_at_a_constant_rate_go_on(tmp_path):
+    model = TabularClassifier(ResNet(units=8, hidden_units=8, n_blocks=1), random_state=0)
+    results, epochs = [], []
+    for callbacks in ([], [TrainingCache(tmp_path)]):
+        seen = []
+        model.set_callbacks(*callbacks, Call(seen.append))
+        for max_iter in (2, 5):
+            model.set_params(preset__max_iter=max_iter).fit(X, Y)
+        results.append(model.predict_proba(X))
+        epochs.append(len(seen))
+    np.testing.assert_array_equal(*results)
+    assert epochs == [7, 5]
 
 
 @quiet

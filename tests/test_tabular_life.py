@@ -486,6 +486,10 @@ def test_a_weight_is_a_number_of_copies_in_expectation():
 
 WHY = "medians and quantiles count rows, not weights"
 EXPECTED = {f"check_sample_weight_equivalence_on_{kind}_data": WHY for kind in ("dense", "sparse")}
+TWICE = "it fits twice and compares: a warm start goes on from the first"
+WARM = dict.fromkeys(
+    ("check_classifiers_multilabel_representation_invariance", "check_supervised_y_2d"), TWICE
+)
 
 
 def small(name, **params):
@@ -511,6 +515,10 @@ CONFIGURATIONS = [
 ]
 
 
-@parametrize_with_checks(CONFIGURATIONS, expected_failed_checks=lambda estimator: EXPECTED)
+@pytest.mark.slow
+@parametrize_with_checks(
+    CONFIGURATIONS,
+    expected_failed_checks=lambda one: EXPECTED | (WARM if one.warm_start else {}),
+)
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)

@@ -142,7 +142,8 @@ class Callback(Component):
             Of the fit.
         identity : object
             Its ``fingerprint``, a dict, has all that decides the result of the fit, save when it
-            ends; ``key()`` is a hash of that and of the weights it begins with.
+            ends; ``key()`` is a hash of that and of the weights it begins with; ``max_iter`` and
+            ``random_state`` are those of the network.
 
         Returns
         -------

@@ -70,7 +70,7 @@ class TrainingCache(Callback):
         return _Kept()
 
     def state_to_resume(self, estimator, context, identity):
-        if estimator.random_state is None:
+        if identity.random_state is None:
             warn(
                 "TrainingCache finds no training to go on from where each begins with other "
                 "weights. Set random_state to an int."
@@ -84,7 +84,7 @@ class TrainingCache(Callback):
         except ValueError as error:
             warn(f"{error} This training begins at zero.")
             return None
-        if state.history["n_iter"] > estimator.max_iter:
+        if state.history["n_iter"] > identity.max_iter:
             memory.path = None  # a longer training is kept already
             return None
         return state

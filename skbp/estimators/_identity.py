@@ -29,11 +29,18 @@ class Identity:
         All rows, encoded and cast, those to validate on included.
     held_out : Encoded or None
         The caller's own rows to validate on.
+
+    Attributes
+    ----------
+    max_iter, random_state
+        The network's parameters.
     """
 
     def __init__(self, estimator, plan, network, loss, data, held_out):
         self._estimator, self._plan, self._network = estimator, plan, network
         self._loss, self._data, self._held_out = loss, data, held_out
+        self.max_iter = plan.stopping.max_iter
+        self.random_state = plan.start.random_state
 
     @cached_property
     def fingerprint(self):

@@ -312,7 +312,12 @@ def _raw_values(X):
     if issparse(X):
         return X.toarray()
     if is_frame(X):
-        return (X if is_pandas(X) else narwhals_frame(X)).to_numpy()
+        if is_pandas(X):
+            return X.to_numpy()
+        frame = narwhals_frame(X)
+        columns = [frame.get_column(name).to_numpy() for name in frame.columns]
+        numbers = all(column.dtype.kind in "biuf" for column in columns)
+        return np.column_stack([c if numbers else c.astype(object) for c in columns])
     return np.asarray(X, None if hasattr(X, "dtype") else object)
 
 

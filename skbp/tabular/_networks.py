@@ -78,7 +78,7 @@ class _OfPreset(BaseBackprop):
         other rows.
         """
         own = {*self._get_param_names(), "_preset", "oof_decision_function_"}
-        vars(self).update({name: had for name, had in vars(other).items() if name not in own})
+        self.__dict__.update({name: had for name, had in vars(other).items() if name not in own})
         self._network, self._history = deepcopy(other._network), other._history.copy()
         self._history.best = replace(self._history.best, score=None, epoch=None)
 

@@ -19,7 +19,7 @@ from skbp.tabular._preset import Preset
 from skbp.tabular.presets import PRESETS
 
 #: What parameters of both estimators may be.
-ALLOWED = {"max_time": Maybe(Range(0, low_open=True)), "warm_start": Flag()}
+ALLOWED: dict[str, Any] = {"max_time": Maybe(Range(0, low_open=True)), "warm_start": Flag()}
 
 
 class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
@@ -27,6 +27,7 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
 
     preset: Any
     categorical_features: Any
+    encoder_: Any
     calibration_scores_: Any
     max_time: Any
     random_state: Any
@@ -124,7 +125,7 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _publish(self):
         """Set the attributes of a network whose training has ended."""
-        vars(self).update(self._attributes_of(self._under_way.network))
+        self.__dict__.update(self._attributes_of(self._under_way.network))
 
     def _pass_over(self, given, targets, **classes):
         """Go once over the rows; sets `encoder_` and `network_`.
@@ -142,7 +143,7 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
         network.set_callbacks()
         network.divide_raw(getattr(self, "temperature_", 1.0))
         network.take_unseen()
-        vars(self).update(self._attributes_of(network))
+        self.__dict__.update(self._attributes_of(network))
 
     def _attributes_of(self, network):
         """Return the attributes that come of a network, by name."""
@@ -151,7 +152,7 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
     def _fitted(self, fit, network, history):
         """Return the attributes that there were if training ended now; see `Hooks`."""
         inner = copy(self._under_way.network)
-        vars(inner).update(inner._fitted(fit, network, history))
+        inner.__dict__.update(inner._fitted(fit, network, history))
         return self._attributes_of(inner)
 
     def __getstate__(self):

@@ -162,10 +162,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X, y
             As in `fit`; `y` need not have all labels.
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever come; needed in the first call.
+        sample_weight
+            As in `fit`.
 
         Returns
         -------

@@ -1,5 +1,7 @@
 """The regressor for tables."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.callback import with_callbacks
@@ -87,6 +89,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     >>> TabularRegressor("fast", random_state=0).fit(X, y).score(X, y) > 0.98
     True
     """
+
+    target_mean_: Any
+    target_scale_: Any
+    target_range_: Any
 
     def __init__(
         self,
