@@ -10,6 +10,7 @@ from sklearn.datasets import load_iris
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import (
+    GridSearchCV,
     HalvingGridSearchCV,
     HalvingRandomSearchCV,
     KFold,
@@ -49,16 +50,24 @@ def test_all_that_is_drawn_is_allowed(estimator):
         preset = getattr(candidate, "preset", None)
         if preset is not None:
             preset.check()
-    assert all(len(values) > 1 for name, values in seen.items() if name != "preset")
+    assert all(len(values) > 1 for values in seen.values())
     again = list(ParameterSampler(search_space(estimator), 3, random_state=0))
     assert repr(again) == repr(list(ParameterSampler(space, 3, random_state=0)))
 
 
 def test_names_of_presets_become_objects():
-    space = search_space(TabularClassifier("realmlp-td"))
-    assert "preset" in space and "preset__label_smoothing" in space
-    assert "preset" not in search_space(TabularClassifier(RealMLP()))
+    assert "preset__label_smoothing" in search_space(TabularClassifier("realmlp-td"))
     assert "preset__label_smoothing" not in search_space(TabularRegressor())
+    model = TabularClassifier("fast").set_params(preset__units=3, preset="tabm", random_state=4)
+    assert repr(model) == "TabularClassifier(preset=TabM(units=3), random_state=4)"
+    model = TabularClassifier().set_params(preset__dropout=0.3)
+    assert repr(model) == "TabularClassifier(preset=RealMLP(dropout=0.3))"
+    assert model.set_params(preset="fast").preset == "fast"
+    with pytest.raises(ValueError, match="Invalid parameter 'units' for estimator RealMLP"):
+        TabularClassifier().set_params(preset__units=3)
+    grid = {"preset__dropout": [0.0, 0.3], "preset__max_iter": [1]}
+    search = GridSearchCV(TabularClassifier("fast", random_state=0), grid, cv=2).fit(X, Y)
+    assert search.best_estimator_.preset.max_iter == 1
 
 
 def test_distributions():

@@ -288,7 +288,9 @@ def test_a_clone_of_the_network_is_trained_alike(cls):
     rows = model.encoder_.transform(X)
     network = clone(model.network_).fit(rows, y)
     assert [layer.shape for layer in network.coefs_] == [w.shape for w in model.network_.coefs_]
-    np.testing.assert_allclose(network.loss_curve_, model.network_.loss_curve_[: network.n_iter_])
+    both = min(network.n_iter_, model.n_iter_)  # a preset may end a training between waves
+    assert both >= 4
+    np.testing.assert_allclose(network.loss_curve_[:both], model.loss_curve_[:both])
 
 
 @pytest.mark.parametrize("name", PRESETS)

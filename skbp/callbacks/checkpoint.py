@@ -135,8 +135,8 @@ def state_of(training):
     """Return the state of a training; ValueError if it is of a kind that has none."""
     if not hasattr(training, "state"):
         raise ValueError(
-            "Checkpoint cannot save this training: its solver ('lbfgs') has no state to go on "
-            "from. Use a stochastic solver, or take Checkpoint out of set_callbacks."
+            "Checkpoint and TrainingCache cannot save this training: its solver ('lbfgs') has no "
+            "state to go on from. Use a stochastic solver, or take them out of set_callbacks."
         )
     return training.state()
 

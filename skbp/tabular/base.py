@@ -52,14 +52,28 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
         given.check()
         return given
 
+    def set_params(self, **params):
+        """Set parameters; those of a preset, such as ``preset__dropout``, also where it is a name.
+
+        Parameters
+        ----------
+        **params : dict
+            A name of a preset becomes the object that it stands for, if numbers of it are set.
+
+        Returns
+        -------
+        self : estimator
+        """
+        named = params.get("preset", self.preset)
+        if any(name.startswith("preset__") for name in params) and isinstance(named, str):
+            params = {"preset": PRESETS[named]() if named in PRESETS else named} | {
+                name: value for name, value in params.items() if name != "preset"
+            }
+        return super().set_params(**params)
+
     def _search_space(self):
-        preset = self._preset()
-        space = {
-            f"preset__{name}": values
-            for name, values in preset.search_space(is_classifier(self)).items()
-        }
-        # A name has no parameters: the object that it stands for has.
-        return {"preset": [preset], **space} if isinstance(self.preset, str) else space
+        space = self._preset().search_space(is_classifier(self))
+        return {f"preset__{name}": values for name, values in space.items()}
 
     def _check_parameters(self):
         for name, allowed in ALLOWED.items():
@@ -189,9 +203,9 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
         if self.calibration_scores_ is None:
             raise ValueError(
                 f"this {type(self).__name__} has no rows that its training did not see: there were "
-                "too few to leave any out, or a row has several labels. Train on more rows, or "
-                "calibrate on rows of their own: ConformalClassifier and ConformalRegressor of "
-                "skbp.uncertainty."
+                "too few to leave any out, a row has several labels, or partial_fit saw all. Train "
+                "on more rows, or calibrate on rows of their own: ConformalClassifier and "
+                "ConformalRegressor of skbp.uncertainty."
             )
         return self.calibration_scores_
 

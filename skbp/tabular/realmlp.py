@@ -71,9 +71,12 @@ class RealMLP(Preset):
     hidden_layer_sizes : tuple of int, default=(128, 128, 128)
         Units of each member's hidden layers.
     max_iter : int, default=64
-        Epochs, at least 1; more for tables so small that there would be fewer than `min_updates`.
+        Epochs, at least 1; more where these would be fewer than `min_updates`, fewer where they
+        would be more than `max_updates`.
     min_updates : int, default=1000
-        Updates that there are at least.
+        Updates that there are at least, where few rows make few in an epoch.
+    max_updates : int, default=15000
+        Updates that there are at most, where many rows make many: then there are fewer epochs.
     min_gain : float, default=0.02
         Training ends after the third wave, unless that took away this share, in [0, 1), of what the
         best epoch before it missed: of the error times the log loss, or of the squared error.
@@ -91,12 +94,13 @@ class RealMLP(Preset):
         For classes: the share of each target that is spread over all classes, in [0, 1).
     beta_2 : float, default=0.95
         Decay of Adam's average of squares, in [0, 1).
-    n_frequencies : int, default=16
-        Waves for each number.
+    n_frequencies : int or None, default=None
+        Waves for each number. None means 16 for classes and 32 for numbers.
     embedding_units : int, default=3
         Values that are made of them, beside the number itself.
-    frequency_std : float, default=0.1
-        Standard deviation of the first frequencies, > 0.
+    frequency_std : float or None, default=None
+        Standard deviation of the first frequencies, > 0. None means 0.1 for classes and 0.3 for
+        numbers.
     numeric : {"quantile", "robust", "both"}, default="both"
         How numbers are prepared. "both": every other member sees them in the other way.
     one_hot_max : int, default=255
@@ -126,6 +130,7 @@ class RealMLP(Preset):
         "hidden_layer_sizes": _Sizes(),
         "max_iter": Whole(1),
         "min_updates": Whole(0),
+        "max_updates": Whole(1),
         "min_gain": Range(0, 1, high_open=True),
         "batch_size": Whole(1),
         "learning_rate": Maybe(Range(0, low_open=True)),
@@ -133,9 +138,9 @@ class RealMLP(Preset):
         "weight_decay": Range(0),
         "label_smoothing": Range(0, 1, high_open=True),
         "beta_2": Range(0, 1, high_open=True),
-        "n_frequencies": Whole(1),
+        "n_frequencies": Maybe(Whole(1)),
         "embedding_units": Whole(1),
-        "frequency_std": Range(0, low_open=True),
+        "frequency_std": Maybe(Range(0, low_open=True)),
         "numeric": OneOf(NUMERIC),
         "one_hot_max": Whole(2),
         "n_folds": Maybe(Whole(2)),
@@ -148,6 +153,7 @@ class RealMLP(Preset):
         hidden_layer_sizes=(128, 128, 128),
         max_iter=64,
         min_updates=1000,
+        max_updates=15_000,
         min_gain=0.02,
         batch_size=256,
         learning_rate=None,
@@ -156,9 +162,9 @@ class RealMLP(Preset):
         weight_decay=0.02,
         label_smoothing=0.1,
         beta_2=0.95,
-        n_frequencies=16,
+        n_frequencies=None,
         embedding_units=3,
-        frequency_std=0.1,
+        frequency_std=None,
         numeric="both",
         one_hot_max=255,
         n_folds=8,
@@ -168,6 +174,7 @@ class RealMLP(Preset):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.max_iter = max_iter
         self.min_updates = min_updates
+        self.max_updates = max_updates
         self.min_gain = min_gain
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -217,7 +224,7 @@ class RealMLP(Preset):
             "learning_rate_init": rate,
             "alpha": 0.0,
             "batch_size": batch_size,
-            "max_iter": max(self.max_iter, -(-self.min_updates // -(-seen // batch_size))),
+            "max_iter": self._epochs(-(-seen // batch_size)),
             "initializer": "data_driven",
             "dtype": "float32",
             **({"loss": LogLoss(self.label_smoothing)} if classifies else {}),
@@ -231,6 +238,11 @@ class RealMLP(Preset):
         rate = STREAM_RATE * parameters["learning_rate_init"]
         return parameters | {"learning_rate": "constant", "learning_rate_init": rate}
 
+    def _epochs(self, n_batches):
+        """Return the number of epochs of so many updates."""
+        epochs = max(self.max_iter, -(-self.min_updates // n_batches))
+        return max(1, min(epochs, self.max_updates // n_batches))
+
     def stopping(self, parameters, classifies):
         if not (parameters["early_stopping"] and self.min_gain):
             return []
@@ -243,9 +255,10 @@ class RealMLP(Preset):
     def _layers(self, columns, n_numeric, classifies):
         layers = [MemberColumns(columns, name="columns")]
         if n_numeric:
+            n_frequencies = self.n_frequencies or (16 if classifies else 32)
+            std = self.frequency_std or (0.1 if classifies else 0.3)
             layers.append(PeriodicEmbedding(
-                self.n_frequencies, self.embedding_units, self.frequency_std, n_numeric=n_numeric,
-                name="numbers",
+                n_frequencies, self.embedding_units, std, n_numeric=n_numeric, name="numbers"
             ))  # fmt: skip
         layers.append(Scale(name="scale"))
         activation = self.activation or ("selu" if classifies else "mish")

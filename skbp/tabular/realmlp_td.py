@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skbp._component import Whole
+from skbp._component import Range, Whole
 from skbp.layers import (
     CategoryEmbedding,
     Dense,
@@ -22,8 +22,7 @@ from skbp.tabular.realmlp import FEWEST_ROWS, WAVES, RealMLP, realmlp_space
 #: Parameters that are those of RealMLP, with the same ranges.
 SHARED = (
     "hidden_layer_sizes", "max_iter", "batch_size", "learning_rate", "dropout", "weight_decay",
-    "label_smoothing", "beta_2", "n_frequencies", "embedding_units", "frequency_std",
-    "validation_fraction",
+    "label_smoothing", "beta_2", "embedding_units", "validation_fraction",
 )  # fmt: skip
 
 
@@ -116,6 +115,8 @@ class RealMLPTD(Preset):
     """
 
     allowed = {name: RealMLP.allowed[name] for name in SHARED} | {
+        "n_frequencies": Whole(1),
+        "frequency_std": Range(0, low_open=True),
         "one_hot_max": Whole(0),
         "category_units": Whole(1),
     }
