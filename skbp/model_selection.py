@@ -169,7 +169,9 @@ class LastFraction(BaseCrossValidator):
         if groups is None and self.groups == "whole":
             raise ValueError(
                 "LastFraction(groups='whole') holds out whole groups and was given none: give "
-                "fit(..., groups=...), a label for each row, or use groups='each'."
+                "fit(..., groups=...), a label for each row, or use groups='each'. A search hands "
+                "groups on to the network only with sklearn.set_config(enable_metadata_routing="
+                "True) and net.set_fit_request(groups=True)."
             )
         held_out = np.zeros(n, bool)
         by_group = None if groups is None else _rows_of_groups(groups)

@@ -87,6 +87,34 @@ class _Two:
 
 
 @quiet
+def test_names_and_lists_of_a_network_become_objects():
+    net = BackpropClassifier(max_iter=2, random_state=0)
+    net.set_params(solver__clip_norm=1.0, learning_rate__final=0.2, learning_rate="cosine")
+    assert net.solver.clip_norm == 1.0 and net.learning_rate.final == 0.2
+    assert type(net.solver).__name__ == "Adam"
+    assert net.set_params(alpha=0.1).solver is net.get_params()["solver"]
+    layers = [Dense(3), Dense(4)]
+    net = BackpropClassifier(layers=layers, max_iter=2, random_state=0)
+    search = GridSearchCV(net, {"layers__1__units": [5, 6]}, cv=2).fit(X, Y)
+    units = search.best_params_["layers__1__units"]
+    assert (3, units) in [array.shape for array in search.best_estimator_.weights_.values()]
+    assert layers[1].units == 4 and net.layers is layers  # a search changes copies
+    with pytest.raises(AttributeError, match="set_params"):
+        net.set_params(loss__alpha=1)
+
+
+@quiet
+def test_a_halving_search_over_epochs_of_a_table():
+    model = TabularClassifier("fast", random_state=0)
+    assert model.get_params()["preset__max_iter"] == 16
+    space = {"preset__dropout": [0.0, 0.2, 0.4], "preset__hidden_layer_sizes": [(8,)],
+             "preset__min_updates": [0]}  # fmt: skip
+    search = HalvingGridSearchCV(model, space, resource="preset__max_iter", min_resources=1,
+                                 max_resources=3, cv=2, random_state=0).fit(X, Y)  # fmt: skip
+    assert search.best_estimator_.preset.max_iter == 3
+
+
+@quiet
 def test_a_random_search():
     model = TabularClassifier(RealMLP(n_members=2, min_updates=0), random_state=0)
     space = search_space(model) | {"preset__hidden_layer_sizes": [(8,)], "preset__max_iter": [2]}

@@ -230,3 +230,12 @@ def test_lora(low):
     merged.set_params(max_iter=2).fit(X[HIGH], Y[HIGH])
     with pytest.raises(ValueError, match=r"LoRA is for layers with matrices.*Got Flatten"):
         make(layers=[LoRA(Flatten())]).fit(X, Y)
+
+
+def test_a_network_of_which_nothing_learns_is_told():
+    net = make(freeze="*", max_iter=2, layers=None, hidden_layer_sizes=(4,))
+    rows = X.reshape(len(X), -1)
+    with pytest.warns(UserWarning, match="nothing is trained") as caught:
+        net.fit(rows, Y)
+    told = [str(one.message) for one in caught if "Maximum iterations" not in str(one.message)]
+    assert len(told) == 1, told

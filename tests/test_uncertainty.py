@@ -14,6 +14,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import KFold, ShuffleSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils import shuffle
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -662,3 +664,33 @@ def test_mapie_says_the_same_of_labels(mapie):
     _, sets = theirs.predict_set(rows[120:])
     ours = ConformalClassifier(model).calibrate(rows[70:120], y[70:120])
     np.testing.assert_array_equal(sets[:, :, 0], ours.predict_set(rows[120:], 0.85))
+
+
+# ------------------------------------------------------------ pipelines
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("params", "method"), [
+    ({"loss": "gaussian_nll"}, "std"), ({"n_members": 3}, "members"),
+])  # fmt: skip
+def test_pipelines_know_what_their_last_step_knows(params, method):
+    rows, y = noisy(300)
+    net = BackpropRegressor((8,), max_iter=20, random_state=0, **params)
+    pipe = make_pipeline("passthrough", StandardScaler(), net)
+    wrapper = ConformalRegressor(pipe, method, random_state=0).fit(rows, y)
+    width = np.diff(wrapper.predict_interval(rows), axis=1)
+    assert len(np.unique(width.round(6))) > 100  # each row its own
+    fitted = pipe.fit(rows, y)
+    frozen = ConformalRegressor(FrozenEstimator(fitted), method).fit(rows, y)
+    assert np.diff(frozen.predict_interval(rows), axis=1).std() > 0
+
+
+@pytest.mark.parametrize("method", ["std", "members"])
+def test_what_a_pipeline_lacks_is_said_before_training(method):
+    class Untouched(Ridge):
+        def fit(self, X, y):
+            raise AssertionError("trained")
+
+    for model in (Untouched(), make_pipeline(StandardScaler(), Untouched())):
+        with pytest.raises(ValueError, match=f"method='{method}'.*Untouched"):
+            ConformalRegressor(model, method).fit(X, Y)

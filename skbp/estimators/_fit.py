@@ -89,6 +89,7 @@ class Fit:
     """
 
     _as_given: AsGiven
+    _learns = True  # whether some parameter is not frozen
 
     def __init__(self, estimator, given, incremental, classes=None, hooks=None):
         self._estimator = estimator
@@ -117,7 +118,8 @@ class Fit:
         if self._plan.held_out.refit and ended and self.history.best.epoch is not None:
             outcome = self._train_again(first, outcome)
         warn_of(outcome, self.history, self._plan, self._incremental)
-        if self._estimator._diagnoses and not self._incremental and self.history.n_iter > 1:
+        looks = self._estimator._diagnoses and self._learns
+        if looks and not self._incremental and self.history.n_iter > 1:
             self._diagnose(outcome, train)
 
     def losses_at(self, rates):
@@ -191,11 +193,18 @@ class Fit:
         return self._as_given.kept[self._rest], raw
 
     def _check_freeze(self):
+        frozen, n_parameters = set(), len(self.network.parameters)
         try:
             for pattern in self._plan.optimization.frozen:
-                self.network.matching(pattern)
+                frozen.update(self.network.matching(pattern))
         except ValueError as error:
             raise InvalidParameterError(f"freeze: {error}") from None
+        self._learns = len(frozen) < n_parameters
+        if not self._learns and self._fresh and self._plan.start.init_from is None:
+            warn(
+                f"freeze={self._estimator.freeze!r} fits every parameter of the network: nothing "
+                "is trained. Leave some out, such as those of the output layer."
+            )
 
     @property
     def rows(self):

@@ -21,7 +21,7 @@ from skbp._compat import (
 from skbp.activations import ACTIVATIONS, Activation
 from skbp.estimators._members import Ensemble, ensemble_of
 from skbp.initializers import INITIALIZERS, Initializer
-from skbp.layers import NORMALIZATIONS, Layer, Norm
+from skbp.layers import NORMALIZATIONS, Layer, Norm, Sequential
 from skbp.layers._chains import check_paddings
 from skbp.losses import Loss
 from skbp.optimizers import OPTIMIZERS, Optimizer
@@ -72,6 +72,38 @@ MEMBERS = {"n_members": [Integer(1), Ensemble]}
 FOR_HIDDEN_LAYERS = {
     "hidden_layer_sizes": (100,), "activation": "relu", "dropout": 0, "normalization": None
 }  # fmt: skip
+
+
+#: Parameters whose values may be names, and what these stand for.
+NAMED = {
+    "activation": ACTIVATIONS, "initializer": INITIALIZERS, "learning_rate": SCHEDULES,
+    "normalization": NORMALIZATIONS, "solver": OPTIMIZERS,
+}  # fmt: skip
+
+
+def with_objects(estimator, params):
+    """Return parameters to set, with objects for names and lists whose parts are set.
+
+    So ``solver__clip_norm`` is reached where `solver` is "adam", and ``layers__0__units`` where
+    `layers` is a list.
+
+    Parameters
+    ----------
+    estimator : estimator
+    params : dict
+
+    Returns
+    -------
+    params : dict
+    """
+    found = {}
+    for name in {key.partition("__")[0] for key in params if "__" in key}:
+        value = params.get(name, getattr(estimator, name, None))
+        if name == "layers" and isinstance(value, list | tuple):
+            found[name] = Sequential(list(value))
+        elif isinstance(value, str) and value in NAMED.get(name, ()):
+            found[name] = NAMED[name][value]()
+    return found | {key: value for key, value in params.items() if key not in found}
 
 
 def check_parameters(estimator):

@@ -34,7 +34,7 @@ from skbp.estimators._fit import Fit, Given
 from skbp.estimators._hooks import begin_hooks, without_fit
 from skbp.estimators._input_checks import cast_rows
 from skbp.estimators._members import ensemble_of, members_of
-from skbp.estimators._parameters import CONSTRAINTS, check_hidden_layers, own_copy
+from skbp.estimators._parameters import CONSTRAINTS, check_hidden_layers, own_copy, with_objects
 from skbp.estimators._transfer import merged
 from skbp.layers import MemberDense, Tied
 from skbp.losses import LOSSES, Members
@@ -154,6 +154,21 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         if ensemble is not None:
             return [MemberDense(n_outputs, ensemble.n_members, "identity", first_weights(self))]
         return flat_output(shape, n_outputs, first_weights(self))
+
+    def set_params(self, **params):
+        """Set parameters, and those of components: ``solver__clip_norm``, ``layers__0__units``.
+
+        Parameters
+        ----------
+        **params : dict
+            A name of a component becomes an object, and a list of layers a `Sequential`, if
+            parameters of theirs are set; an object has its own defaults.
+
+        Returns
+        -------
+        self : estimator
+        """
+        return super().set_params(**with_objects(self, params))
 
     def _search_space(self):
         """Return what a search may change, of a network of dense layers: see `search_space`."""

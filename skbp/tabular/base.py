@@ -52,6 +52,23 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
         given.check()
         return given
 
+    def get_params(self, deep=True):
+        """Return the parameters by name, with `deep` those of the preset too.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+
+        Returns
+        -------
+        params : dict
+        """
+        params = super().get_params(deep)
+        if deep and isinstance(self.preset, str) and self.preset in PRESETS:
+            numbers = PRESETS[self.preset]().get_params()
+            params |= {f"preset__{name}": value for name, value in numbers.items()}
+        return params
+
     def set_params(self, **params):
         """Set parameters; those of a preset, such as ``preset__dropout``, also where it is a name.
 

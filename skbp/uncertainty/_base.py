@@ -66,6 +66,9 @@ class BaseConformal(MetaEstimatorMixin, BaseEstimator, ABC):
     def _scored(self, model, X, y, fitted, rng):
         """Return the `Scored` rows X, y; `fitted` has the attributes that were found so far."""
 
+    def _check_estimator(self):
+        """Check that the estimator can do what it will be asked for, before it is trained."""
+
     def fit(self, X, y, groups=None):
         """Train on a part of the rows, and calibrate on the others.
 
@@ -92,6 +95,7 @@ class BaseConformal(MetaEstimatorMixin, BaseEstimator, ABC):
             check_is_fitted(self.estimator)
             return self._calibrate(self.estimator, False, X, y, groups)
         X, y, groups = self._checked(X, y, groups)
+        self._check_estimator()
         rng = check_random_state(self.random_state)
         splits = self._splits(X, y, rng)
         models, fitted = [], self._classes_of(y)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from skbp._numbers import check_numbers
@@ -193,6 +195,9 @@ class ConformalRegressor(RegressorMixin, BaseConformal):
             column_or_1d(y, warn=True), ensure_2d=False, dtype=np.float64, input_name="y"
         )
 
+    def _check_estimator(self):
+        check_method(self.estimator, self.method)
+
     def _classes_of(self, y):
         return {}
 
@@ -242,20 +247,46 @@ def bands_of(model, X, method, offset=None):
     return Bands(predicted, predicted, spread + offset), offset
 
 
-def predictions(model, X, method):
-    """Return predictions, shape (n,) or (n, n_levels), and their spread, shape (n,), or None."""
-    name, spread = type(model).__name__, None
+def _steps_of(model):
+    """Return the last step of a pipeline, and those before; of another model itself, and []."""
+    model = model.estimator if isinstance(model, FrozenEstimator) else model
+    if not isinstance(model, Pipeline):
+        return model, []
+    before = [step for _, step in model.steps[:-1] if step not in (None, "passthrough")]
+    last, inner = _steps_of(model.steps[-1][1])
+    return last, [*before, *inner]
+
+
+def check_method(model, method):
+    """Check that a model, or the last step of a pipeline, has what a method asks for.
+
+    Raises
+    ------
+    ValueError
+    """
+    model, _ = _steps_of(model)
+    name = type(model).__name__
     if method == "members" and not hasattr(model, "predict_members"):
         raise ValueError(
             f"method='members' needs predict_members, which {name} has not. Use TabularRegressor, "
             "BackpropRegressor with n_members, or another method."
         )
+    if method == "std" and "return_std" not in signature(model.predict).parameters:
+        raise ValueError(
+            f"method='std' calls predict(X, return_std=True), which {name} does not take. Use an "
+            "estimator that knows its spread, or another method."
+        )
+
+
+def predictions(model, X, method):
+    """Return predictions, shape (n,) or (n, n_levels), and their spread, shape (n,), or None."""
+    check_method(model, method)
+    spread = None
+    if method in ("members", "std"):  # which a pipeline does not hand on
+        model, before = _steps_of(model)
+        for step in before:
+            X = step.transform(X)
     if method == "std":
-        if "return_std" not in signature(model.predict).parameters:
-            raise ValueError(
-                f"method='std' calls predict(X, return_std=True), which {name} does not take. Use "
-                "an estimator that knows its spread, or another method."
-            )
         predicted, spread = model.predict(X, return_std=True)
         spread = np.asarray(spread, np.float64)
     else:

@@ -122,7 +122,8 @@ class Recurrent(Layer):
         if len(input_shape) != 2:
             raise ValueError(
                 f"{type(self).__name__} got rows of shape {tuple(input_shape)} and needs "
-                "sequences, of shape (time, features): say so by input_shape, or by a layer before."
+                "sequences, of shape (time, features). Put Input((time, features)) before it, or "
+                "give X that shape."
             )
         for level in range(self.num_layers):
             for prefix, _, _ in self._directions(level):
