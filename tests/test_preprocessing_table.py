@@ -147,6 +147,7 @@ def words(n):
     return pd.DataFrame({"k": [f"{i:02}" for i in range(n)] * 2})
 
 
+@pytest.mark.filterwarnings("ignore:.*holds text")
 def test_few_categories_are_one_hot_and_many_are_codes():
     for at_most, n, names in ((3, 3, ["k_00", "k_01", "k_02"]), (3, 4, ["k"]), (2, 2, ["k_01"]),
                               (1, 2, ["k"]), (0, 3, ["k"])):  # fmt: skip
@@ -422,6 +423,7 @@ def test_tables_of_no_use():
             TableEncoder().fit(X)
 
 
+@pytest.mark.filterwarnings("ignore:.*holds text")
 def test_many_categories():
     frame = pd.DataFrame({"k": np.arange(10_000).astype(str)})
     encoder = TableEncoder().fit(frame)
@@ -498,3 +500,41 @@ def test_source_columns():
     encoder = TableEncoder(numeric="both").fit(X)
     pairs = zip(encoder.get_feature_names_out(), encoder.source_columns_, strict=True)
     assert all(name.startswith(X.columns[j]) for name, j in pairs)
+
+
+# ------------------------------------------------------------ text that is no categories
+
+
+@pytest.mark.parametrize(("values", "word"), [
+    (pd.date_range("2020-01-01", periods=30).strftime("%Y-%m-%d"), "to_datetime"),
+    (pd.date_range("2020-01-01", periods=30).strftime("%Y-%m-%dT%H:%M:%SZ"), "to_datetime"),
+    (pd.date_range("2020-01-01", periods=30).strftime("%d.%m.%Y"), "to_datetime"),
+    ([f"{i / 7:.3f}" for i in range(30)], "to_numeric"),
+    ([f"{i}e-3" for i in range(30)], "to_numeric"),
+    ([f"remark number {i}" for i in range(120)], "TfidfVectorizer"),
+])  # fmt: skip
+def test_text_that_looks_like_something_else(values, word):
+    frame = pd.DataFrame({"when": list(values), "x": np.arange(len(values))})
+    with pytest.warns(UserWarning, match=rf"'when'.*{word}") as caught:
+        TableEncoder().fit(frame)
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match=word):
+        TableEncoder().fit(frame.assign(when=frame["when"].astype("string")).iloc[::-1])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("frame", [
+    pd.DataFrame({"a": ["1", "2", "3"] * 10}),
+    pd.DataFrame({"a": [f"2020-01-{i:02d}" for i in range(1, 11)] * 3}),  # few
+    pd.DataFrame({"a": [f"city {i}" for i in range(60)] * 2}),
+    pd.DataFrame({"a": pd.Categorical([f"{i}" for i in range(30)])}),  # said to be categories
+    pd.DataFrame({"a": [f"{i}" for i in range(29)] + ["none"]}),
+])  # fmt: skip
+def test_text_of_categories_is_no_matter(frame):
+    TableEncoder().fit(frame)
+
+
+@pytest.mark.filterwarnings("error")
+def test_text_that_is_said_to_be_categories():
+    frame = pd.DataFrame({"zip": [f"{i:05d}" for i in range(40)], "x": np.arange(40)})
+    TableEncoder(categorical_features=["zip"]).fit(frame)

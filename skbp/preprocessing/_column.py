@@ -74,6 +74,11 @@ class Column:
     def __len__(self):
         return len(self.values.codes if isinstance(self.values, Factor) else self.values)
 
+    @property
+    def is_text(self):
+        """Whether values are text or objects, not of a categorical dtype."""
+        return self.kind == "category" and not isinstance(self.values, Factor)
+
     def is_blank(self):
         """Whether all values are missing, whatever the dtype."""
         values = self.values

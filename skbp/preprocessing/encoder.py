@@ -18,6 +18,7 @@ from skbp.preprocessing._encoder import CODES, CYCLIC, ONE_HOT, Encoder, Setting
 from skbp.preprocessing._number_encoder import DurationEncoder, NumberEncoder
 from skbp.preprocessing._scales import Plain, Quantile, Robust, Standard, n_quantiles_for
 from skbp.preprocessing._table import read_table
+from skbp.preprocessing._text import warn_of_text
 from skbp.preprocessing._which import CategoricalFeatures, categorical_columns
 from skbp.preprocessing.categories import FREQUENCY
 
@@ -193,6 +194,12 @@ class TableEncoder(Preparation):
             If a parameter is not allowed; if a column holds infinite or complex numbers, or values
             of mixed types of which one is a date or a duration; if two columns have the same name;
             if no column is left.
+
+        Warns
+        -----
+        UserWarning
+            If a column of text, with "from_dtype", looks like dates or numbers, or has another
+            value in almost every row.
         """
         self._fit(X)
         return self
@@ -267,7 +274,10 @@ class TableEncoder(Preparation):
             if column.kind == "missing":
                 dropped[name] = "all missing"
                 continue
+            is_text = chosen is None and column.is_text
             encoder = ENCODERS[kinds[name]](column, settings)
+            if is_text:
+                warn_of_text(column.where, column.factor)
             copied = seen.setdefault(encoder.digest, name)
             if not encoder.features:
                 dropped[name] = encoder.reason
