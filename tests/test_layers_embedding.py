@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from skbp import BackpropClassifier
 from skbp._engine.network import Network, Workspace
-from skbp.layers import CodeDropout, Dense, Embedding, EmbeddingBag, SequencePool
+from skbp.layers import GRU, CodeDropout, Dense, Embedding, EmbeddingBag, SequencePool
 
 GOLDENS = dict(np.load(Path(__file__).parent / "goldens" / "attention.npz"))
 CODES = GOLDENS["codes"].astype(float)
@@ -176,3 +177,9 @@ def test_code_dropout_refuses_a_sparse_matrix():
     with pytest.raises(ValueError, match="toarray"):
         network = network_of(CodeDropout(0.3))
         network.forward(csr_array(CODES), Workspace(network, 4), np.random.default_rng(0))
+
+
+def test_rows_of_different_lengths():
+    net = BackpropClassifier(layers=[Embedding(5, 2), GRU(3)])
+    with pytest.raises(ValueError, match=r"different lengths, from 1 to 3.*padding_index"):
+        net.fit([[1, 2, 3], [3]], [0, 1])

@@ -8,6 +8,7 @@ import pytest
 from _common import pairs
 from sklearn.base import clone
 
+from skbp import BackpropClassifier
 from skbp._engine.network import Network, Workspace
 from skbp.activations import Activation
 from skbp.layers import (
@@ -23,6 +24,7 @@ from skbp.layers import (
     GaussianNoise,
     GlobalAveragePool,
     GlobalMaxPool,
+    Input,
     LayerNorm,
     MaxPool1D,
     MaxPool2D,
@@ -413,3 +415,31 @@ def test_rows_of_the_output_cut_into_pieces_give_the_same(n, groups, monkeypatch
     for other in results[1:]:
         for one, two in zip(results[0], other, strict=True):
             np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-14)
+
+
+# ------------------------------------------------------------ channels that come last
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("layers", "shape"), [
+    ([Conv2D(2, 3, padding="same")], (8, 8, 3)), ([Conv2D(2, 1)], (6, 6, 1)),
+    ([Input((8, 8, 1)), Conv2D(2, 1)], (64,)),
+])  # fmt: skip
+def test_images_whose_channels_seem_to_come_last(layers, shape):
+    X, y = np.random.default_rng(0).normal(size=(20, *shape)), np.arange(20) % 2
+    net = BackpropClassifier(layers=[*layers, Flatten()], max_iter=1, random_state=0)
+    with pytest.warns(UserWarning, match=r"8 channels of 8 x|6 channels of 6 x") as caught:
+        net.fit(X, y)
+    told = [one for one in caught if "transpose(0, 3, 1, 2)" in str(one.message)]
+    assert len(told) == 1
+    with pytest.warns(UserWarning) as caught:
+        BackpropClassifier(layers=[Conv2D(2, 1), Flatten()], max_iter=1).fit(
+            np.zeros((20, 3, 8, 8)) + np.arange(20)[:, None, None, None], y
+        )
+    assert not any("transpose" in str(one.message) for one in caught)
+
+
+def test_windows_that_do_not_fit_into_channels():
+    net = BackpropClassifier(layers=[Conv2D(2, 3), Flatten()])
+    with pytest.raises(ValueError, match=r"does not fit.*transpose\(0, 3, 1, 2\)"):
+        net.fit(np.zeros((4, 8, 8, 1)), [0, 1, 0, 1])

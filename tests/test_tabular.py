@@ -346,3 +346,9 @@ EXPECTED = {f"check_sample_weight_equivalence_on_{kind}_data": WHY for kind in (
 )
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
+
+
+def test_errors_name_the_estimator_for_tables():
+    model = TabularClassifier(TINY, class_weight="balance")
+    with pytest.raises(ValueError, match="'class_weight' parameter of TabularClassifier"):
+        model.fit(X, LABEL)

@@ -6,6 +6,7 @@ from sklearn.base import clone
 
 from skbp._component import resolve
 from skbp._numbers import check_container
+from skbp._warnings import warn
 from skbp.activations import ACTIVATIONS, Logistic
 from skbp.estimators._input_checks import all_finite
 from skbp.estimators._parameters import activations, hidden_layer_sizes, own_copy, own_layers
@@ -14,6 +15,7 @@ from skbp.layers import (
     NORMALIZATIONS,
     CodeDropout,
     ColumnBranch,
+    Conv2D,
     Dense,
     Dropout,
     Embedding,
@@ -23,6 +25,7 @@ from skbp.layers import (
     Parallel,
     Reshape,
 )
+from skbp.layers._windows import channels_hint
 from skbp.layers.base import LEAVE_OUT
 
 
@@ -111,8 +114,21 @@ def _array_of_lists(X):
     check_container(X, "X")
     try:
         array = np.asarray(X)
-    except ValueError:  # ragged: scikit-learn's checks say so
-        return X
+    except ValueError:
+        lengths = {len(row) if isinstance(row, list | tuple) else -1 for row in X}
+        nested = any(
+            isinstance(item, list | tuple)
+            for row in X
+            if isinstance(row, list | tuple)
+            for item in row
+        )
+        if len(lengths) > 1 and min(lengths) >= 0 and not nested:
+            raise ValueError(
+                f"rows of X have different lengths, from {min(lengths)} to {max(lengths)}. Make "
+                "all as long as the longest: of codes, by `padding_index` of Embedding; of other "
+                "sequences, by steps of NaN."
+            ) from None
+        return X  # scikit-learn's checks say what is wrong
     return array if array.ndim > 2 else X
 
 
@@ -155,6 +171,15 @@ def check_row_shape(network, given):
         raise ValueError(
             f"X has rows of shape {given}, but the network takes rows of {network.input_shape}."
         )
+
+
+def warn_of_channels(network):
+    """Warn if images go into a convolution whose channels seem to come last."""
+    first, shape = network.layers[0], network.input_shape
+    if isinstance(first, Input):
+        first, shape = network.layers[1], first.output_shape(shape)
+    if isinstance(first, Conv2D) and (hint := channels_hint(shape)):
+        warn(f"rows are images of {shape[0]} channels of {shape[1]} x {shape[2]}.{hint}")
 
 
 def finite_or_missing(estimator):

@@ -24,6 +24,7 @@ from skbp.estimators._architecture import (
     flat_rows,
     output_shape,
     takes_sparse,
+    warn_of_channels,
 )
 from skbp.estimators._diagnosis import findings, unscaled_feature
 from skbp.estimators._doubts import doubt
@@ -153,6 +154,7 @@ class Fit:
         self._rng = check_random_state(self._plan.start.random_state)
         self.network = self._make_network(X, targets)
         if self._fresh:
+            warn_of_channels(self.network)
             start_from_targets(estimator, self.network, self.loss, targets, (weight, class_weight))
         self._check_freeze()
         check_absent(self.network, X, kept)

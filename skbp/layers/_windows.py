@@ -170,8 +170,16 @@ def check_fits(layer, input_shape, *axes):
                 f"{type(layer).__name__} got rows of shape {tuple(input_shape)}, as {names}: a "
                 f"window of {one.span} does not fit into {one.n_in} with a padding of "
                 f"{one.before}. Give a smaller window, less dilation, more padding, or larger "
-                "input."
+                f"input.{channels_hint(input_shape)}"
             )
+
+
+def channels_hint(shape):
+    """Return what to say of images that look as if their channels came last, else ""."""
+    last = len(shape) == 3 and shape[-1] in (1, 3, 4) and shape[0] == shape[1] > 4
+    if not last:
+        return ""
+    return " If channels come last here, put them first: X.transpose(0, 3, 1, 2)."
 
 
 def band_shape(shape, n):

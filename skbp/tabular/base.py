@@ -1,6 +1,7 @@
 """What the two estimators for tables share: from a raw table to a fitted network."""
 
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from copy import copy
 from numbers import Real
 from typing import Any
@@ -120,12 +121,24 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
         self.set_callbacks(*own, *stopping)  # they are told of this estimator
         self._under_way = UnderWay(network, given, own)
         network._outside = self
-        network.fit(rows, targets, sample_weight=given.sample_weight)
+        with self._named():
+            network.fit(rows, targets, sample_weight=given.sample_weight)
         if self.__dict__.get("network_") is not network:
             self._publish()
         del self._under_way, network._outside
         network.set_callbacks()
         self.set_callbacks(*own)
+
+    @contextmanager
+    def _named(self):
+        """Let errors about parameters name this estimator, not the network inside."""
+        try:
+            yield
+        except InvalidParameterError as error:
+            name = type(self).__name__
+            raise InvalidParameterError(
+                str(error).replace(name.replace("Tabular", "Table"), name)
+            ) from None
 
     def _network_for(self, X, incremental=False):
         """Return the network to train, what it takes, and callbacks that end the training."""
@@ -170,7 +183,8 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
         """
         network, rows, _ = self._network_for(given.X, incremental=True)
         network.set_callbacks(*getattr(self, "_skl_callbacks", []))  # of which it says: not called
-        network.partial_fit(rows, targets, sample_weight=given.sample_weight, **classes)
+        with self._named():
+            network.partial_fit(rows, targets, sample_weight=given.sample_weight, **classes)
         network.set_callbacks()
         network.divide_raw(getattr(self, "temperature_", 1.0))
         network.take_unseen()
