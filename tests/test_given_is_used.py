@@ -166,7 +166,7 @@ OTHER = {
     "causal": True, "output_initializer": "zeros", "kind": "learned", "area": (0.3, 0.5),
     "ratio": 0.9, "fill": 2.0, "axis": "vertical", "layers": [LayerNorm("tanh")], "n_hidden": 3,
     "norm": "post", "n_members": 3, "columns": [[1, 0], [2, 1]], "n_frequencies": 5,
-    "first": "normal", "sections": [0] * 6, "n_numeric": 2, "cycles": 2,
+    "bins": [-2.0, 1.0, 2.0], "first": "normal", "sections": [0] * 6, "n_numeric": 2, "cycles": 2,
     "flat": 0.2, "cardinalities": [7, 7],
 }  # fmt: skip
 OTHER_OF = {
@@ -194,6 +194,7 @@ BASE = {
     "embedding": {"n_codes": 7, "dim": 3}, "embedding_bag": {"n_codes": 7, "dim": 3},
     "multi_head_attention": {"n_heads": 2}, "transformer_encoder": {"n_heads": 2, "n_hidden": 5},
     "lora": {"layer": Dense(3), "rank": 2}, "member_dense": {"units": 3, "n_members": 2},
+    "piecewise_linear_embedding": {"bins": [-1.0, 0.0, 1.0]},
     "category_embedding": {"cardinalities": [7, 7, 7], "units": 3},
     "member_columns": {"columns": [[0, 1], [2, 1]]}, "member_scale": {"n_members": 2},
     "batch_ensemble": {"units": 3, "n_members": 2}, "shared_dense": {"units": 3, "n_members": 2},

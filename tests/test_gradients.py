@@ -218,7 +218,7 @@ def make_layer(name, activation):
         "layers": [LayerNorm(activation), Dropout(0.3)],
         "branches": [Dense(3, activation), [LayerNorm(activation), Dense(2, activation)]],
         "n_members": 2, "columns": [[0, 1, 0], [2, 0, 2]], "n_numeric": 3, "n_frequencies": 3,
-        "cardinalities": [3, 3],
+        "cardinalities": [3, 3], "bins": [-1.0, -0.2, 0.3, 1.0],
     }  # fmt: skip
     if issubclass(LAYERS[name], Recurrent):
         del given["activation"]  # over many steps all but tanh explode

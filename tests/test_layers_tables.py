@@ -12,6 +12,7 @@ from skbp.layers import (
     MemberDense,
     MemberScale,
     PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
     Scale,
     SharedDense,
 )
@@ -215,3 +216,55 @@ def test_sections_of_other_inputs(layer):
     layer.sections = [0, 1]
     with pytest.raises(ValueError, match=r"shape \(2,\) for 3 inputs"):
         layer.output_shape((3,))
+
+
+# ------------------------------------------------------------ piecewise linear
+
+
+EACH = [[-1.0, 0.5], [0.0, 1.0, 2.0, 4.0], [-2.0, -1.5, 3.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("lead", [(), (3,)], ids=["flat", "members"])
+@pytest.mark.parametrize(("bins", "n_numeric"), [
+    ([-1.0, 0.0, 0.7], None), (EACH, None), (EACH[:3], 3), ([0.0, 1.0], 0)
+])  # fmt: skip
+def test_piecewise_linear_embedding(bins, n_numeric, lead):
+    x = RNG.normal(0, 2, size=(20, *lead, 4))
+    p, y = run([PiecewiseLinearEmbedding(bins, 3, n_numeric)], x)
+    numbers, expected = 4 if n_numeric is None else n_numeric, []
+    for j in range(numbers):
+        edges = bins[j] if np.ndim(bins[0]) else bins
+        value = x[..., j]
+        made = value[..., None] * p["slope"][..., j, :] + p["bias"][..., j, :]
+        for t in range(len(edges) - 1):
+            place = (value - edges[t]) / (edges[t + 1] - edges[t])
+            place = np.maximum(place, -np.inf if t == 0 else 0)
+            place = np.minimum(place, np.inf if t == len(edges) - 2 else 1)
+            made = made + place[..., None] * p["weight"][..., j, t, :]
+        expected.append(made)
+    expected.append(x[..., numbers:])
+    np.testing.assert_allclose(y, np.concatenate(expected, axis=-1), rtol=1e-10, atol=1e-12)
+
+
+def test_first_values_of_a_piecewise_linear_embedding():
+    p = first_values(PiecewiseLinearEmbedding([0.0, 1.0], 4), 100)
+    assert not p["weight"].any()
+    for name in ("slope", "bias"):
+        assert 0.45 < abs(p[name]).max() <= 0.5
+
+
+@pytest.mark.parametrize(("bins", "n_numeric", "message"), [
+    ([[0.0, 1.0]] * 3, None, "edges for 3 numbers, but rows have 4"),
+    ([0.0, 1.0], 5, "n_numeric=5, but rows have 4"),
+])  # fmt: skip
+def test_piecewise_linear_embedding_of_other_rows(bins, n_numeric, message):
+    with pytest.raises(ValueError, match=message):
+        Network([PiecewiseLinearEmbedding(bins, 2, n_numeric)], (4,), np.float64)
+
+
+@pytest.mark.parametrize(
+    "bins", [[1.0], [1.0, 1.0], [2.0, 1.0], [0.0, np.inf], [[0.0, 1.0], [1.0]]]
+)
+def test_edges_that_are_none(bins):
+    with pytest.raises(ValueError, match=r"'bins'.*increasing"):
+        PiecewiseLinearEmbedding(bins).check()

@@ -15,11 +15,15 @@ from skbp.layers import (
     LearnedActivation,
     MemberDense,
     PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
     Scale,
 )
 
 #: Layers that do the same for members as for a network of its own.
-FOR_MEMBERS = (CategoryEmbedding, Dropout, LearnedActivation, PeriodicEmbedding, Scale)
+FOR_MEMBERS = (
+    CategoryEmbedding, Dropout, LearnedActivation, PeriodicEmbedding, PiecewiseLinearEmbedding,
+    Scale,
+)  # fmt: skip
 
 
 class Ensemble(Component):

@@ -24,6 +24,7 @@ from skbp.layers.members import MemberColumns, MemberDense
 from skbp.layers.noise import CodeDropout, GaussianNoise
 from skbp.layers.norm import NORMALIZATIONS, BatchNorm, LayerNorm, Norm
 from skbp.layers.numeric import PeriodicEmbedding
+from skbp.layers.piecewise import PiecewiseLinearEmbedding
 from skbp.layers.pool import (
     AvgPool1D,
     AvgPool2D,
@@ -44,8 +45,9 @@ __all__ = [
     "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Input", "Layer", "LayerNorm",
     "LearnedActivation", "LoRA", "MaxPool1D", "MaxPool2D", "MemberColumns", "MemberDense",
     "MemberScale", "MultiHeadAttention", "Norm", "Parallel", "Pass", "PeriodicEmbedding",
-    "PositionalEncoding", "RandomErasing", "RandomFlip", "RandomShift", "Recurrent", "Reshape",
-    "Residual", "Scale", "SequencePool", "Sequential", "SharedDense", "Tied", "TransformerEncoder",
+    "PiecewiseLinearEmbedding", "PositionalEncoding", "RandomErasing", "RandomFlip", "RandomShift",
+    "Recurrent", "Reshape", "Residual", "Scale", "SequencePool", "Sequential", "SharedDense",
+    "Tied", "TransformerEncoder",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -88,6 +90,7 @@ LAYERS: dict[str, type[Layer]] = {
     "scale": Scale,
     "learned_activation": LearnedActivation,
     "periodic_embedding": PeriodicEmbedding,
+    "piecewise_linear_embedding": PiecewiseLinearEmbedding,
     "category_embedding": CategoryEmbedding,
     "feature_tokenizer": FeatureTokenizer,
     "member_dense": MemberDense,

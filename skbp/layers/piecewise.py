@@ -1,0 +1,193 @@
+"""Piecewise linear embeddings of numbers."""
+
+from math import prod
+
+import numpy as np
+
+from skbp._component import Maybe, Whole
+from skbp.layers.base import Layer
+
+
+class _Edges:
+    """Increasing numbers, at least two; or such for each of several columns."""
+
+    def __contains__(self, value):
+        try:
+            each = value if np.ndim(value[0]) else [value]
+            edges = [np.asarray(one, np.float64) for one in each]
+        except (TypeError, ValueError, IndexError, KeyError):
+            return False
+        return all(
+            one.ndim == 1 and len(one) > 1 and np.isfinite(one).all() and (np.diff(one) > 0).all()
+            for one in edges
+        )
+
+    def __str__(self):
+        return "an increasing sequence of at least two numbers, or one for each column"
+
+
+class PiecewiseLinearEmbedding(Layer):
+    """Makes several values of each number, by linear functions between the edges of bins.
+
+    With edges ``b_0 < b_1 < ... < b_T`` and ``e_t = (x - b_t-1) / (b_t - b_t-1)``, cut to [0, 1]
+    (the first is not cut below, the last not above), x becomes ``x w + c + sum over t of e_t V_t``.
+    So each value is a function of x that bends at the edges. V begins as zero.
+
+    Parameters
+    ----------
+    bins : array-like of float
+        Edges, the same for all numbers; or a list with edges for each of them. Quantiles of the
+        training rows are a good choice: ``np.unique(np.quantile(column, np.linspace(0, 1, 49)))``.
+    units : int, default=16
+        Number of values that each number becomes, at least 1.
+    n_numeric : int or None, default=None
+        How many values of the last axis are embedded, from the first on; the others follow as they
+        are. None means all.
+    name : str or None, default=None
+        What the layer is called; see `Layer`.
+
+    See Also
+    --------
+    PeriodicEmbedding : The same by waves.
+
+    Notes
+    -----
+    In rows of several axes, such as (members, features), each value has parameters of its own.
+
+    References
+    ----------
+    Y. Gorishniy, I. Rubachev, A. Babenko (2022), "On embeddings for numerical features in tabular
+    deep learning", section 3.2: the encoding, followed by a linear layer.
+    Y. Gorishniy, A. Kotelnikov, A. Babenko (2024), "TabM: advancing tabular deep learning with
+    parameter-efficient ensembling": beside a linear function of x, with V at zero first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbp._engine.network import Network, Workspace
+    >>> layer = PiecewiseLinearEmbedding([0.0, 1.0, 3.0], units=1)
+    >>> network = Network([layer], (1,), np.float64)
+    >>> p = network.views[0]
+    >>> p["weight"][...] = [[[1.0], [10.0]]]
+    >>> p["slope"][...], p["bias"][...] = 0.0, 0.0
+    >>> network.forward(np.array([[-1.0], [0.5], [2.0], [5.0]]), Workspace(network, 4)).T
+    array([[-1. ,  0.5,  6. , 21. ]])
+    """
+
+    penalized = ("weight", "slope")
+    allowed = {"bins": _Edges(), "units": Whole(1), "n_numeric": Maybe(Whole(0))}
+
+    def __init__(self, bins, units=16, n_numeric=None, name=None):
+        self.bins = bins
+        self.units = units
+        self.n_numeric = n_numeric
+        self.name = name
+
+    def _numbers(self, input_shape):
+        """Return the shape of the numbers that are embedded."""
+        last = input_shape[-1] if self.n_numeric is None else self.n_numeric
+        if last > input_shape[-1]:
+            raise ValueError(
+                f"PiecewiseLinearEmbedding has n_numeric={last}, but rows have {input_shape[-1]} "
+                "values."
+            )
+        if np.ndim(self.bins[0]) and len(self.bins) != last:
+            raise ValueError(
+                f"PiecewiseLinearEmbedding has edges for {len(self.bins)} numbers, but rows have "
+                f"{last}. Give edges for each, or the same for all."
+            )
+        return *input_shape[:-1], last
+
+    def _edges(self):
+        """Return left edges and lengths of bins, each of shape (columns or 1, bins).
+
+        Where a column has fewer bins than others, the last ones have no length.
+        """
+        each = self.bins if np.ndim(self.bins[0]) else [self.bins]
+        most = max(map(len, each))
+        edges = np.array([np.pad(one, (0, most - len(one)), "edge") for one in each], np.float64)
+        return edges[:, :-1], np.diff(edges)
+
+    def bind(self, input_shape):
+        layer = super().bind(input_shape)
+        layer._shape = self._numbers(input_shape)
+        layer._split = layer._shape[-1] * self.units
+        left, length = self._edges()
+        lead = prod(input_shape[:-1])
+        columns = layer._shape[-1] // len(left)  # of one sequence of edges for all
+        layer._left = np.tile(left, (lead * columns, 1))[:, None]
+        inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+        layer._inverse = np.tile(inverse, (lead * columns, 1))[:, None]
+        last = np.maximum(1, (length > 0).sum(axis=1)) - 1
+        number = np.arange(left.shape[1])
+        low = np.where(number == 0, -np.inf, 0.0)
+        high = np.where(number == last[:, None], np.inf, 1.0)
+        layer._low, layer._high = low, np.tile(high, (lead * columns, 1))[:, None]
+        return layer
+
+    def output_shape(self, input_shape):
+        numbers = self._numbers(input_shape)[-1]
+        return *input_shape[:-1], input_shape[-1] + numbers * (self.units - 1)
+
+    def param_shapes(self, input_shape):
+        shape = self._numbers(input_shape)
+        return {
+            "weight": (*shape, self._edges()[0].shape[1], self.units),
+            "slope": (*shape, self.units),
+            "bias": (*shape, self.units),
+        }
+
+    def work_shapes(self, input_shape, n, training=True):
+        shapes = {"y": (n, *self.output_shape(input_shape))}
+        if training:
+            shapes["dx"] = (n, *input_shape)
+        return shapes
+
+    def init(self, p, input_shape, rng, x=None):
+        bound = self.units**-0.5
+        p["weight"][...] = 0.0
+        p["slope"][...] = rng.uniform(-bound, bound, p["slope"].shape)
+        p["bias"][...] = rng.uniform(-bound, bound, p["bias"].shape)
+
+    def _flat(self, arrays, name):
+        """Return an array with one axis for all numbers of a row."""
+        array = arrays[name]
+        return array.reshape(prod(self._shape), *array.shape[len(self._shape) :])
+
+    def _embedded(self, y):
+        """Return a view of the embeddings in y, shape (n, *numbers of a row, units)."""
+        return y[..., : self._split].reshape(len(y), *self._shape, self.units)
+
+    def forward(self, x, p, w, ctx):
+        y = w["y"]
+        y[..., self._split :] = x[..., self._shape[-1] :]
+        if self._split == 0:
+            return y
+        numbers = x[..., : self._shape[-1]].reshape(len(x), -1).T.copy()
+        places = (numbers[:, :, None] - self._left.astype(x.dtype)) * self._inverse.astype(x.dtype)
+        inside = (places > self._low) & (places < self._high)
+        np.clip(places, self._low, self._high, out=places, casting="same_kind")
+        made = np.matmul(places, self._flat(p, "weight"))
+        made += numbers[:, :, None] * self._flat(p, "slope")[:, None]
+        made += self._flat(p, "bias")[:, None]
+        ctx.cache[self] = numbers, places, inside
+        self._embedded(y)[...] = made.swapaxes(0, 1).reshape(len(x), *self._shape, self.units)
+        return y
+
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        if self._split == 0:
+            return dy
+        numbers, places, inside = ctx.cache[self]
+        n, dx = len(dy), w["dx"]
+        dmade = self._embedded(dy).reshape(n, len(numbers), self.units).swapaxes(0, 1)
+        np.matmul(places.swapaxes(1, 2), dmade, out=self._flat(g, "weight"))
+        np.einsum("mn,mnu->mu", numbers, dmade, out=self._flat(g, "slope"))
+        np.sum(dmade, axis=1, out=self._flat(g, "bias"))
+        if not need_dx:
+            return None
+        dplaces = np.matmul(dmade, self._flat(p, "weight").swapaxes(1, 2))
+        slopes = dplaces * inside * self._inverse.astype(dy.dtype)
+        dnumbers = slopes.sum(axis=2) + np.einsum("mnu,mu->mn", dmade, self._flat(p, "slope"))
+        dx[..., : self._shape[-1]] = dnumbers.T.reshape(n, *self._shape)
+        dx[..., self._shape[-1] :] = dy[..., self._split :]
+        return dx
