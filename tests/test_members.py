@@ -12,9 +12,21 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import check_estimator
 
 from skbp import BackpropClassifier, BackpropRegressor, Ensemble
+from skbp._engine.batches import Batches, Data
 from skbp._engine.network import Workspace
+from skbp.callbacks import Checkpoint
 from skbp.inspection import integrated_gradients
-from skbp.layers import Conv1D, Dense, Dropout, MemberColumns, MemberDense
+from skbp.layers import (
+    BatchEnsemble,
+    Conv1D,
+    Dense,
+    Dropout,
+    MemberColumns,
+    MemberDense,
+    MemberScale,
+    Scale,
+    SharedDense,
+)
 from skbp.losses import LOSSES, Members
 from skbp.optimizers import Adam
 
@@ -296,3 +308,82 @@ def test_checks_of_scikit_learn(net):
     results = [r for r in results if r["check_name"] not in expected]
     failed = [f"{r['check_name']}: {r['exception']}" for r in results if r["status"] == "failed"]
     assert not failed
+
+
+# ------------------------------------------------------------ batches of their own
+
+SHARING = [MemberScale(3), SharedDense(6, 3), BatchEnsemble(5, 3)]
+OWN = Ensemble(3, shared_batches=False)
+
+
+@pytest.mark.parametrize("weight", [None, RNG.uniform(0.5, 2.0, 120)], ids=["plain", "weights"])
+@pytest.mark.parametrize("task", TASKS)
+def test_own_batches_in_the_same_order_are_shared_ones(task, weight):
+    cls, y = TASKS[task]
+    found = []
+    for ensemble in (OWN, Ensemble(3)):
+        net = cls(**(COMMON | {"layers": SHARING, "hidden_layer_sizes": (100,)}),
+                  n_members=ensemble)  # fmt: skip
+        with pytest.warns(ConvergenceWarning):
+            net.fit(X, y, sample_weight=weight)
+        found.append(net)
+    np.testing.assert_allclose(outputs(found[0]), outputs(found[1]), rtol=1e-8)
+    np.testing.assert_allclose(found[0].loss_curve_, found[1].loss_curve_, rtol=1e-10)
+
+
+@pytest.mark.parametrize("rows", [None, np.arange(5, 25)])
+def test_each_member_goes_through_all_rows_in_its_order(rows):
+    x = np.arange(30.0)[:, None]
+    weight = np.where(np.arange(30) < 10, 3.0, 1.0)
+    for given in (None, weight):
+        data = Data(x, x[:, 0].copy(), given, n_orders=4)
+        batches = Batches(data, rows, 8, True, np.random.RandomState(0))
+        first, second = (list(batches.epoch()) for _ in range(2))
+        seen = np.concatenate([batch.x for batch in first])
+        assert seen.shape == (len(x) if rows is None else 20, 4, 1)
+        expected = x[:, 0] if rows is None else rows
+        for member in range(4):
+            np.testing.assert_array_equal(np.sort(seen[:, member, 0]), expected)
+        assert len({tuple(seen[:, member, 0]) for member in range(4)}) == 4
+        assert not np.array_equal(seen, np.concatenate([batch.x for batch in second]))
+        for batch in first:
+            np.testing.assert_array_equal(batch.x[..., 0], batch.y)
+            np.testing.assert_allclose(batch.weight.sum(axis=0), 1)
+            if given is not None:
+                own = weight[batch.y.astype(int)]
+                np.testing.assert_allclose(batch.weight, own / own.sum(axis=0))
+
+
+def test_own_batches_resume_with_the_same_bits(tmp_path):
+    def net(*callbacks, **params):
+        given = COMMON | {"layers": SHARING, "hidden_layer_sizes": (100,), "shuffle": True}
+        net = BackpropClassifier(**(given | params), n_members=OWN, early_stopping=True)
+        with pytest.warns(ConvergenceWarning):
+            return net.set_callbacks(*callbacks).fit(X, CLASSES)
+
+    whole = net(max_iter=6)
+    net(Checkpoint(tmp_path), max_iter=3)
+    resumed = net(Checkpoint(tmp_path, resume=True), max_iter=6)
+    np.testing.assert_array_equal(outputs(resumed), outputs(whole))
+    other = COMMON | {"layers": SHARING, "hidden_layer_sizes": (100,), "shuffle": True}
+    shared = BackpropClassifier(**other, n_members=Ensemble(3), early_stopping=True)
+    with pytest.raises(ValueError, match="orders of members"):
+        shared.set_callbacks(Checkpoint(tmp_path, resume=True)).fit(X, CLASSES)
+
+
+@pytest.mark.parametrize(("params", "message"), [
+    ({"n_members": Ensemble(3, "bootstrap", shared_batches=False)}, "rows='all'"),
+    ({"n_members": OWN, "solver": "lbfgs"}, "stochastic"),
+    ({"n_members": OWN, "layers": [Scale(), Dense(3)], "hidden_layer_sizes": (100,)},
+     "same parameters"),
+    ({"n_members": Ensemble(3, "folds"), "layers": [Scale(), Dense(3)],
+      "hidden_layer_sizes": (100,)}, "same parameters"),
+])  # fmt: skip
+def test_own_rows_that_cannot_be(params, message):
+    with pytest.raises(ValueError, match=message):
+        BackpropClassifier(**(COMMON | params)).fit(X, CLASSES)
+
+
+def test_own_batches_of_sparse_rows():
+    with pytest.raises(ValueError, match="X is sparse"):
+        BackpropClassifier((4,), n_members=OWN).fit(csr_array(X), CLASSES)

@@ -150,7 +150,8 @@ class Data(NamedTuple):
     x : ndarray of shape (n, ...), CSR or Deferred; y : ndarray of shape (n,) or (n, k), as the loss
     wants it; weight : ndarray of shape (n,), float64, or None where every row counts one;
     class_weight : likewise, the factors by class, which multiply them; shares : ndarray of shape
-    (n, members), by how much a row counts for each member, or None.
+    (n, members), by how much a row counts for each member, or None; n_orders : the number of
+    members that go through the rows in an order of their own, or None.
     """
 
     x: np.ndarray | CSR | Deferred
@@ -158,6 +159,7 @@ class Data(NamedTuple):
     weight: np.ndarray | None = None
     class_weight: np.ndarray | None = None
     shares: np.ndarray | None = None
+    n_orders: int | None = None
 
     @property
     def dtype(self):
@@ -177,7 +179,7 @@ class Batch(NamedTuple):
     x, y : the rows; weight : shape (n,), sums to one (with class weights on average), or (n,
     members), where each member weighs rows in its own way; total : what
     the weights summed to before (the number of rows where there are none), by which penalties are
-    divided.
+    divided. Where members have orders of their own, x and y have the shape (n, members, ...).
     """
 
     x: np.ndarray | CSR
@@ -252,8 +254,32 @@ class Batches:
             permutation = np.arange(self.n_rows)
             self.rng.shuffle(permutation)
             self.order = permutation if self.order is None else self.order[permutation]
+        if self._data.n_orders is not None:
+            yield from self._own_batches()
+            return
         for start in range(0, self.n_rows, self.batch_size):
             yield self._batch(start, min(start + self.batch_size, self.n_rows))
+
+    def _own_batches(self):
+        """Yield batches in which each member has rows of its own."""
+        data, order = self._data, self.order
+        order = np.arange(self.n_rows) if order is None else order
+        columns = [
+            order[self.rng.permutation(self.n_rows)] if self._shuffle else order
+            for _ in range(data.n_orders)
+        ]
+        orders = np.column_stack(columns)
+        for start in range(0, self.n_rows, self.batch_size):
+            rows = orders[start : start + self.batch_size]
+            flat, shape = rows.reshape(-1), rows.shape
+            x = take_rows(data.x, flat).reshape(*shape, *data.x.shape[1:])
+            y = data.y[flat].reshape(*shape, *data.y.shape[1:])
+            weight, total = self._uniform_weight(len(rows)), float(len(rows))
+            if data.weight is not None or data.class_weight is not None:
+                own = [self._weights(column, len(rows)) for column in rows.T]
+                weight = np.column_stack([one for one, _ in own])
+                total = float(np.mean([one for _, one in own]))
+            yield Batch(x, y, weight, total)
 
     def _batch(self, start, stop):
         data, n = self._data, stop - start

@@ -47,10 +47,11 @@ from skbp.estimators._input_checks import (
     drop_rows_without_weight,
     engine_rows,
 )
-from skbp.estimators._members import OutOfFold, ensemble_of
+from skbp.estimators._members import OutOfFold, ensemble_of, for_own_rows
 from skbp.estimators._parameters import check_parameters
 from skbp.estimators._plan import Plan
 from skbp.estimators._start import copy_first_weights, rows_to_start_from, start_from_targets
+from skbp.losses.axes import OwnTargets
 
 
 class Given(NamedTuple):
@@ -160,7 +161,7 @@ class Fit:
         check_absent(self.network, X, kept)
         self.input_dtype = X.dtype
         x, targets = self._cast(X, targets, kept)
-        self._data = Data(x, targets, weight, class_weight, self._shares(targets))
+        self._data = Data(x, targets, weight, class_weight, self._shares(targets), self._n_orders())
         self._rows = Encoded(X, y, x, targets, self._data.row_weights(), kept)
         self.history = History() if self._fresh else estimator._history.copy()
         self._held_out = self._given_validation()
@@ -175,6 +176,13 @@ class Fit:
         if folds is not None:
             self._out_of_fold = OutOfFold(self.network, folds)
         return ensemble.shares(n, folds, self._rng, self.network.params.dtype)
+
+    def _n_orders(self):
+        """Return how many members go through the rows in an order of their own, or None."""
+        ensemble = ensemble_of(self._estimator)
+        if ensemble is None or ensemble.shared_batches:
+            return None
+        return ensemble.n_members
 
     @property
     def out_of_fold(self):
@@ -363,7 +371,10 @@ class Fit:
         """Return what to minimise, and the batches of some rows (of all, by default)."""
         how = self._plan.optimization
         batch_size = how.rows_per_batch(len(self._data.y) if train is None else len(train))
-        objective = Objective(self.network, self.loss, how.alpha, batch_size, how.l1_ratio)
+        network, loss = self.network, self.loss
+        if self._data.n_orders is not None:
+            network, loss = for_own_rows(network), OwnTargets(loss.of_one)
+        objective = Objective(network, loss, how.alpha, batch_size, how.l1_ratio)
         # What a piece of the data weighs on average says nothing of the others.
         mean_factor = 1.0 if self._incremental else None
         return objective, Batches(

@@ -144,6 +144,7 @@ class Identity:
             "sample_weight": digest(data.weight),
             "weights by class": factors,
             "n_members": digest(data.shares),
+            "orders of members": data.n_orders,
             "random_state": int(seed) if hasattr(seed, "__index__") else None,
         }
 

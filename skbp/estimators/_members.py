@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbp._compat import InvalidParameterError
-from skbp._component import Component, OneOf, Whole
+from skbp._component import Component, Flag, OneOf, Whole
 from skbp._engine.batches import take_rows
 from skbp._engine.network import Network, Workspace
 from skbp._engine.objective import PREDICT_BYTES
@@ -45,6 +45,10 @@ class Ensemble(Component):
     n_folds : int or None, default=None
         With "folds" into how many the rows are divided, at least `n_members`, which is the default.
         The rows of folds beyond that are seen by all members.
+    shared_batches : bool, default=True
+        Whether members see the same rows in a step. False: each goes through all rows in an order
+        of its own, which makes steps of weights that members share steadier; for layers that begin
+        with such as `BatchEnsemble` or `MemberScale`, and rows="all".
 
     References
     ----------
@@ -63,16 +67,25 @@ class Ensemble(Component):
     True
     """
 
-    allowed = {"n_members": Whole(1), "rows": OneOf(("all", "bootstrap", "folds"))}
+    allowed = {
+        "n_members": Whole(1),
+        "rows": OneOf(("all", "bootstrap", "folds")),
+        "shared_batches": Flag(),
+    }
 
-    def __init__(self, n_members=8, rows="all", n_folds=None):
+    def __init__(self, n_members=8, rows="all", n_folds=None, shared_batches=True):
         self.n_members = n_members
         self.rows = rows
         self.n_folds = n_folds
+        self.shared_batches = shared_batches
 
     def check(self):
         """Check the hyperparameters; see `Component.check`."""
         super().check()
+        if not self.shared_batches and self.rows != "all":
+            raise ValueError(
+                f"Ensemble(shared_batches=False) is for rows='all'. Got rows={self.rows!r}."
+            )
         least = max(2, self.n_members)
         if self.n_folds is not None and self.n_folds not in Whole(least):
             raise ValueError(
@@ -162,6 +175,29 @@ def sees_folds(estimator):
     return ensemble is not None and ensemble.rows == "folds"
 
 
+def for_own_rows(network):
+    """Return a network of members, bound to rows of their own, shape (members, features).
+
+    Its parameters and state are those of the other.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a layer has other parameters then: rows that all share go into it first.
+    """
+    n_members = network.output_shape[0]
+    twin = Network(network.specification, (n_members, *network.input_shape), network.params.dtype)
+    if [one.shape for one in twin.parameters] != [one.shape for one in network.parameters]:
+        raise InvalidParameterError(
+            "members that see rows of their own (folds, or shared_batches=False) need layers that "
+            "have the same parameters for these as for rows that all share: begin with Dense, "
+            "MemberColumns, MemberScale or BatchEnsemble."
+        )
+    twin.params, twin.state = network.params, network.state
+    twin._make_views()
+    return twin
+
+
 class OutOfFold:
     """What members predict of the rows that they have not seen.
 
@@ -175,10 +211,7 @@ class OutOfFold:
 
     def __init__(self, network, folds):
         n_members, self._network = network.output_shape[0], network
-        self._twin = Network(network.specification, (n_members, *network.input_shape),
-                             network.params.dtype)  # fmt: skip
-        self._twin.params, self._twin.state = network.params, network.state
-        self._twin._make_views()
+        self._twin = for_own_rows(network)
         # One column a member; where its fold has fewer rows, its first one again.
         rows = [np.flatnonzero(folds == member) for member in range(n_members)]
         most = max(map(len, rows))

@@ -174,11 +174,12 @@ def _check_validation_fraction(estimator):
 def _check_members(estimator):
     """Raise an InvalidParameterError for members that do not go with how they are trained."""
     ensemble = ensemble_of(estimator)
-    if ensemble is None or ensemble.rows == "all":
+    if ensemble is None or (ensemble.rows == "all" and ensemble.shared_batches):
         return
     if estimator.solver == "lbfgs":
         raise InvalidParameterError(
-            f'rows={ensemble.rows!r} of n_members is for stochastic solvers. Use rows="all" with '
+            f"rows={ensemble.rows!r} and shared_batches={ensemble.shared_batches} of n_members are "
+            'for stochastic solvers. Use rows="all" and shared_batches=True with '
             "solver='lbfgs', whose members differ in their first weights."
         )
     if ensemble.rows == "folds" and estimator.early_stopping == "refit":

@@ -148,6 +148,24 @@ class Members(_Around):
         return found.reshape(*raw.shape[:2], *found.shape[1:])
 
 
+class OwnTargets(Members):
+    """The loss of members of which each has rows, and so targets, of its own.
+
+    Targets have the shape (n, members) or (n, members, k).
+
+    Parameters
+    ----------
+    loss : Loss
+        That of a member.
+    """
+
+    @staticmethod
+    def _by_member(raw, y, weight):
+        members = raw.shape[1]
+        weight = np.repeat(weight, members) if weight.ndim == 1 else weight.reshape(-1)
+        return raw.reshape(-1, raw.shape[-1]), y.reshape(-1, *y.shape[2:]), weight
+
+
 def has_next(codes, padding_index):
     """Return for each step but the last whether the next code is a target.
 

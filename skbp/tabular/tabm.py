@@ -36,7 +36,7 @@ class TabM(EarlyStopped):
     weight_decay : float, default=0.0
         Decoupled weight decay, >= 0, of the matrices.
     batch_size : int, default=256
-        Rows per update, the same for all members.
+        Rows per update, of each member its own.
     max_iter : int, default=1000
         Epochs at most; if they run out, `fit` gives a ConvergenceWarning.
     patience : int, default=16
@@ -50,7 +50,6 @@ class TabM(EarlyStopped):
     The numbers are those of the authors' example and of pytabkit's ``TabM_D``. It differs from the
     latter in these points:
 
-    - members see the same batches, as in the paper's experiments, not each its own;
     - columns of two categories, and booleans, are one number, -1 or 1, not two of 0 and 1; missing
       numbers, an error there, become the median, with a column that tells;
     - two classes have one raw output, not two;
@@ -122,7 +121,7 @@ class TabM(EarlyStopped):
         return TableEncoder(categorical_features, numeric="quantile", one_hot_max=None)
 
     def network_parameters(self, encoder, n_rows, classifies):
-        ensemble = Ensemble(self.n_members)
+        ensemble = Ensemble(self.n_members, shared_batches=False)
         return super().network_parameters(encoder, n_rows, classifies) | {"n_members": ensemble}
 
     def layers(self, encoder):
