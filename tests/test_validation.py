@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import sklearn
 from scipy.sparse import csr_array
+from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, fbeta_score, make_scorer, mean_pinball_loss
 from sklearn.model_selection import (
     GridSearchCV,
@@ -624,3 +625,12 @@ def test_callbacks_are_told():
     net = make("binary", scoring="roc_auc").set_callbacks(Call(told.append)).fit(**own("binary"))
     for name in ("validation_loss", "validation_score", "train_score"):
         assert [epoch[name] for epoch in told] == net.history_[name]
+
+
+def test_the_best_epoch_is_one_of_the_last_call():
+    rows = load_iris(return_X_y=True)
+    net = BackpropClassifier((8,), early_stopping=True, warm_start=True, max_iter=6,
+                             validation_fraction=0.3, random_state=0)  # fmt: skip
+    assert net.fit(*rows).best_epoch_ is not None
+    net.set_params(learning_rate_init=1e-300, max_iter=2)  # nothing gets better any more
+    assert net.fit(*rows).best_epoch_ is None
