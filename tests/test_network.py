@@ -28,12 +28,14 @@ from skbp.layers import (
     Layer,
     LayerNorm,
     LoRA,
+    MemberDense,
     MultiHeadAttention,
     Parallel,
     Pass,
     PositionalEncoding,
     Reshape,
     Residual,
+    Scale,
     SequencePool,
     Sequential,
     Tied,
@@ -423,3 +425,32 @@ def test_the_position_of_a_part_of_a_step_is_named():
 def test_warnings_are_those_of_convergence_only():
     with pytest.warns(ConvergenceWarning):
         BackpropClassifier(max_iter=1, random_state=0).fit(X, Y)
+
+
+def test_state_counts_for_being_finite():
+    network = Network([BatchNorm()], (2,), np.float64)
+    network.init(np.random.RandomState(0))
+    assert network.finite
+    network.state[-1] = np.inf  # a running variance
+    assert not network.finite
+    network.state[-1], network.params[0] = 1.0, np.nan
+    assert not network.finite
+
+
+@pytest.mark.parametrize("layer", [Dense(3, "tanh", ntk=True), MemberDense(3, 2, "tanh", ntk=True)])
+def test_gradients_in_the_neural_tangent_parametrization(layer):
+    rng = np.random.default_rng(0)
+    network = Network([Scale(), layer], (4,), np.float64)
+    network.init(np.random.RandomState(0))
+    x = rng.normal(size=(6, 4))
+    workspace = Workspace(network, 6)
+    dy = rng.normal(size=network.forward(x, workspace).shape)
+    network.backward(dy.copy(), workspace)
+    found, params = workspace.grads.copy(), network.params
+    for i in range(params.size):
+        values, at = [], params[i]
+        for step in (1e-6, -1e-6):
+            params[i] = at + step
+            values.append(float((dy * network.forward(x, workspace)).sum()))
+        params[i] = at
+        assert found[i] == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-6, abs=1e-8)
