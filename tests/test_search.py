@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skbp import BackpropClassifier, BackpropRegressor, search_space
 from skbp._distributions import LayerSizes, ZeroOr
-from skbp.callbacks import Call, TrainingCache
+from skbp.callbacks import Call, Checkpoint, TrainingCache
 from skbp.layers import Dense
 from skbp.tabular import RealMLP, ResNet, TabularClassifier, TabularRegressor
 from skbp.tabular.presets import PRESETS
@@ -230,6 +230,15 @@ def test_tables_at_a_constant_rate_go_on(tmp_path):
         epochs.append(len(seen))
     np.testing.assert_array_equal(*results)
     assert epochs == [7, 5]
+
+
+@quiet
+def test_a_checkpoint_beyond_the_last_epoch_is_told(tmp_path):
+    net = BackpropClassifier((4,), max_iter=4, random_state=0)
+    net.set_callbacks(Checkpoint(tmp_path)).fit(X, Y)
+    net.set_callbacks(Checkpoint(tmp_path, resume=True)).set_params(max_iter=3)
+    with pytest.warns(UserWarning, match="of epoch 4, beyond max_iter=3: nothing was trained"):
+        assert net.fit(X, Y).n_iter_ == 4
 
 
 @quiet

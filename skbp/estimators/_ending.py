@@ -25,6 +25,11 @@ def warn_of(outcome, history, plan, incremental):
             "best validation score are kept. Scale the features, or lower learning_rate_init.",
             ConvergenceWarning,
         )
+    elif outcome is Outcome.MAX_ITER and history.n_iter > plan.stopping.max_iter:
+        warn(
+            f"The checkpoint is of epoch {history.n_iter}, beyond max_iter={plan.stopping.max_iter}"
+            ": nothing was trained. Raise max_iter, or remove the checkpoint."
+        )
     elif (
         outcome is Outcome.MAX_ITER
         and not incremental
