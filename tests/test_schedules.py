@@ -393,3 +393,15 @@ def test_others_warn_at_the_end(schedule):
     net = BackpropRegressor((2,), learning_rate=schedule, max_iter=5, random_state=0)
     with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
         net.fit(X, y)
+
+
+@pytest.mark.parametrize("patience", [None, 3])
+@pytest.mark.parametrize("n_iter_no_change", [10, np.inf, 5])
+def test_a_patience_beside_that_of_the_schedule_is_told(patience, n_iter_no_change):
+    net = BackpropRegressor((3,), learning_rate=ReduceOnPlateau(0.5, patience), max_iter=2,
+                            n_iter_no_change=n_iter_no_change)  # fmt: skip
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        net.fit(np.arange(20.0)[:, None], np.arange(20.0))
+    told = [one for one in caught if "n_iter_no_change=5 is not used" in str(one.message)]
+    assert len(told) == (1 if n_iter_no_change == 5 and patience is not None else 0)

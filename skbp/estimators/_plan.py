@@ -97,10 +97,18 @@ class Plan:
                 f'freeze must be names of parameters or patterns, such as "dense_0" or "*.bias". '
                 f"Got {frozen!r}."
             )
+        schedule = own_copy(schedule, estimator.learning_rate)  # which checks it
+        own = getattr(schedule, "patience", None)
+        if own is not None and estimator.n_iter_no_change not in (10, np.inf):
+            warn(
+                f"n_iter_no_change={estimator.n_iter_no_change} is not used: {schedule!r} has its "
+                "own patience, and training ends at its lowest rate. To end it earlier, use the "
+                "callback EarlyStopping(patience=...)."
+            )
         return cls(
             Optimization(
                 own_copy(optimizer, estimator.solver),
-                own_copy(schedule, estimator.learning_rate),
+                schedule,
                 rate,
                 estimator.alpha,
                 estimator.l1_ratio,
