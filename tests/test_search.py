@@ -99,6 +99,11 @@ def test_names_and_lists_of_a_network_become_objects():
     units = search.best_params_["layers__1__units"]
     assert (3, units) in [array.shape for array in search.best_estimator_.weights_.values()]
     assert layers[1].units == 4 and net.layers is layers  # a search changes copies
+    net.set_params(layers__0=Dense(9), layers__1__units=2, n_members=2)
+    assert [layer.units for layer in net.layers] == [9, 2] and type(net.layers) is list
+    assert net.fit(X, Y).predict(X).shape == (150,)
+    with pytest.raises(ValueError, match="Invalid parameter '7'"):
+        net.set_params(layers__7__units=1)
     with pytest.raises(AttributeError, match="set_params"):
         net.set_params(loss__alpha=1)
 

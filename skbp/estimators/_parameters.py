@@ -100,7 +100,11 @@ def with_objects(estimator, params):
     for name in {key.partition("__")[0] for key in params if "__" in key}:
         value = params.get(name, getattr(estimator, name, None))
         if name == "layers" and isinstance(value, list | tuple):
-            found[name] = Sequential(list(value))
+            parts = {key: params[key] for key in params if key.startswith("layers__")}
+            chain = Sequential(list(value))
+            chain.set_params(**{key.removeprefix("layers__"): parts[key] for key in parts})
+            found[name] = chain.layers
+            params = {key: params[key] for key in params if key not in parts}
         elif isinstance(value, str) and value in NAMED.get(name, ()):
             found[name] = NAMED[name][value]()
     return found | {key: value for key, value in params.items() if key not in found}

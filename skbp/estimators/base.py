@@ -161,8 +161,8 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
         Parameters
         ----------
         **params : dict
-            A name of a component becomes an object, and a list of layers a `Sequential`, if
-            parameters of theirs are set; an object has its own defaults.
+            A name of a component becomes an object, with its own defaults, if parameters of it are
+            set.
 
         Returns
         -------
