@@ -399,6 +399,7 @@ def test_wrong_numbers(preset, message):
 
 WHY = "medians and quantiles count rows, not weights"
 EXPECTED = {f"check_sample_weight_equivalence_on_{kind}_data": WHY for kind in ("dense", "sparse")}
+EXPECTED["check_methods_subset_invariance"] = "float32: a row by itself is equal to rounding"
 
 
 @may_run_out

@@ -51,7 +51,7 @@ from skbp.estimators._members import OutOfFold, ensemble_of, for_own_rows
 from skbp.estimators._parameters import check_parameters
 from skbp.estimators._plan import Plan
 from skbp.estimators._start import copy_first_weights, rows_to_start_from, start_from_targets
-from skbp.losses.axes import OwnTargets
+from skbp.losses.axes import _OwnTargets
 
 
 class Given(NamedTuple):
@@ -373,7 +373,7 @@ class Fit:
         batch_size = how.rows_per_batch(len(self._data.y) if train is None else len(train))
         network, loss = self.network, self.loss
         if self._data.n_orders is not None:
-            network, loss = for_own_rows(network), OwnTargets(loss.of_one)
+            network, loss = for_own_rows(network), _OwnTargets(loss.of_one)
         objective = Objective(network, loss, how.alpha, batch_size, how.l1_ratio)
         # What a piece of the data weighs on average says nothing of the others.
         mean_factor = 1.0 if self._incremental else None

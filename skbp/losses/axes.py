@@ -148,7 +148,7 @@ class Members(_Around):
         return found.reshape(*raw.shape[:2], *found.shape[1:])
 
 
-class OwnTargets(Members):
+class _OwnTargets(Members):
     """The loss of members of which each has rows, and so targets, of its own.
 
     Targets have the shape (n, members) or (n, members, k).
