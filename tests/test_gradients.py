@@ -286,13 +286,16 @@ STACKS = ["linear", "plain", *(f"{kind}:{name}" for name in NAMES for kind in ("
 def is_tried(loss, activation, stack):
     """Whether a loss, an activation and a stack are tried together.
 
-    Every loss and activation in plain stacks, every activation behind and inside every layer, every
-    layer with a loss for numbers: not the product of all, which would take an hour.
+    Every loss and activation in plain stacks, every activation inside every layer that has one, two
+    behind the others, every layer with a loss for numbers: not the product of all, which would take
+    an hour.
     """
     if stack in ("linear", "plain"):
         return True
+    layer = LAYERS[stack.rpartition(":")[2]]
+    some = "activation" in inspect.signature(layer).parameters or activation in ("tanh", "gelu")
     if loss == "log_loss":
-        return stack.startswith("middle") or activation == "tanh"
+        return activation == "tanh" or (some and stack.startswith("middle"))
     return (loss, activation) == ("squared_error", "tanh")
 
 
