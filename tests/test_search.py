@@ -65,7 +65,7 @@ def test_names_of_presets_become_objects():
     assert model.set_params(preset="fast").preset == "fast"
     with pytest.raises(ValueError, match="Invalid parameter 'units' for estimator RealMLP"):
         TabularClassifier().set_params(preset__units=3)
-    grid = {"preset__dropout": [0.0, 0.3], "preset__max_iter": [1]}
+    grid = {"preset__dropout": [0.0, 0.3], "preset__max_iter": [1], "preset__min_updates": [0]}
     search = GridSearchCV(TabularClassifier("fast", random_state=0), grid, cv=2).fit(X, Y)
     assert search.best_estimator_.preset.max_iter == 1
 
