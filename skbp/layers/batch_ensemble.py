@@ -75,11 +75,11 @@ def _multiply(x, factors, out):
     return np.multiply(x if x.ndim == 3 else x[:, None], factors, out=out)
 
 
-def _multiply_backward(dy, x, factors, dfactors):
+def _multiply_backward(dy, x, factors, dfactors, need_dx=True):
     """Turn the gradient of products into that of x, which is returned; fill that of the factors."""
     if x.ndim == 2:
         np.einsum("nkd,nd->kd", dy, x, out=dfactors)
-        return np.einsum("nkd,kd->nd", dy, factors)
+        return np.einsum("nkd,kd->nd", dy, factors) if need_dx else None
     n = len(dy)
     flat = dy.reshape(n, -1), x.reshape(n, -1)
     kernels.scale_backward(*flat, factors.reshape(-1), dfactors.reshape(-1))
@@ -146,7 +146,7 @@ class MemberScale(_Factors):
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         dy, x = ctx.contiguous(self, "dy", dy), ctx.contiguous(self, "x", x)
-        return _multiply_backward(dy, x, p["factor"], g["factor"])
+        return _multiply_backward(dy, x, p["factor"], g["factor"], need_dx)
 
 
 class BatchEnsemble(_Factors):
@@ -275,7 +275,7 @@ class BatchEnsemble(_Factors):
         _multiply_backward(dy, w["product"], p["output_factor"], g["output_factor"])
         kernels.matmul_transposed(as_rows(w["scaled"]), as_rows(dy), g["weight"])
         kernels.matmul_by_transposed(as_rows(dy), p["weight"], as_rows(dx))
-        return _multiply_backward(dx, x, p["input_factor"], g["input_factor"])
+        return _multiply_backward(dx, x, p["input_factor"], g["input_factor"], need_dx)
 
 
 class SharedDense(_OfMembers, Dense):

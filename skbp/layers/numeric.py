@@ -1,6 +1,7 @@
 """Embeddings of numbers: each number of a row becomes several."""
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,53 @@ from skbp._component import Maybe, OneOf, Range, Whole
 from skbp.layers.base import Layer
 
 
-class PeriodicEmbedding(Layer):
+class _NumberEmbedding(Layer):
+    """Base class of layers that make several values of each number at the beginning of a row.
+
+    A subclass says how many, as `_width`. Numbers come first inside, with one axis for all of a row.
+    """
+
+    n_numeric: int | None
+    _width: Any
+    _shape: tuple[int, ...]  # of the numbers of a row, once bound
+
+    def _numbers(self, input_shape):
+        """Return the shape of the numbers that are embedded."""
+        last = input_shape[-1] if self.n_numeric is None else self.n_numeric
+        if last > input_shape[-1]:
+            raise ValueError(
+                f"{type(self).__name__} has n_numeric={last}, but rows have {input_shape[-1]} "
+                "values."
+            )
+        return *input_shape[:-1], last
+
+    def bind(self, input_shape):
+        layer = super().bind(input_shape)
+        layer._shape = self._numbers(input_shape)
+        layer._split = layer._shape[-1] * self._width
+        return layer
+
+    def output_shape(self, input_shape):
+        numbers = self._numbers(input_shape)[-1]
+        return *input_shape[:-1], input_shape[-1] + numbers * (self._width - 1)
+
+    def work_shapes(self, input_shape, n, training=True):
+        shapes = {"y": (n, *self.output_shape(input_shape))}
+        if training:
+            shapes["dx"] = (n, *input_shape)
+        return shapes
+
+    def _flat(self, arrays, name):
+        """Return an array with one axis for all numbers of a row."""
+        array = arrays[name]
+        return array.reshape(prod(self._shape), *array.shape[len(self._shape) :])
+
+    def _by_number(self, x):
+        """Return a copy of the numbers of rows, shape (numbers, n)."""
+        return x[..., : self._shape[-1]].reshape(len(x), -1).T.copy()
+
+
+class PeriodicEmbedding(_NumberEmbedding):
     """Makes several values of each number, from waves whose frequencies are learned.
 
     With frequencies w and phases b of its own for each number x,
@@ -68,15 +115,6 @@ class PeriodicEmbedding(Layer):
         self.n_numeric = n_numeric
         self.name = name
 
-    def _numbers(self, input_shape):
-        """Return the shape of the numbers that are embedded."""
-        last = input_shape[-1] if self.n_numeric is None else self.n_numeric
-        if last > input_shape[-1]:
-            raise ValueError(
-                f"PeriodicEmbedding has n_numeric={last}, but rows have {input_shape[-1]} values."
-            )
-        return *input_shape[:-1], last
-
     @property
     def _width(self):
         """How many values a number becomes."""
@@ -86,28 +124,12 @@ class PeriodicEmbedding(Layer):
     def _waves(self):
         return self.n_frequencies * (1 if self.kind == "pbld" else 2)
 
-    def bind(self, input_shape):
-        layer = super().bind(input_shape)
-        layer._shape = self._numbers(input_shape)
-        layer._split = layer._shape[-1] * self._width
-        return layer
-
-    def output_shape(self, input_shape):
-        numbers = self._numbers(input_shape)[-1]
-        return *input_shape[:-1], input_shape[-1] - numbers + numbers * self._width
-
     def param_shapes(self, input_shape):
         shape = self._numbers(input_shape)
         shapes = {"frequency": (*shape, self.n_frequencies)}
         if self.kind == "pbld":
             shapes["phase"] = (*shape, self.n_frequencies)
         return shapes | {"weight": (*shape, self._waves, self.units), "bias": (*shape, self.units)}
-
-    def work_shapes(self, input_shape, n, training=True):
-        shapes = {"y": (n, *self.output_shape(input_shape))}
-        if training:
-            shapes["dx"] = (n, *input_shape)
-        return shapes
 
     def init(self, p, input_shape, rng, x=None):
         bound = self._waves**-0.5
@@ -120,11 +142,6 @@ class PeriodicEmbedding(Layer):
     # Inside, numbers come first, and rows last: x of shape (numbers, n), what is made of them of
     # shape (numbers, units, n). "plr" is waves of two phases: sin(z) = cos(z - pi / 2).
 
-    def _flat(self, arrays, name):
-        """Return an array with one axis for all numbers of a row."""
-        array = arrays[name]
-        return array.reshape(prod(self._shape), *array.shape[len(self._shape) :])
-
     def _waves_of(self, p):
         """Return frequencies and phases, each of shape (numbers, waves)."""
         frequency = self._flat(p, "frequency")
@@ -133,10 +150,6 @@ class PeriodicEmbedding(Layer):
         phase = np.zeros((len(frequency), self._waves), frequency.dtype)
         phase[:, self.n_frequencies :] = -np.pi / 2
         return np.concatenate([frequency, frequency], axis=1), phase
-
-    def _by_number(self, x):
-        """Return a copy of the numbers of rows, shape (numbers, n)."""
-        return x[..., : self._shape[-1]].reshape(len(x), -1).T.copy()
 
     def _embedded(self, y):
         """Return a view of the embeddings in y, shape (*numbers of a row, width, n)."""

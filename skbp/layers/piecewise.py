@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from skbp._component import Maybe, Whole
-from skbp.layers.base import Layer
+from skbp.layers.numeric import _NumberEmbedding
 
 
 class _Edges:
@@ -26,7 +26,7 @@ class _Edges:
         return "an increasing sequence of at least two numbers, or one for each column"
 
 
-class PiecewiseLinearEmbedding(Layer):
+class PiecewiseLinearEmbedding(_NumberEmbedding):
     """Makes several values of each number, by linear functions between the edges of bins.
 
     With edges ``b_0 < b_1 < ... < b_T`` and ``e_t = (x - b_t-1) / (b_t - b_t-1)``, cut to [0, 1]
@@ -84,19 +84,18 @@ class PiecewiseLinearEmbedding(Layer):
         self.name = name
 
     def _numbers(self, input_shape):
-        """Return the shape of the numbers that are embedded."""
-        last = input_shape[-1] if self.n_numeric is None else self.n_numeric
-        if last > input_shape[-1]:
-            raise ValueError(
-                f"PiecewiseLinearEmbedding has n_numeric={last}, but rows have {input_shape[-1]} "
-                "values."
-            )
-        if np.ndim(self.bins[0]) and len(self.bins) != last:
+        shape = super()._numbers(input_shape)
+        if np.ndim(self.bins[0]) and len(self.bins) != shape[-1]:
             raise ValueError(
                 f"PiecewiseLinearEmbedding has edges for {len(self.bins)} numbers, but rows have "
-                f"{last}. Give edges for each, or the same for all."
+                f"{shape[-1]}. Give edges for each, or the same for all."
             )
-        return *input_shape[:-1], last
+        return shape
+
+    @property
+    def _width(self):
+        """How many values a number becomes."""
+        return self.units
 
     def _edges(self):
         """Return left edges and lengths of bins, each of shape (columns or 1, bins).
@@ -110,8 +109,6 @@ class PiecewiseLinearEmbedding(Layer):
 
     def bind(self, input_shape):
         layer = super().bind(input_shape)
-        layer._shape = self._numbers(input_shape)
-        layer._split = layer._shape[-1] * self.units
         left, length = self._edges()
         lead = prod(input_shape[:-1])
         columns = layer._shape[-1] // len(left)  # of one sequence of edges for all
@@ -125,10 +122,6 @@ class PiecewiseLinearEmbedding(Layer):
         layer._low, layer._high = low, np.tile(high, (lead * columns, 1))[:, None]
         return layer
 
-    def output_shape(self, input_shape):
-        numbers = self._numbers(input_shape)[-1]
-        return *input_shape[:-1], input_shape[-1] + numbers * (self.units - 1)
-
     def param_shapes(self, input_shape):
         shape = self._numbers(input_shape)
         return {
@@ -137,22 +130,11 @@ class PiecewiseLinearEmbedding(Layer):
             "bias": (*shape, self.units),
         }
 
-    def work_shapes(self, input_shape, n, training=True):
-        shapes = {"y": (n, *self.output_shape(input_shape))}
-        if training:
-            shapes["dx"] = (n, *input_shape)
-        return shapes
-
     def init(self, p, input_shape, rng, x=None):
         bound = self.units**-0.5
         p["weight"][...] = 0.0
         p["slope"][...] = rng.uniform(-bound, bound, p["slope"].shape)
         p["bias"][...] = rng.uniform(-bound, bound, p["bias"].shape)
-
-    def _flat(self, arrays, name):
-        """Return an array with one axis for all numbers of a row."""
-        array = arrays[name]
-        return array.reshape(prod(self._shape), *array.shape[len(self._shape) :])
 
     def _embedded(self, y):
         """Return a view of the embeddings in y, shape (n, *numbers of a row, units)."""
@@ -163,7 +145,7 @@ class PiecewiseLinearEmbedding(Layer):
         y[..., self._split :] = x[..., self._shape[-1] :]
         if self._split == 0:
             return y
-        numbers = x[..., : self._shape[-1]].reshape(len(x), -1).T.copy()
+        numbers = self._by_number(x)
         places = (numbers[:, :, None] - self._left.astype(x.dtype)) * self._inverse.astype(x.dtype)
         inside = (places > self._low) & (places < self._high)
         np.clip(places, self._low, self._high, out=places, casting="same_kind")
