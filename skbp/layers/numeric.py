@@ -13,7 +13,8 @@ from skbp.layers.base import Layer
 class _NumberEmbedding(Layer):
     """Base class of layers that make several values of each number at the beginning of a row.
 
-    A subclass says how many, as `_width`. Numbers come first inside, with one axis for all of a row.
+    A subclass says how many, as `_width`. Inside, numbers come first, with one axis for all of a
+    row.
     """
 
     n_numeric: int | None
