@@ -134,14 +134,14 @@ def configured(Estimator, **parameters):
     return Estimator(**{**fast, **parameters})
 
 
+# What both share is tried by one of them in turn; by the other, which is code they share, slowly.
+BOTH = [BackpropClassifier, BackpropRegressor]
 ESTIMATORS = [
-    configured(Estimator, **parameters)
-    for Estimator, own in (
-        (BackpropClassifier, FOR_CLASSIFIER),
-        (BackpropRegressor, FOR_REGRESSOR),
-    )
-    for parameters in SHARED + own
+    *(configured(BOTH[i % 2], **parameters) for i, parameters in enumerate(SHARED)),
+    *(configured(BackpropClassifier, **parameters) for parameters in FOR_CLASSIFIER),
+    *(configured(BackpropRegressor, **parameters) for parameters in FOR_REGRESSOR),
 ]
+OTHERS = [configured(BOTH[1 - i % 2], **parameters) for i, parameters in enumerate(SHARED)]
 
 
 def expected_failed_checks(estimator):
@@ -160,7 +160,7 @@ def computes_in_float32(estimator):
     )
 
 
-@pytest.mark.parametrize("estimator", [*filter(computes_in_float32, ESTIMATORS)], ids=str)
+@pytest.mark.parametrize("estimator", [*filter(computes_in_float32, ESTIMATORS + OTHERS)], ids=str)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_part_of_the_rows(estimator):
     rng = np.random.RandomState(0)
@@ -178,6 +178,14 @@ def test_a_part_of_the_rows(estimator):
 @pytest.mark.filterwarnings("ignore:Got batch_size=16:UserWarning")
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failed_checks)
 def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:Got batch_size=16:UserWarning")
+@parametrize_with_checks(OTHERS, expected_failed_checks=expected_failed_checks)
+def test_scikit_learn_check_of_the_other_estimator(estimator, check):
     check(estimator)
 
 

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from _common import pairs
 from scipy.sparse import random_array
 
 from skbp import BackpropClassifier
@@ -69,9 +70,7 @@ def test_every_buffer_is_float32(activation, loss, norm):
     assert {array.dtype for array in buffers} == {np.dtype(np.float32)}
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("activation, loss", PAIRS)
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pairs(optimizer=OPTIMIZERS, activation=ACTIVATIONS, loss=LOSSES, dropout=(0.0, 0.5))
 def test_a_batch_allocates_nothing_of_its_own_size(activation, loss, optimizer, dropout):
     assert_small_allocations(*training(activation, loss, optimizer, dropout=dropout)[:2])
 

@@ -110,11 +110,12 @@ def test_predictions_stay_in_the_range_of_the_targets(regressor):
 
 def test_out_of_fold_rows_and_the_temperature():
     rows, labels = load_breast_cancer(return_X_y=True)
+    rows = rows[:, :10]
     preset = RealMLP(n_members=4, n_folds=4, hidden_layer_sizes=(32,), max_iter=20, batch_size=64)
     model = TabularClassifier(preset, random_state=0).fit(rows, labels)
     oof = model.oof_decision_function_
     assert oof.shape == (569, 1) and np.isfinite(oof).all()
-    assert ((oof[:, 0] > 0) == labels).mean() > 0.95
+    assert ((oof[:, 0] > 0) == labels).mean() > 0.93
     plain = TabularClassifier(preset, random_state=0, calibrate=False).fit(rows, labels)
     assert plain.temperature_ == 1.0
     np.testing.assert_allclose(plain.oof_decision_function_ / model.temperature_, oof, rtol=1e-5)
@@ -340,8 +341,8 @@ EXPECTED["check_methods_subset_invariance"] = "float32: a row by itself is equal
 
 @parametrize_with_checks(
     [
-        TabularClassifier(clone(TINY).set_params(max_iter=60), random_state=0),
-        TabularRegressor(clone(TINY).set_params(max_iter=100), random_state=0),
+        TabularClassifier(clone(TINY).set_params(max_iter=30), random_state=0),
+        TabularRegressor(clone(TINY).set_params(max_iter=40), random_state=0),
     ],
     expected_failed_checks=lambda estimator: EXPECTED,
 )

@@ -405,8 +405,8 @@ EXPECTED["check_methods_subset_invariance"] = "float32: a row by itself is equal
 @may_run_out
 @parametrize_with_checks(
     [
-        TabularClassifier(clone(QUICK["ft-transformer"]).set_params(max_iter=100), random_state=0),
-        TabularRegressor(clone(QUICK["resnet"]).set_params(max_iter=100), random_state=0),
+        TabularClassifier(clone(QUICK["ft-transformer"]).set_params(max_iter=40), random_state=0),
+        TabularRegressor(clone(QUICK["resnet"]).set_params(max_iter=40), random_state=0),
     ],
     expected_failed_checks=lambda estimator: EXPECTED,
 )
