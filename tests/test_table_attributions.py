@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from skbp.inspection import TableAttributions, integrated_gradients, table_attributions
 from skbp.inspection import _table as module
 from skbp.layers import ColumnBranch, Dense, Embedding, Flatten
+from skbp.losses import Quantile
 from skbp.preprocessing import TableEncoder
 from skbp.tabular import RealMLP, TabularClassifier, TabularRegressor
 from skbp.tabular._preset import Preset
@@ -359,6 +360,18 @@ def test_what_cannot_be(regressor):
         table_attributions(regressor, X[:2], X.drop(columns="size"))
     with pytest.raises(ValueError, match="target=7"):
         table_attributions(regressor, X[:2], X, target=7)
+
+
+def test_one_quantile_but_not_several():
+    preset = RealMLP(2, (8,), max_iter=10, min_updates=0, batch_size=32)
+    rows = X[["size"]].fillna(0.0)
+    model = TabularRegressor(preset, loss="quantile", random_state=0).fit(rows, VALUE)
+    parts = table_attributions(model, rows[:5], rows, n_steps=40)
+    sums = parts.base_values + parts.values.sum(axis=1)
+    np.testing.assert_allclose(sums, unclipped(model, rows[:5]), rtol=1e-5)
+    model = TabularRegressor(preset, loss=Quantile([0.1, 0.9]), random_state=0).fit(rows, VALUE)
+    with pytest.raises(TypeError, match="one number a row"):
+        table_attributions(model, rows[:5], rows)
 
 
 def test_in_a_search():

@@ -95,8 +95,8 @@ def table_attributions(
     NotFittedError
         If the model is not fitted.
     TypeError
-        If it is none for tables, or the members of its network are combined in a way whose
-        gradient is not known here.
+        If it is none for tables, predicts several quantiles, or the members of its network are
+        combined in a way whose gradient is not known here.
     ValueError
         If a table or another parameter is not as described.
 
@@ -198,7 +198,12 @@ class _Output:
 
     def _check_mix(self):
         loss = self._inside._loss
-        self._is_mean = type(loss).mix is Loss.mix
+        if len(loss.levels) > 1:
+            raise TypeError(
+                f"table_attributions explains one number a row, but this model was fitted with "
+                f"{loss!r}. Fit a model to the level that you want to explain."
+            )
+        self._is_mean = type(loss).mix is Loss.mix or len(loss.levels) == 1
         known = self._is_mean or loss.output_activation in ("softmax", "logistic")
         if self.network.of_members and not known:
             raise TypeError(f"table_attributions knows no gradient of a mixture by {loss!r}.")
