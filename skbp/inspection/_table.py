@@ -60,6 +60,11 @@ def table_attributions(
     columns in proportion to the absolute values of their parts. A column that the encoder left out
     has the part 0.
 
+    Parts are Shapley values, the mean effects of a column over all orders in which columns change
+    from b's to x's, where F adds up functions of single columns or products of two of the
+    encoder's numbers; of codes alone they are estimates of these, exact for two. Elsewhere columns
+    that act together share their effect differently.
+
     Parameters
     ----------
     model : TabularClassifier or TabularRegressor
@@ -111,6 +116,8 @@ def table_attributions(
     of deep learning models with axiomatic attribution priors and expected gradients", equation 1;
     there with one random point of the way for each row of the background.
     G. Owen (1972), "Multilinear extensions of games", for the jumps.
+    S. M. Lundberg, S.-I. Lee (2017), "A unified approach to interpreting model predictions", for
+    Shapley values of outputs.
 
     Examples
     --------
