@@ -169,6 +169,15 @@ def test_losses_that_cannot_be(loss):
         TabularRegressor(TINY, loss=Quantile([0.5, 0.1])).fit(X, VALUE)
 
 
+def test_a_warm_start_with_other_levels():
+    model = TabularRegressor(TINY, loss=Quantile([0.1, 0.9]), random_state=0, warm_start=True)
+    model.fit(X, VALUE).set_params(loss=Quantile([0.1, 0.5, 0.9]))
+    assert model.predict(X).shape == (400, 2)
+    with pytest.raises(ValueError, match="needs 3 raw outputs"):
+        model.fit(X, VALUE)
+    assert model.predict(X).shape == (400, 2)
+
+
 def test_out_of_fold_rows_and_the_temperature():
     rows, labels = load_breast_cancer(return_X_y=True)
     preset = RealMLP(n_members=4, n_folds=4, hidden_layer_sizes=(32,), max_iter=20, batch_size=64)
