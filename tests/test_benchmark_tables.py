@@ -14,7 +14,9 @@ pd = pytest.importorskip("pandas")
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
-MODULES = ("tables", "table_sources", "table_scores", "table_models", "tabular")
+MODULES = (
+    "tables", "table_sources", "table_scores", "table_models", "tabular", "tables_picture"
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -283,3 +285,13 @@ def test_models_take_raw_frames(modules, model, kind):
     assert estimator.predict(frame.assign(Job="unseen")).shape == (120,)
     with pytest.raises(ValueError, match="only ours takes"):
         modules["table_models"].make(model, kind, 0, 1, settings={"max_iter": 3})
+
+
+def test_the_picture_shows_the_table_of_the_guide(modules):
+    picture = modules["tables_picture"]
+    page = (picture.GUIDE / "tables.md").read_text(encoding="utf-8")
+    measures, errors = picture.numbers(page)
+    assert len(measures) == 3 and set(errors) == {*picture.COLORS, picture.REFERENCE}
+    assert all(len(found) == 3 for found in errors.values())
+    assert errors["CatBoost"][:2] == [None, None] and 0.2 < errors["CatBoost"][2] < 0.3
+    assert f"| {errors[picture.OURS][0]:.3f} | {errors[picture.OURS][1]:.3f} |" in page

@@ -203,6 +203,7 @@ NAMES = [
     "lora:multi_head_attention",
     "lora:transformer_encoder",
     "lora:conv_2d",
+    "learned:piecewise_linear_embedding",
     "product:parallel",
     "product:column_branch",
 ]
@@ -223,6 +224,8 @@ def make_layer(name, activation):
     }  # fmt: skip
     if issubclass(LAYERS[name], Recurrent):
         del given["activation"]  # over many steps all but tanh explode
+    if kind == "learned":
+        given["learned"] = True
     if kind == "product":
         given["join"] = "product"
         given["branches"] = [Dense(3, activation), [LayerNorm(), Dense(3)], Dense(3, "tanh")]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from skbp import BackpropRegressor
 from skbp._engine.network import Network, Workspace
 from skbp.activations import ACTIVATIONS
 from skbp.layers import (
@@ -244,6 +245,66 @@ def test_piecewise_linear_embedding(bins, n_numeric, lead):
         expected.append(made)
     expected.append(x[..., numbers:])
     np.testing.assert_allclose(y, np.concatenate(expected, axis=-1), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("lead", [(), (3,)], ids=["flat", "members"])
+@pytest.mark.parametrize("bins", [[-1.0, 0.0, 0.7], EACH[:3]], ids=["same", "each"])
+def test_learned_edges(bins, lead):
+    x = RNG.normal(0, 2, size=(20, *lead, 3))
+    layer = PiecewiseLinearEmbedding(bins, 2, learned=True)
+    network = Network([layer], x.shape[1:], np.float64)
+    network.init(np.random.RandomState(0), x)
+    p = network.views[0]
+    p["weight"][...] = RNG.normal(size=p["weight"].shape)
+
+    def made_by(edges, numbers, where):
+        """Return what a layer of fixed edges makes of one number with the same parameters."""
+        fixed = Network([PiecewiseLinearEmbedding(edges, 2)], (1,), np.float64)
+        for name, array in fixed.views[0].items():
+            array[0] = p[name][where][: len(edges) - 1] if name == "weight" else p[name][where]
+        return fixed.forward(numbers[:, None], Workspace(fixed, 20))
+
+    for size in (0.0, 1.0, 30.0):  # as given, moved, and some bins next to nothing
+        p["stretch"][...] = size * RNG.normal(size=p["stretch"].shape)
+        y = network.forward(x, Workspace(network, 20)).reshape(20, *lead, 3, 2)
+        for where in np.ndindex(*lead, 3):
+            edges = np.array(bins[where[-1]] if np.ndim(bins[0]) else bins)
+            shares = np.diff(edges) * np.exp(p["stretch"][where][: len(edges) - 1])
+            moved = edges[0] + np.ptp(edges) * np.cumsum([0.0, *shares / shares.sum()])
+            if size < 30:  # an oracle wants edges apart
+                expected = made_by(moved, x[(slice(None), *where)], where)
+                np.testing.assert_allclose(y[(slice(None), *where)], expected, rtol=1e-9, atol=1e-9)
+        assert np.isfinite(y).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_learned_bins_that_vanish(dtype):
+    layers = [PiecewiseLinearEmbedding([0.0, 0.3, 0.6, 1.0], 2, learned=True)]
+    network, x = Network(layers, (1,), dtype), np.linspace(-1, 2, 30, dtype=dtype)[:, None]
+    p, workspace = network.views[0], Workspace(network, 30)
+    p["weight"][...], p["slope"][...], p["bias"][...] = 1.0, 0.0, 0.0
+    p["stretch"][0] = [0.0, -85.0, -2000.0]
+    y = network.forward(x, workspace)
+    assert np.isfinite(y).all() and (np.diff(y, axis=0) >= 0).all()
+    work, (g,) = workspace.rows(30)[0], workspace.views
+    layers[0] = network.layers[0]
+    dx = layers[0].backward(np.ones_like(y), x, p, g, work, workspace.ctx)
+    assert np.isfinite(dx).all() and np.isfinite(g["stretch"]).all()
+
+
+def test_edges_go_where_a_function_bends():
+    x = np.linspace(-1, 1, 400)[:, None]
+    y = np.clip((x[:, 0] - 0.25) / 0.1, 0, 1)  # bends at 0.25 and 0.35
+    errors = []
+    for learned in (False, True):
+        layer = PiecewiseLinearEmbedding([-1.0, 0.0, 0.5, 1.0], 1, learned=learned, name="x")
+        net = BackpropRegressor(layers=[layer], solver="lbfgs", alpha=0.0, max_iter=300,
+                                tol=1e-9, random_state=0).fit(x, y)  # fmt: skip
+        errors.append(((net.predict(x) - y) ** 2).mean())
+    assert errors[0] > 1e-3 and errors[1] < 1e-5
+    length = np.array([1.0, 0.5, 0.5]) * np.exp(net._network.views[0]["stretch"][0])
+    inner = -1 + 2 * np.cumsum(length / length.sum())[:2]
+    np.testing.assert_allclose(inner, [0.25, 0.35], atol=0.01)
 
 
 def test_first_values_of_a_piecewise_linear_embedding():

@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from skbp.inspection import TableAttributions, integrated_gradients, table_attributions
 from skbp.inspection import _table as module
 from skbp.layers import ColumnBranch, Dense, Embedding, Flatten
+from skbp.losses import Quantile
 from skbp.preprocessing import TableEncoder
 from skbp.tabular import RealMLP, TabularClassifier, TabularRegressor
 from skbp.tabular._preset import Preset
@@ -193,13 +194,24 @@ def test_a_model_that_adds_columns_up():
             np.testing.assert_allclose(parts.values[:, j], expected, atol=1e-3 * VALUE.std())
 
 
-def shapley(value, n):
-    """Return Shapley values of n players, of a function of the set of those that take part."""
-    found = np.zeros(n)
-    orders = list(itertools.permutations(range(n)))
-    for order in orders:
-        for place, player in enumerate(order):
-            found[player] += value({*order[: place + 1]}) - value({*order[:place]})
+def shapley(model, rows, background):
+    """Return Shapley values of columns, by all their orders: of the mean prediction for the
+    background, of which some columns are the row's."""
+
+    def value(row, there):
+        mixed = background.copy()
+        for j in there:
+            mixed.isetitem(j, np.full(len(mixed), row.iloc[j]))
+        return unclipped(model, mixed).mean()
+
+    n = rows.shape[1]
+    found, orders = np.zeros(rows.shape), list(itertools.permutations(range(n)))
+    sets = [frozenset(c) for k in range(n + 1) for c in itertools.combinations(range(n), k)]
+    for part, (_, row) in zip(found, rows.iterrows(), strict=True):
+        values = {there: value(row, there) for there in sets}
+        for order in orders:
+            for k, player in enumerate(order):
+                part[player] += values[frozenset(order[: k + 1])] - values[frozenset(order[:k])]
     return found / len(orders)
 
 
@@ -211,17 +223,44 @@ def test_two_columns_of_codes_have_shapley_values():
     assert model.encoder_.cardinalities_ and model.score(rows, y) > 0.9
     few, background = rows[:5], rows[100:120]
     parts = table_attributions(model, few, background)
-
-    def value(number, there):
-        mixed = background.copy()
-        for j in there:
-            mixed.iloc[:, j] = few.iloc[number, j]
-        return unclipped(model, mixed).mean()
-
-    for number, part in enumerate(parts.values):
-        expected = shapley(lambda there, number=number: value(number, there), 2)
-        np.testing.assert_allclose(part, expected, rtol=1e-5, atol=1e-5)
+    expected = shapley(model, few, background)
+    np.testing.assert_allclose(parts.values, expected, rtol=1e-5, atol=1e-5)
     assert abs(parts.values).max() > 1
+
+
+def test_a_linear_model_has_shapley_values():
+    model, rows = linear()
+    few, background = rows[:6], rows[100:130]
+    parts = table_attributions(model, few, background)
+    expected = shapley(model, few, background)
+    np.testing.assert_allclose(parts.values, expected, rtol=1e-5, atol=1e-5)
+    assert abs(expected).max() > 3
+
+
+def small_net(function):
+    """Return a network of 16 units that has learned a function of three numbers, and its rows."""
+    rows = pd.DataFrame(np.random.default_rng(0).uniform(-1, 1, (400, 3)), columns=list("abc"))
+    y = function(rows["a"], rows["b"], rows["c"])
+    model = TabularRegressor(OneLayer(units=16), random_state=0).fit(rows, y)
+    assert model.score(rows, y) > 0.9
+    return model, rows
+
+
+# Where columns act together, straight ways between rows share the effect in another way: not for
+# products of two, of which a network is close to one. As shares of the Shapley values' sizes.
+@pytest.mark.parametrize(("function", "least", "most"), [
+    (lambda a, b, c: a * b + 0.5 * c, 0.0, 0.08),
+    (lambda a, b, c: np.maximum(a, b) + 0 * c, 0.04, 0.2),
+    (lambda a, b, c: 3 * a * b * c, 0.1, 0.4),
+], ids=["product of two", "larger", "product of three"])  # fmt: skip
+def test_how_near_shapley_values_are(function, least, most):
+    model, rows = small_net(function)
+    few, background = rows[:10], rows[100:130]
+    parts = table_attributions(model, few, background, n_steps=40).values
+    expected = shapley(model, few, background)
+    np.testing.assert_allclose(parts.sum(axis=1), expected.sum(axis=1), atol=1e-6)
+    assert least <= abs(parts - expected).sum() / abs(expected).sum() < most
+    assert np.corrcoef(parts.ravel(), expected.ravel())[0, 1] > 0.93
 
 
 def test_codes_beside_numbers():
@@ -345,6 +384,21 @@ def test_shap_agrees_on_a_linear_model(monkeypatch):
     np.testing.assert_allclose(found.base_values, explainer.expected_value, rtol=1e-6)
 
 
+def test_shap_agrees_with_the_orders_of_columns(monkeypatch):
+    monkeypatch.undo()
+    shap = pytest.importorskip("shap", reason="is compared with where it is installed")
+    model, rows = small_net(lambda a, b, c: 3 * a * b * c)
+    few, background = rows[:3], rows[100:120]
+
+    def predict(values):
+        return unclipped(model, pd.DataFrame(values, columns=rows.columns))
+
+    expected = shap.KernelExplainer(predict, background.to_numpy()).shap_values(
+        few.to_numpy(), silent=True
+    )
+    np.testing.assert_allclose(shapley(model, few, background), expected, atol=1e-5)
+
+
 def test_what_cannot_be(regressor):
     with pytest.raises(NotFittedError):
         table_attributions(TabularRegressor(), X, X)
@@ -359,6 +413,18 @@ def test_what_cannot_be(regressor):
         table_attributions(regressor, X[:2], X.drop(columns="size"))
     with pytest.raises(ValueError, match="target=7"):
         table_attributions(regressor, X[:2], X, target=7)
+
+
+def test_one_quantile_but_not_several():
+    preset = RealMLP(2, (8,), max_iter=10, min_updates=0, batch_size=32)
+    rows = X[["size"]].fillna(0.0)
+    model = TabularRegressor(preset, loss="quantile", random_state=0).fit(rows, VALUE)
+    parts = table_attributions(model, rows[:5], rows, n_steps=40)
+    sums = parts.base_values + parts.values.sum(axis=1)
+    np.testing.assert_allclose(sums, unclipped(model, rows[:5]), rtol=1e-5)
+    model = TabularRegressor(preset, loss=Quantile([0.1, 0.9]), random_state=0).fit(rows, VALUE)
+    with pytest.raises(TypeError, match="one number a row"):
+        table_attributions(model, rows[:5], rows)
 
 
 def test_in_a_search():

@@ -11,10 +11,11 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import log_loss
+from sklearn.metrics import d2_pinball_score, log_loss, mean_pinball_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from skbp.losses import Huber, Poisson, Quantile
 from skbp.tabular import RealMLP, TabularClassifier, TabularRegressor
 from skbp.tabular.presets import PRESETS
 
@@ -106,6 +107,75 @@ def test_predictions_stay_in_the_range_of_the_targets(regressor):
     rows = X.assign(size=1e6)
     prediction = regressor.predict(rows)
     assert VALUE.min() <= prediction.min() and prediction.max() <= VALUE.max()
+
+
+LEVELS = [0.1, 0.25, 0.5, 0.9]
+
+
+def test_quantiles_of_a_table_never_cross():
+    preset = clone(TINY).set_params(max_iter=25, hidden_layer_sizes=(24,))
+    model = TabularRegressor(preset, loss=Quantile(LEVELS), random_state=0).fit(X, VALUE)
+    rows, value = table(seed=1)
+    found = model.predict(rows)
+    assert found.shape == (400, 4)
+    far = model.predict(rows.assign(size=1e6)), model.predict(rows.assign(size=-1e6))
+    for some in (found, *far, *model.predict_members(rows)):
+        assert (np.diff(some, axis=1) >= 0).all()
+    losses, guesses, scores = [], [], []
+    for level, column in zip(LEVELS, found.T, strict=True):
+        guess = np.full(400, np.quantile(VALUE, level))  # that of all targets
+        losses.append(mean_pinball_loss(value, column, alpha=level))
+        guesses.append(mean_pinball_loss(value, guess, alpha=level))
+        scores.append(d2_pinball_score(value, column, alpha=level))
+    assert (np.array(losses) < 0.7 * np.array(guesses)).all()
+    assert model.score(rows, value) == pytest.approx(np.mean(scores))
+    np.testing.assert_allclose((value[:, None] < found).mean(axis=0), LEVELS, atol=0.12)
+    alone = TabularRegressor(preset, loss=Quantile(LEVELS[0]), random_state=0).fit(X, VALUE)
+    assert losses[0] < 1.1 * mean_pinball_loss(value, alone.predict(rows), alpha=LEVELS[0])
+
+
+def test_quantiles_of_several_outputs():
+    both = np.column_stack([VALUE, 500 - 100 * VALUE])
+    model = TabularRegressor(TINY, loss=Quantile([0.2, 0.5, 0.7]), random_state=0).fit(X, both)
+    found = model.predict(X)
+    assert found.shape == (400, 2, 3) and (np.diff(found) >= 0).all()
+    assert model.predict_members(X).shape == (2, 400, 2, 3)
+    low, high = both.min(axis=0), both.max(axis=0)
+    assert ((low[:, None] <= found) & (found <= high[:, None])).all()
+    assert (abs(found[..., 1] - both).mean(axis=0) < both.std(axis=0)).all()
+    assert model.predict_interval(X).shape == (400, 2, 2)
+    # Each output has its own: of one that is left as it was, nothing changes but rounding.
+    moved = TabularRegressor(TINY, loss=Quantile([0.2, 0.5, 0.7]), random_state=0)
+    moved = moved.fit(X, both * [1, 10] + [0, 7]).predict(X)
+    np.testing.assert_allclose(moved, found * [[1], [10]] + [[0], [7]], rtol=1e-3, atol=1e-2)
+
+
+def test_other_losses_of_numbers():
+    found = {}
+    for loss in ("squared_error", "absolute_error", "quantile", Huber(0.1)):
+        model = TabularRegressor(TINY, loss=loss, random_state=0).fit(X, VALUE)
+        found[str(loss)] = model.predict(X)
+        assert np.corrcoef(model.predict(X), VALUE)[0, 1] > 0.6
+        wide = model.predict_interval(X)
+        np.testing.assert_allclose(np.diff(wide), np.ptp(wide[0]))
+    assert len({one.tobytes() for one in found.values()}) == 4
+
+
+@pytest.mark.parametrize("loss", ["poisson", Poisson(), Quantile, None, ["quantile"]])
+def test_losses_that_cannot_be(loss):
+    with pytest.raises(ValueError, match=r"'loss' parameter of TabularRegressor"):
+        TabularRegressor(TINY, loss=loss).fit(X, VALUE)
+    with pytest.raises(ValueError, match="quantile"):
+        TabularRegressor(TINY, loss=Quantile([0.5, 0.1])).fit(X, VALUE)
+
+
+def test_a_warm_start_with_other_levels():
+    model = TabularRegressor(TINY, loss=Quantile([0.1, 0.9]), random_state=0, warm_start=True)
+    model.fit(X, VALUE).set_params(loss=Quantile([0.1, 0.5, 0.9]))
+    assert model.predict(X).shape == (400, 2)
+    with pytest.raises(ValueError, match="needs 3 raw outputs"):
+        model.fit(X, VALUE)
+    assert model.predict(X).shape == (400, 2)
 
 
 def test_out_of_fold_rows_and_the_temperature():

@@ -594,6 +594,25 @@ def test_sets_of_a_classifier_for_tables(n_folds, n_classes):
     np.testing.assert_array_equal(sets, 1 - model.predict_proba(new).astype(float) <= largest)
 
 
+def test_intervals_between_quantiles_of_a_table():
+    rows, y = noisy(500)
+    model = TabularRegressor(SMALL, loss=Quantile([0.1, 0.5, 0.9]), random_state=0).fit(rows, y)
+    new, y_new = noisy(2000, seed=1)
+    found, levels = model.predict_interval(new), model.predict(new)
+    distance = model.calibration_scores_[45, 0]  # the 46th of 50
+    np.testing.assert_allclose(found, levels[:, [0, 2]] + [-distance, distance])
+    assert_covers(inside(found, y_new), 50)
+    of_all = np.maximum(model.predict(rows)[:, 0] - y, y - model.predict(rows)[:, 2])
+    nearest = np.abs(of_all[:, None] - model.calibration_scores_[:, 0]).min(axis=0)
+    np.testing.assert_allclose(nearest, 0, atol=1e-4)
+    model.calibration_scores_ -= 1000  # as of quantiles that are much too far apart
+    np.testing.assert_allclose(model.predict_interval(new), levels[:, [0, 2]].mean(axis=1)[:, None]
+                               + [[0, 0]])  # fmt: skip
+    wrapper = ConformalRegressor(model, "quantile").calibrate(*noisy(500, 2))
+    assert_covers(inside(wrapper.predict_interval(new), y_new), 500)
+    np.testing.assert_array_equal(wrapper.predict(new), levels[:, 1])
+
+
 def test_no_rows_that_training_did_not_see():
     rows, y = noisy(30)
     model = TabularRegressor(SMALL, random_state=0).fit(rows, y)

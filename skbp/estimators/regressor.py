@@ -472,7 +472,21 @@ def _flat(prediction):
 
 
 def _score(loss, y, raw, weight):
-    prediction = loss.predict(raw)
+    return score_predictions(loss, y, loss.predict(raw), weight)
+
+
+def score_predictions(loss, y, prediction, weight):
+    """Return R2, or for quantiles the mean D2 pinball score over levels.
+
+    Parameters
+    ----------
+    loss : Loss
+    y : array-like of shape (n,) or (n, n_targets)
+    prediction : ndarray of shape (n,) or (n, n_targets)
+        What the loss predicts; of quantiles of shape (n, n_targets, n_levels), or without the last
+        axis for a single level.
+    weight : array-like of shape (n,) or None
+    """
     if not loss.levels:
         return r2_score(y, prediction, sample_weight=weight)
     prediction = prediction.reshape(*prediction.shape[:2], -1)  # a single level has no axis

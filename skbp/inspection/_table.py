@@ -60,6 +60,11 @@ def table_attributions(
     columns in proportion to the absolute values of their parts. A column that the encoder left out
     has the part 0.
 
+    Parts are Shapley values, the mean effects of a column over all orders in which columns change
+    from b's to x's, where F adds up functions of single columns or products of two of the
+    encoder's numbers; of codes alone they are estimates of these, exact for two. Elsewhere columns
+    that act together share their effect differently.
+
     Parameters
     ----------
     model : TabularClassifier or TabularRegressor
@@ -95,8 +100,8 @@ def table_attributions(
     NotFittedError
         If the model is not fitted.
     TypeError
-        If it is none for tables, or the members of its network are combined in a way whose
-        gradient is not known here.
+        If it is none for tables, predicts several quantiles, or the members of its network are
+        combined in a way whose gradient is not known here.
     ValueError
         If a table or another parameter is not as described.
 
@@ -111,6 +116,8 @@ def table_attributions(
     of deep learning models with axiomatic attribution priors and expected gradients", equation 1;
     there with one random point of the way for each row of the background.
     G. Owen (1972), "Multilinear extensions of games", for the jumps.
+    S. M. Lundberg, S.-I. Lee (2017), "A unified approach to interpreting model predictions", for
+    Shapley values of outputs.
 
     Examples
     --------
@@ -198,7 +205,12 @@ class _Output:
 
     def _check_mix(self):
         loss = self._inside._loss
-        self._is_mean = type(loss).mix is Loss.mix
+        if len(loss.levels) > 1:
+            raise TypeError(
+                f"table_attributions explains one number a row, but this model was fitted with "
+                f"{loss!r}. Fit a model to the level that you want to explain."
+            )
+        self._is_mean = type(loss).mix is Loss.mix or len(loss.levels) == 1
         known = self._is_mean or loss.output_activation in ("softmax", "logistic")
         if self.network.of_members and not known:
             raise TypeError(f"table_attributions knows no gradient of a mixture by {loss!r}.")

@@ -7,12 +7,24 @@ from sklearn.base import RegressorMixin
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_array
 
+from skbp._compat import InvalidParameterError
 from skbp._numbers import check_numbers
 from skbp.estimators._fit import Given
 from skbp.estimators._transaction import transaction
+from skbp.estimators.regressor import score_predictions
+from skbp.losses import AbsoluteError, Huber, LogCosh, Loss, Quantile, SquaredError
 from skbp.tabular._networks import TableRegressor
 from skbp.tabular.base import BaseTabular
 from skbp.uncertainty._calibration import quantile
+
+#: Losses of targets that may be shifted and scaled: predictions are, in the same way.
+LOSSES_OF_TABLES: dict[str, type[Loss]] = {
+    "squared_error": SquaredError,
+    "absolute_error": AbsoluteError,
+    "huber": Huber,
+    "log_cosh": LogCosh,
+    "quantile": Quantile,
+}
 
 
 class TabularRegressor(RegressorMixin, BaseTabular):
@@ -29,6 +41,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         How networks are built and trained: "best" and "fast" are a `RealMLP`, the others a
         `RealMLPTD`, a `TabM`, a `ResNet` and an `FTTransformer`. An object holds the numbers, which
         are reached as ``preset__max_iter`` and the like.
+    loss : str or Loss, default="squared_error"
+        Of "squared_error", "absolute_error", "huber", "log_cosh", "quantile"; or an object, such as
+        ``skbp.losses.Quantile([0.05, 0.5, 0.95])``, whose quantiles never cross. The delta of
+        `Huber` is in standard deviations of the targets.
     categorical_features : "from_dtype", array-like or None, default="from_dtype"
         Which columns are categories: see `skbp.preprocessing.TableEncoder`.
     max_time : float or None, default=None
@@ -53,8 +69,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     loss_curve_ : list of float
         Loss of each epoch, for standardised targets.
     validation_scores_ : list of float or None
-        R2 on rows that were set aside, by which the epoch was chosen. None where the table is too
-        small for that.
+        `score` on rows that were set aside, by which the epoch was chosen. None where the table is
+        too small for that.
     best_epoch_ : int or None
         The epoch of the best score, from 1, in the last call of fit.
     history_ : dict of str to list
@@ -65,7 +81,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Least and largest target, of all calls that went on from another.
     calibration_scores_ : ndarray of shape (n_rows, n_outputs), float64, or None
         Absolute errors, each column sorted, on the rows that were set aside: what
-        `predict_interval` compares with. None if all rows were trained on.
+        `predict_interval` compares with. Of several quantiles, how far the target lies outside of
+        the first and the last one; below 0 inside. None if all rows were trained on.
     n_features_in_, feature_names_in_, n_iter_
         As in scikit-learn.
 
@@ -98,6 +115,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         self,
         preset="best",
         *,
+        loss="squared_error",
         categorical_features="from_dtype",
         max_time=None,
         random_state=None,
@@ -105,6 +123,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         warm_start=False,
     ):
         self.preset = preset
+        self.loss = loss
         self.categorical_features = categorical_features
         self.max_time = max_time
         self.random_state = random_state
@@ -197,11 +216,22 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         if unseen := self.network_.unseen_predictions():
             rows, found = unseen
             y = check_array(self._under_way.given.y, ensure_2d=False, dtype=np.float64)
-            found = self._in_range(found)
-            self.calibration_scores_ = np.sort(np.abs(y.reshape(len(y), -1)[rows] - found), axis=0)
+            low, high = self._ends(self._in_range(found))
+            targets = y.reshape(len(y), -1)[rows]
+            self.calibration_scores_ = np.sort(np.maximum(low - targets, targets - high), axis=0)
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        named = isinstance(self.loss, str) and self.loss in LOSSES_OF_TABLES
+        if not (named or isinstance(self.loss, tuple(LOSSES_OF_TABLES.values()))):
+            raise InvalidParameterError(
+                f"The 'loss' parameter of {type(self).__name__} must be one of "
+                f"{sorted(LOSSES_OF_TABLES)} or such a loss. Got {self.loss!r} instead. For other "
+                "losses use BackpropRegressor behind a TableEncoder."
+            )
 
     def _new_network(self, parameters):
-        return TableRegressor(**parameters)
+        return TableRegressor(loss=self.loss, **parameters)
 
     def predict(self, X):
         """Predict targets.
@@ -214,9 +244,33 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
+            For several quantiles with a further axis, in the order of their levels, along which
+            they never fall.
         """
         network, rows = self._prepared(X)
         return self._in_range(network.predict(rows))
+
+    def score(self, X, y, sample_weight=None):
+        """Return the share of the targets' spread that the predictions explain, 1 at best.
+
+        R2 of `sklearn.metrics.r2_score`; for a quantile loss its counterpart
+        `sklearn.metrics.d2_pinball_score`, averaged over the levels.
+
+        Parameters
+        ----------
+        X : {dataframe, array-like, sparse matrix} of shape (n_samples, n_columns)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+            Mean over outputs.
+        """
+        prediction = self.predict(X)
+        if self.network_._loss.levels:
+            prediction = prediction.reshape(len(prediction), len(self.target_mean_), -1)
+        return score_predictions(self.network_._loss, y, prediction, sample_weight)
 
     def predict_members(self, X):
         """Predict targets by each of the networks on its own.
@@ -228,7 +282,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         Returns
         -------
         y : ndarray of shape (n_members, n_samples) or (n_members, n_samples, n_outputs), float64
-            Each within the range of the targets.
+            Each within the range of the targets; with a further axis as `predict`.
         """
         network, rows = self._prepared(X)
         return self._in_range(network.predict_members(rows))
@@ -237,7 +291,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         """Predict intervals that hold the target with a given probability.
 
         All are equally wide: the error that the share `confidence` of the rows that were set aside
-        did not exceed, split conformal prediction. Rows count once, whatever their weight.
+        did not exceed, split conformal prediction. Of several quantiles, the first and the last are
+        moved apart, or together, by so much: such intervals have widths of their own. Rows count
+        once, whatever their weight.
 
         Parameters
         ----------
@@ -262,18 +318,31 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         References
         ----------
         V. Vovk, A. Gammerman, G. Shafer (2005), "Algorithmic learning in a random world".
+        Y. Romano, E. Patterson, E. J. Candès (2019), "Conformalized quantile regression".
         """
         width = quantile(self._calibrated(), confidence)
-        center = self.predict(X)
-        width = width if center.ndim == 2 else width[0]
-        return np.stack([center - width, center + width], axis=-1)
+        low, high = self._ends(self.predict(X))
+        interval = np.stack([low - width, high + width], axis=-1)
+        # Where quantiles are moved past each other, the point in their middle is left.
+        crossed = interval[..., 0] > interval[..., 1]
+        interval[crossed] = interval[crossed].mean(axis=-1, keepdims=True)
+        return interval[:, 0] if len(self.target_mean_) == 1 else interval
 
     def _in_range(self, prediction):
-        """Return targets of standardised ones, whose last axis is that of several outputs."""
-        shape = prediction.shape
-        columns = prediction.astype(np.float64).reshape(-1, len(self.target_mean_))
-        scaled = columns * self.target_scale_ + self.target_mean_
-        return np.clip(scaled, *self.target_range_).reshape(shape)
+        """Return targets of standardised ones; the last axes are of outputs, and of quantiles."""
+        columns = self._by_output(prediction.astype(np.float64))
+        scaled = columns * self.target_scale_[:, None] + self.target_mean_[:, None]
+        least, largest = self.target_range_
+        return np.clip(scaled, least[:, None], largest[:, None]).reshape(prediction.shape)
+
+    def _ends(self, prediction):
+        """Return the first and the last quantile, each of shape (n, n_outputs)."""
+        columns = self._by_output(prediction)
+        return columns[..., 0], columns[..., -1]
+
+    def _by_output(self, prediction):
+        """View predictions as an array of shape (n, n_outputs, n_levels)."""
+        return prediction.reshape(-1, len(self.target_mean_), self.network_._loss.n_outputs(1))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
