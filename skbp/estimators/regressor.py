@@ -455,6 +455,10 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     def _target_kind(self):
         return "numbers"
 
+    @property
+    def _score_name(self):
+        return "d2_pinball" if self._resolve_loss().levels else "r2"
+
     def _score_raw(self, y, raw, weight):
         return _score(self._resolve_loss(), y, raw, weight)
 
