@@ -223,8 +223,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
     >>> model = make_pipeline(StandardScaler(), net).fit(X, y)
     >>> model.predict(X[:3]).shape
     (3,)
-    >>> model.score(X, y) > 0.5
-    True
+    >>> model.score(X, y)
+    0.6...
     """
 
     _parameter_constraints: dict = {
