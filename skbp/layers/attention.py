@@ -67,8 +67,7 @@ class MultiHeadAttention(Layer):
     >>> from skbp.layers import MultiHeadAttention, SequencePool
     >>> X = np.random.default_rng(0).normal(size=(60, 3, 4))
     >>> X[30:, 2] = np.nan  # half of the sequences are shorter: their last step is absent
-    >>> y = np.nanmax(X[:, :, 0], axis=1)
-    >>> layers = [MultiHeadAttention(2), SequencePool("mean")]
+    >>> layers, y = [MultiHeadAttention(2), SequencePool("mean")], np.nanmax(X[:, :, 0], axis=1)
     >>> net = BackpropRegressor(layers=layers, solver="lbfgs", tol=0.003, random_state=0)
     >>> net.fit(X, y).score(X, y)
     0.99...
@@ -230,10 +229,9 @@ class PositionalEncoding(Layer):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from skbp import BackpropRegressor, HiddenFeatures
     >>> from skbp.layers import PositionalEncoding
-    >>> sequences = np.zeros((1, 3, 2))  # one, of three steps with two features
+    >>> sequences = [[[0.0, 0.0]] * 3]  # one, of three steps with two features
     >>> net = BackpropRegressor(layers=[PositionalEncoding()], solver="lbfgs")
     >>> HiddenFeatures(net, layer=0).fit(sequences, [1.0]).transform(sequences).round(2)
     array([[ 0.  ,  1.  ,  0.84,  0.54,  0.91, -0.42]])
