@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -33,6 +34,7 @@ from skbp.layers import (
     EmbeddingBag,
     Flatten,
     GaussianNoise,
+    Input,
     LayerNorm,
     MaxPool2D,
     PositionalEncoding,
@@ -403,6 +405,16 @@ def test_a_pipeline_is_refused_with_what_to_do():
             assert input_gradients(search, X).shape == X.shape
 
 
+def test_a_transformed_target_is_looked_through_and_its_pipeline_refused():
+    X, y = numbers()
+    net = BackpropRegressor((6,), max_iter=2, random_state=0)
+    model = fit(TransformedTargetRegressor(net), X, y)
+    np.testing.assert_array_equal(input_gradients(model, X), input_gradients(model.regressor_, X))
+    model = fit(TransformedTargetRegressor(make_pipeline(StandardScaler(), net)), X, y)
+    with pytest.raises(TypeError, match=r"model\[:-1\]\.transform"):
+        input_gradients(model, X)
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_codes_have_no_gradient(nested):
     X = np.random.default_rng(0).integers(0, 3, size=(40, 2)).astype(float)
@@ -475,6 +487,24 @@ def test_images(plt):
             panel.images[-1].get_clim(), [-abs(values).max(), abs(values).max()]
         )
     display.figure_.canvas.draw()
+
+
+@pytest.mark.parametrize("first, panel_shape", [
+    (Input((2, 3, 5)), (3, 5)), (Reshape((6, 5)), (5, 6)), (Reshape((6, 5, 1)), (5, 1)),
+    (Flatten(), None), (Reshape((30,)), None), (Reshape((1, 2, 3, 5)), None),
+])  # fmt: skip
+def test_flat_rows_are_drawn_in_the_shape_of_the_first_layer(first, panel_shape, plt):
+    pandas = pytest.importorskip("pandas")
+    X = np.random.default_rng(0).normal(size=(30, 30))
+    frame = pandas.DataFrame(X, columns=[f"pixel {i}" for i in range(30)])
+    net = fit(BackpropClassifier(layers=[first, Flatten()], max_iter=1), frame, X[:, 0] > 0)
+    display = AttributionDisplay.from_estimator(net, frame[:2], method="input_gradients")
+    panel = display.axes_[0]
+    if panel_shape is None:
+        assert len(panel.patches) == 15 and panel.get_yticklabels()[0].get_text()[:5] == "pixel"
+    else:
+        assert panel.images[-1].get_array().shape == panel_shape
+        assert not any("pixel" in label.get_text() for label in panel.get_yticklabels())
 
 
 def test_sequences(plt):

@@ -156,8 +156,16 @@ def attributes_that_nothing_sets():
                 yield f"{name}.{attribute}"
 
 
+def private_examples():
+    for name, obj in CALLABLES.items():
+        for line in re.findall(r"^ *(?:>>>|\.\.\.) .*", inspect.getdoc(obj) or "", flags=re.M):
+            if re.search(r"\w\._[a-z]", line):
+                yield f"{name}: {line}"
+
+
 @pytest.mark.parametrize("wrong", [
-    wrong_first_lines, wrong_parameters, wrong_defaults, attributes_that_nothing_sets
+    wrong_first_lines, wrong_parameters, wrong_defaults, attributes_that_nothing_sets,
+    private_examples,
 ])  # fmt: skip
 def test_docstrings(wrong):
     assert len(CALLABLES) > 200

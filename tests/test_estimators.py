@@ -737,7 +737,7 @@ def test_verbose(capsys):
         assert re.search(r", [\d.]+ m?s$", line)
     estimator = fit(make(BackpropClassifier, verbose=1, max_iter=2, early_stopping=True))
     lines = capsys.readouterr().out.splitlines()
-    scores = [float(re.search("validation score = ([^,]*)", line)[1]) for line in lines]
+    scores = [float(re.search("validation accuracy = ([^,]*)", line)[1]) for line in lines]
     np.testing.assert_allclose(scores, estimator.validation_scores_, atol=1e-6)
     fit(make(BackpropRegressor, verbose=True, tol=1e6, n_iter_no_change=1, max_iter=9))
     last = capsys.readouterr().out.splitlines()[-1]

@@ -10,6 +10,7 @@ import joblib
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -92,6 +93,18 @@ def test_summary_finds_the_network_inside():
         assert summary(estimator).n_params == 48 + 27
 
 
+@pytest.mark.parametrize("searched", [False, True])
+def test_the_network_of_a_transformed_target_is_found(searched, plt):
+    model = TransformedTargetRegressor(make_pipeline(StandardScaler(), regressor(max_iter=2)))
+    if searched:
+        model = GridSearchCV(model, {"check_inverse": [True]}, cv=2)
+    fit(model, y=NUMBERS)
+    inner = (model.best_estimator_ if searched else model).regressor_[-1]
+    assert summary(model).n_params == 48 + 18
+    display = LossCurveDisplay.from_estimator(model)
+    np.testing.assert_array_equal(display.line_.get_ydata(), inner.loss_curve_)
+
+
 def test_summary_counts_state_apart():
     class Counting(Layer):
         def param_shapes(self, input_shape):
@@ -112,7 +125,7 @@ def test_summary_counts_state_apart():
 def test_what_cannot_be_inspected(function):
     for estimator in (
         classifier(), make_pipeline(StandardScaler(), classifier()),
-        GridSearchCV(classifier(), {"alpha": [1.0]}),
+        GridSearchCV(classifier(), {"alpha": [1.0]}), TransformedTargetRegressor(regressor()),
     ):  # fmt: skip
         with pytest.raises(NotFittedError):
             function(estimator)

@@ -1,11 +1,14 @@
 """What training says as it goes: lines that are there at once, and can be read."""
 
 import io
+import re
 import sys
 import warnings
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.metrics import make_scorer
 
 from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel
 from skbp._engine.lines import duration
@@ -74,6 +77,35 @@ def test_each_line_is_flushed(name, monkeypatch):
         net.set_params(verbose=True, random_state=0).fit(X, Y)
     assert log.unflushed == ""
     assert any(text in line for line in log.lines)
+
+
+def numbers_wrong(y, predicted):
+    return np.sum(y != predicted)
+
+
+SCORES = {
+    "accuracy": BackpropClassifier(),
+    "r2": BackpropRegressor(),
+    "d2_pinball": BackpropRegressor(loss="quantile"),
+    "roc_auc": BackpropClassifier(scoring="roc_auc"),
+    "numbers_wrong": BackpropClassifier(scoring=make_scorer(numbers_wrong)),
+    "loss": BackpropRegressor(scoring="loss"),
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_lines_name_the_validation_score(name, capsys):
+    net = clone(SCORES[name]).set_params(
+        hidden_layer_sizes=(4,), early_stopping=True, tol=1e6, n_iter_no_change=1, verbose=True,
+        random_state=0,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net.fit(X, Y)
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith(f"Validation {name} did not improve")
+    named = "" if name == "loss" else f", validation {name} = {net.validation_scores_[0]:.6g}"
+    assert re.search(rf"validation loss = [\d.]+{re.escape(named)}, rate", first)
 
 
 def test_each_line_of_a_sequence_model_is_flushed(monkeypatch):

@@ -409,7 +409,9 @@ def test_a_file_is_a_model_that_can_go_on(cls, y, tmp_path):
 def test_a_line_an_epoch(cls, y, capsys):
     model = cls(TINY, random_state=0, verbose=True).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == model.n_iter_ and all("validation score" in line for line in lines)
+    name = "r2" if cls is TabularRegressor else "-log_loss * (error + 0.01)"
+    assert len(lines) == model.n_iter_
+    assert all(f", validation {name} = " in line for line in lines)
     cls(TINY, random_state=0).fit(X, y)
     assert capsys.readouterr().out == ""
 

@@ -73,7 +73,8 @@ class Training:
         Continued in place.
     validation : callable or None
         Returns a dict with "validation_loss" and "validation_score" (higher is better) of the
-        network as it stands; its `unknown` is such a dict of NaN, for a network that diverged.
+        network as it stands; its `unknown` is such a dict of NaN, for a network that diverged; its
+        `score_name` says in words what the score is, "loss" if that is minus the loss.
     rng : numpy.random.Generator, optional
         For layers that draw random numbers.
     hooks : object or None
@@ -136,7 +137,7 @@ class Training:
         memory.training_params = None
         if self._stopping.keep_best:
             best = None if resume is None else resume.best
-            self.watch: Any = ScoreWatch(history, network, best)
+            self.watch: Any = ScoreWatch(history, network, best, self._validation.score_name)
         else:
             self.watch = LossWatch(history)
 
@@ -356,7 +357,9 @@ class Training:
         parts = [f"Iteration {self.history.n_iter}, loss = {record['loss']:.8f}"]
         if "validation_loss" in record:
             parts.append(f"validation loss = {record['validation_loss']:.6g}")
-            parts.append(f"validation score = {record['validation_score']:.6g}")
+            if self._validation.score_name != "loss":
+                score = record["validation_score"]
+                parts.append(f"validation {self._validation.score_name} = {score:.6g}")
         parts.append(f"rate = {record['learning_rate']:.3g}")
         parts.append(duration(record["seconds"]))
         if self._cut_short:

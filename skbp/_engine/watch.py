@@ -37,11 +37,12 @@ class ScoreWatch:
         As it stands when `note` is called.
     best : object, optional
         A snapshot to go on from.
+    name : str, default="score"
+        What score it is.
     """
 
-    what = "Validation score"
-
-    def __init__(self, history, network, best=None):
+    def __init__(self, history, network, best=None, name="score"):
+        self.what = f"Validation {name}"
         self._history = history
         self._network = network
         self.best = network.snapshot() if best is None else best

@@ -51,19 +51,17 @@ class GradualUnfreezing(Callback):
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> from skbp._engine.network import Network
-    >>> from skbp.layers import BatchNorm, Dense
-    >>> training = SimpleNamespace(
-    ...     network=Network([Dense(8), BatchNorm(), Dense(4), Dense(2)], (3,), float),
-    ...     trainable=range(8))
-    >>> names = [parameter.name for parameter in training.network.parameters]
-    >>> waiting = GradualUnfreezing(every=2).waiting(training, epoch=3)
-    >>> sorted(names[number] for number in waiting)
-    ['batchnorm_1.beta', 'batchnorm_1.gamma', 'dense_0.bias', 'dense_0.weight']
-    >>> waiting = GradualUnfreezing(schedule={"dense_0": 3, "batch*": 4}).waiting(training, 3)
-    >>> sorted(names[number] for number in waiting)
-    ['batchnorm_1.beta', 'batchnorm_1.gamma']
+    >>> import numpy as np
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.callbacks import GradualUnfreezing
+    >>> X = np.random.default_rng(0).normal(size=(50, 2))
+    >>> net = BackpropRegressor((4, 4), "tanh", solver="lbfgs", random_state=0).fit(X, X[:, 0])
+    >>> tuned = BackpropRegressor((4, 4), "tanh", init_from=FrozenEstimator(net), max_iter=4,
+    ...                           learning_rate="cosine", learning_rate_init=0.01)
+    >>> tuned = tuned.set_callbacks(GradualUnfreezing(every=2)).fit(X, X[:, 0] - 0.2)
+    >>> [name for name, had in net.weights_.items() if (had == tuned.weights_[name]).all()]
+    ['dense_0.weight', 'dense_0.bias']
     """
 
     allowed = {"every": Whole(1), "schedule": Maybe(_Plan())}

@@ -101,6 +101,16 @@ class Validation:
             self._training_rows = training_rows
 
     @property
+    def score_name(self):
+        """What the score is, in words: "loss" if it is minus the loss."""
+        if self._scoring is None:
+            return "loss" if self._estimator._judged_by_loss else self._estimator._score_name
+        if isinstance(self._scoring, str):
+            return self._scoring
+        function = getattr(self._scoring, "_score_func", self._scoring)  # of a scorer
+        return getattr(function, "__name__", "score")
+
+    @property
     def unknown(self):
         """What is told of a network whose outputs are not finite."""
         names = ["validation_loss", "validation_score"]

@@ -267,6 +267,10 @@ class ClassTargetsMixin:
         weight = check_weights(sample_weight, predicted)
         return float(accuracy_score(y, predicted, sample_weight=weight))
 
+    @property
+    def _score_name(self):
+        return "accuracy"
+
     def _score_raw(self, y, raw, weight):
         right = self._targets.codes(raw) == y
         return np.average(right if right.ndim == 1 else right.all(axis=1), weights=weight)

@@ -119,6 +119,11 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     def _score_raw(self, y, raw, weight):
         """Return the validation score of raw outputs against encoded targets."""
 
+    @property
+    def _score_name(self):
+        """What `_score_raw` returns, in words."""
+        return "score"
+
     def _class_weights(self, y, weight, labels):
         """Return the class weight of each row, or None; `labels` has those of weight zero too."""
         return None

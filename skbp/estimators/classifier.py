@@ -227,8 +227,8 @@ class BackpropClassifier(ClassTargetsMixin, ClassifierMixin, BaseBackprop):
     >>> model = make_pipeline(StandardScaler(), net).fit(X, y)
     >>> model.predict(X[:3])
     array([0, 0, 0])
-    >>> model.score(X, y) > 0.95
-    True
+    >>> model.score(X, y)
+    0.9...
     """
 
     _parameter_constraints: dict = {

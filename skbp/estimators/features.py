@@ -50,8 +50,8 @@ class HiddenFeatures(TransformerMixin, BaseEstimator):
     >>> HiddenFeatures(net).fit(X, y).transform(X).shape
     (150, 8)
     >>> model = make_pipeline(HiddenFeatures(net), LogisticRegression(max_iter=1000)).fit(X, y)
-    >>> model.score(X, y) > 0.95
-    True
+    >>> model.score(X, y)
+    0.9...
     """
 
     def __init__(self, estimator, layer=-2):

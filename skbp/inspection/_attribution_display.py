@@ -8,6 +8,7 @@ import numpy as np
 from skbp._component import OneOf
 from skbp.inspection._attribution import METHODS, Rows
 from skbp.inspection._common import pyplot
+from skbp.layers import Reshape
 
 #: The most rows, and features of a row, that are drawn.
 MAX_ROWS, MAX_FEATURES = 20, 15
@@ -22,7 +23,8 @@ class AttributionDisplay:
 
     Tables are drawn as bars, of the features with the largest mean absolute value; texts as their
     tokens, on the color; sequences as maps of features over time; images, with channels summed up,
-    over the image itself. All panels have one scale.
+    over the image itself. All panels have one scale. `from_estimator` draws flat rows in the shape
+    that the network works with, also if its first layer makes it, such as ``Input((1, 8, 8))``.
 
     Parameters
     ----------
@@ -78,7 +80,8 @@ class AttributionDisplay:
         method : str, default="integrated_gradients"
             Or "input_gradients", "gradient_x_input".
         feature_names : sequence of str, default=None
-            Names of the features; None means those that the estimator has seen in `fit`.
+            Names of the features; None means those that the estimator has seen in `fit`, for rows
+            that are drawn as bars.
         vocabulary : sequence of str, or dict of int to str, default=None
             The token of each code: rows of X are texts. A code that is not in it is left out, as
             padding is to be.
@@ -103,11 +106,13 @@ class AttributionDisplay:
         rows = Rows(estimator, X, target)
         _check_number(len(rows.x))
         values = METHODS[method](estimator, X, target, **params)
-        shape = (len(values), *rows.network.input_shape)  # flat rows may be images, too
+        shape = (len(values), *(_drawn_shape(rows.network) if vocabulary is None else (-1,)))
         titles = None
         if rows.classes is not None:
             titles = [f"class {label}" for label in rows.classes[rows.columns]]
-        names = rows.feature_names if feature_names is None else feature_names
+        names = feature_names
+        if names is None and len(shape) == 2:  # names of columns are none of a step's features
+            names = rows.feature_names
         display = cls(
             values.reshape(shape), images=rows.x.reshape(shape), feature_names=names, titles=titles,
             tokens=None if vocabulary is None else _tokens(rows.x, vocabulary),
@@ -243,6 +248,15 @@ class AttributionDisplay:
                 panel.imshow(row, alpha=np.sqrt(np.abs(row) / largest), **style)
             panel.set(xticks=[], yticks=[])
         self.figure_.colorbar(drawn, ax=self.axes_, label="Attribution")
+
+
+def _drawn_shape(network):
+    """Return the shape in which a row is drawn: what the network, or its first layer, says."""
+    first, shape = network.layers[0], network.input_shape
+    if isinstance(first, Reshape):
+        made = first.output_shape(shape)
+        return made if len(made) in (2, 3) else shape
+    return shape
 
 
 def _tokens(x, vocabulary):

@@ -3,9 +3,22 @@
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+#: Where a fitted search, or a TransformedTargetRegressor, has the estimator that predicts: with
+#: the X that it is given itself.
+ON_SAME_ROWS = "best_estimator_", "regressor_"
+
+
+def on_same_rows(estimator):
+    """Return what is inside searches and TransformedTargetRegressors, if it is in any."""
+    while name := next((name for name in ON_SAME_ROWS if hasattr(estimator, name)), None):
+        estimator = getattr(estimator, name)
+    return estimator
+
 
 def fitted_network(estimator):
-    """Return the fitted network estimator, also from inside a pipeline, a search, one for tables.
+    """Return the fitted network estimator, wherever it is inside.
+
+    That is in pipelines, searches, TransformedTargetRegressors and estimators for tables.
 
     Raises
     ------
@@ -15,9 +28,8 @@ def fitted_network(estimator):
         If it is no estimator of skbp.
     """
     while True:
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif isinstance(estimator, Pipeline):
+        estimator = on_same_rows(estimator)
+        if isinstance(estimator, Pipeline):
             estimator = estimator[-1]
         elif hasattr(estimator, "network_"):  # one for tables
             estimator = estimator.network_

@@ -72,7 +72,7 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : BackpropClassifier or BackpropRegressor
-            Fitted; or a pipeline, or a search, that holds one.
+            Fitted; or a pipeline, a search or a TransformedTargetRegressor that holds one.
         ax : matplotlib Axes, default=None
             Where to draw; None means a new figure.
         name : str, default=None

@@ -105,7 +105,8 @@ def summary(estimator):
     Parameters
     ----------
     estimator : BackpropClassifier or BackpropRegressor
-        Fitted; or a pipeline, or a search such as GridSearchCV, that holds one.
+        Fitted; or a pipeline, a search such as GridSearchCV, or a TransformedTargetRegressor that
+        holds one.
 
     Returns
     -------

@@ -13,6 +13,7 @@ from skbp._engine.objective import input_gradient, predict_raw
 from skbp._quiet import quiet
 from skbp._warnings import warn
 from skbp.inspection._attribution import TOLERANCE, chosen_columns
+from skbp.inspection._common import on_same_rows
 from skbp.layers.compose import codes_of_chain
 from skbp.losses import Loss
 from skbp.preprocessing._frames import is_frame, is_pandas, narwhals_frame
@@ -68,7 +69,8 @@ def table_attributions(
     Parameters
     ----------
     model : TabularClassifier or TabularRegressor
-        Fitted; or a search that holds one.
+        Fitted; or a search or TransformedTargetRegressor that holds one: outputs are then of the
+        transformed target.
     X : {dataframe, array-like, sparse matrix} of shape (n_samples, n_columns)
         The rows to explain, as for `predict`.
     background : {dataframe, array-like, sparse matrix} of shape (n_rows, n_columns)
@@ -308,8 +310,8 @@ def _spread(values, change, n_steps):
 
 
 def _fitted_model(model):
-    """Return the fitted estimator for tables, also from inside a search."""
-    model = getattr(model, "best_estimator_", model)
+    """Return the fitted estimator for tables, also from inside a search or the like."""
+    model = on_same_rows(model)
     check_is_fitted(model)
     if not (hasattr(model, "encoder_") and hasattr(model, "network_")):
         raise TypeError(

@@ -63,12 +63,14 @@ class MultiHeadAttention(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([MultiHeadAttention(2)], (3, 4), np.float64)
-    >>> x, weight = np.array([[[1.0] * 4, [3.0] * 4, [np.nan] * 4]]), network.views[0]["weight_qkv"]
-    >>> weight[:, 8:] = network.views[0]["weight_out"][...] = np.eye(4)  # all steps alike
-    >>> network.forward(x, Workspace(network, 1))[0, :, 0]
-    array([2., 2., 2.])
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import MultiHeadAttention, SequencePool
+    >>> X = np.random.default_rng(0).normal(size=(60, 3, 4))
+    >>> X[30:, 2] = np.nan  # half of the sequences are shorter: their last step is absent
+    >>> layers, y = [MultiHeadAttention(2), SequencePool("mean")], np.nanmax(X[:, :, 0], axis=1)
+    >>> net = BackpropRegressor(layers=layers, solver="lbfgs", tol=0.003, random_state=0)
+    >>> net.fit(X, y).score(X, y)
+    0.99...
     """
 
     absent = LEAVE_OUT
@@ -227,12 +229,12 @@ class PositionalEncoding(Layer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([PositionalEncoding()], (2, 2), np.float64)
-    >>> network.forward(np.zeros((1, 2, 2)), Workspace(network, 1)).round(2)
-    array([[[0.  , 1.  ],
-            [0.84, 0.54]]])
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import PositionalEncoding
+    >>> sequences = [[[0.0, 0.0]] * 3]  # one, of three steps with two features
+    >>> net = BackpropRegressor(layers=[PositionalEncoding()], solver="lbfgs")
+    >>> HiddenFeatures(net, layer=0).fit(sequences, [1.0]).transform(sequences).round(2)
+    array([[ 0.  ,  1.  ,  0.84,  0.54,  0.91, -0.42]])
     """
 
     absent = KEEP
@@ -290,10 +292,11 @@ class SequencePool(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([SequencePool("last")], (3, 2), np.float64)
-    >>> x = np.array([[[1.0, 2.0], [3.0, 4.0], [np.nan, np.nan]]])
-    >>> network.forward(x, Workspace(network, 1))
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import SequencePool
+    >>> sequences = [[[1.0, 2.0], [3.0, 4.0], [np.nan, np.nan]]]  # one, whose last step is absent
+    >>> net = BackpropRegressor(layers=[SequencePool("last")], solver="lbfgs")
+    >>> HiddenFeatures(net).fit(sequences, [1.0]).transform(sequences)
     array([[3., 4.]])
     """
 

@@ -117,13 +117,14 @@ class RandomFlip(_Augmentation):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([RandomFlip(rate=1.0)], (1, 1, 3), np.float64)
-    >>> x, workspace = np.array([[[[1.0, 2.0, 3.0]]]]), Workspace(network, 1)
-    >>> network.forward(x, workspace, np.random.default_rng(0)).ravel()
-    array([3., 2., 1.])
-    >>> network.forward(x, workspace) is x
-    True
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import Flatten, RandomFlip
+    >>> X = np.random.default_rng(0).normal(size=(200, 1, 1, 2))  # images of two pixels
+    >>> net = BackpropRegressor(layers=[RandomFlip(), Flatten()], batch_size=20, max_iter=15,
+    ...                         learning_rate="one_cycle", learning_rate_init=0.05,
+    ...                         n_iter_no_change=15, random_state=0)
+    >>> net.fit(X, X[:, 0, 0, 0]).coefs_[-1].ravel().round(1)  # the left one may be on the right
+    array([0.5, 0.5])
     """
 
     n_numbers = 2
@@ -180,11 +181,14 @@ class RandomShift(_Augmentation):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([RandomShift((0, 2))], (1, 1, 4), np.float64)
-    >>> x, workspace = np.array([[[[1.0, 2.0, 3.0, 4.0]]]]), Workspace(network, 1)
-    >>> network.forward(x, workspace, np.random.default_rng(1)).ravel()
-    array([0., 0., 1., 2.])
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import Flatten, RandomShift
+    >>> X = np.random.default_rng(0).normal(size=(200, 1, 1, 1)) * [0, 1, 0]  # light in the middle
+    >>> net = BackpropRegressor(layers=[RandomShift((0, 1)), Flatten()], batch_size=20, max_iter=15,
+    ...                         learning_rate="one_cycle", learning_rate_init=0.05,
+    ...                         n_iter_no_change=15, random_state=0)
+    >>> net.fit(X, X[:, 0, 0, 1]).coefs_[-1].ravel().round(1)  # it counts wherever it comes to be
+    array([1., 1., 1.])
     """
 
     n_numbers = 2
@@ -269,12 +273,14 @@ class RandomErasing(_Augmentation):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([RandomErasing(1.0, area=(0.25, 0.25), ratio=1)], (1, 2, 4), np.float64)
-    >>> x, workspace = np.ones((1, 1, 2, 4)), Workspace(network, 1)
-    >>> network.forward(x, workspace, np.random.default_rng(0))
-    array([[[[1., 1., 1., 0.],
-             [1., 1., 1., 1.]]]])
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import Flatten, RandomErasing
+    >>> X = np.random.default_rng(0).normal(size=(200, 1, 1, 1)) * [1, 1]  # two pixels, alike
+    >>> layers = [RandomErasing(1.0, area=(0.5, 0.5)), Flatten()]
+    >>> net = BackpropRegressor(layers=layers, batch_size=20, max_iter=15, n_iter_no_change=15,
+    ...                         learning_rate="one_cycle", learning_rate_init=0.05, random_state=0)
+    >>> net.fit(X, X[:, 0, 0, 0]).coefs_[-1].ravel().round(1)  # each must do without the other
+    array([1., 1.])
     """
 
     n_numbers = 5

@@ -111,13 +111,14 @@ class MemberScale(_Factors):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([MemberScale(2)], (2,), np.float64)
-    >>> network.views[0]["factor"][...] = [[1.0, 1.0], [1.0, -1.0]]
-    >>> network.forward(np.array([[3.0, 4.0]]), Workspace(network, 1))
-    array([[[ 3.,  4.],
-            [ 3., -4.]]])
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import MemberScale
+    >>> X, factors = [[3.0, 4.0]], {"memberscale_0.factor": [[1.0, 1.0], [1.0, -1.0]]}
+    >>> net = BackpropRegressor(layers=[MemberScale(2)], init_from=factors, freeze="memberscale_0")
+    >>> net = FrozenEstimator(net.partial_fit(X, [1.0]))
+    >>> HiddenFeatures(net, layer=0).fit(X).transform(X)  # two members
+    array([[ 3.,  4.,  3., -4.]])
     """
 
     allowed = {"n_members": Whole(1), "first": FIRST, "sections": Maybe(_Labels())}
@@ -187,15 +188,12 @@ class BatchEnsemble(_Factors):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([BatchEnsemble(1, 2, "identity")], (2,), np.float64)
-    >>> p = network.views[0]
-    >>> p["weight"][...], p["input_factor"][...] = 1.0, [[1.0, 1.0], [1.0, -1.0]]
-    >>> p["output_factor"][...], p["bias"][...] = 1.0, [[0.0], [0.5]]
-    >>> network.forward(np.array([[3.0, 2.0]]), Workspace(network, 1))
-    array([[[5. ],
-            [1.5]]])
+    >>> from skbp.layers import BatchEnsemble
+    >>> layer = BatchEnsemble(8, n_members=4)
+    >>> layer.output_shape((20,))
+    (4, 8)
+    >>> layer.param_shapes((20,))  # one matrix, and factors for each member
+    {'weight': (20, 8), 'bias': (4, 8), 'input_factor': (4, 20), 'output_factor': (4, 8)}
     """
 
     penalized = ("weight",)

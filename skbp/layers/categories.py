@@ -70,10 +70,13 @@ class CategoryEmbedding(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([CategoryEmbedding([2, 3], units=2)], (3,), np.float64)
-    >>> network.views[0]["weight"][...] = np.arange(10).reshape(5, 2)
-    >>> network.forward(np.array([[0.5, 1.0, 0.0]]), Workspace(network, 1))
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import CategoryEmbedding
+    >>> X, layer = [[0.5, 1.0, 0.0]], CategoryEmbedding([2, 3], units=2)  # a number, two codes
+    >>> table = {"categoryembedding_0.weight": np.arange(10).reshape(5, 2)}
+    >>> net = BackpropRegressor(layers=[layer], init_from=table, freeze="categoryembedding_0")
+    >>> HiddenFeatures(FrozenEstimator(net.partial_fit(X, [1.0]))).fit(X).transform(X)
     array([[0.5, 2. , 3. , 4. , 5. ]])
     """
 

@@ -317,11 +317,13 @@ class Residual(Sequential):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> from skbp.layers import Dense
-    >>> network = Network([Residual(Dense(2))], (2,), np.float64)
-    >>> network.forward(np.array([[1.0, 2.0]]), Workspace(network, 1))  # its weights are zeros
-    array([[1., 2.]])
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import Dense, Residual
+    >>> X, weights = [[1.0, 2.0]], {"residual_0.0.weight": np.eye(2), "residual_0.0.bias": [0, 0]}
+    >>> net = BackpropRegressor(layers=[Residual(Dense(2))], init_from=weights, freeze="residual_0")
+    >>> HiddenFeatures(FrozenEstimator(net.partial_fit(X, [1.0]))).fit(X).transform(X)
+    array([[2., 4.]])
     """
 
     def output_shape(self, input_shape):

@@ -350,12 +350,14 @@ class Conv2D(_Convolution):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([Conv2D(1, (1, 2))], (1, 2, 3), np.float64)
-    >>> network.views[0]["weight"][...] = [[[[-1.0]], [[1.0]]]]  # the difference of neighbours
-    >>> network.forward(np.array([[[[0.0, 1, 5], [3, 2, 4]]]]), Workspace(network, 1))
-    array([[[[1., 4.],
-             [0., 2.]]]])
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import Conv2D, GlobalMaxPool
+    >>> X = np.random.default_rng(0).normal(size=(50, 1, 6, 6))
+    >>> y = np.diff(X[:, 0]).max(axis=(1, 2))  # the largest rise from a pixel to the next one
+    >>> layers = [Conv2D(1, (1, 2), activation="identity"), GlobalMaxPool()]
+    >>> net = BackpropRegressor(layers=layers, solver="lbfgs", random_state=0).fit(X, y)
+    >>> (net.weights_["conv2d_0.weight"] * net.weights_["output.weight"]).ravel().round(1)
+    array([-1.,  1.])
     """
 
     allowed = {
@@ -427,12 +429,14 @@ class Conv1D(_Convolution):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([Conv1D(1, 2)], (3, 1), np.float64)
-    >>> network.views[0]["weight"][...] = [[[-1.0]], [[1.0]]]  # the growth from time to time
-    >>> network.forward(np.array([[[0.0], [1.0], [5.0]]]), Workspace(network, 1))
-    array([[[1.],
-            [4.]]])
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import Conv1D, GlobalMaxPool
+    >>> X = np.random.default_rng(0).normal(size=(50, 9, 1))
+    >>> y = np.diff(X[:, :, 0]).max(axis=1)  # the largest rise from a step to the next one
+    >>> layers = [Conv1D(1, 2, activation="identity"), GlobalMaxPool()]
+    >>> net = BackpropRegressor(layers=layers, solver="lbfgs", random_state=0).fit(X, y)
+    >>> (net.weights_["conv1d_0.weight"] * net.weights_["output.weight"]).ravel().round(1)
+    array([-1.,  1.])
     """
 
     absent = LEAVE_OUT

@@ -44,12 +44,14 @@ class Dense(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([Dense(1)], (2,), np.float64)
-    >>> network.views[0]["weight"][...], network.views[0]["bias"][...] = 1.0, -1.0
-    >>> network.forward(np.array([[1.0, 2.0], [0.0, 0.5]]), Workspace(network, 2))
-    array([[2.],
-           [0.]])
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import Dense
+    >>> X = np.random.default_rng(0).normal(size=(100, 2))
+    >>> net = BackpropRegressor(layers=[Dense(8)], solver="lbfgs", random_state=0)
+    >>> net.fit(X, abs(X[:, 0])).predict([[-1.5, 0.0], [0.5, 0.0]]).round(1)
+    array([1.5, 0.5])
+    >>> net.weights_["dense_0.weight"].shape
+    (2, 8)
     """
 
     penalized = ("weight",)

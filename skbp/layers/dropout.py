@@ -39,13 +39,14 @@ class Dropout(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([Dropout(0.5)], (4,), np.float64)
-    >>> x, workspace = np.ones((1, 4)), Workspace(network, 1)
-    >>> network.forward(x, workspace, rng=np.random.default_rng(4))
-    array([[0., 2., 0., 2.]])
-    >>> network.forward(x, workspace)
-    array([[1., 1., 1., 1.]])
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import Dropout
+    >>> X = np.random.default_rng(0).normal(size=(200, 1)) * [1, 1]  # a feature, and its copy
+    >>> net = BackpropRegressor(layers=[Dropout(0.5)], batch_size=20, max_iter=15,
+    ...                         learning_rate="one_cycle", learning_rate_init=0.05,
+    ...                         n_iter_no_change=15, random_state=0)
+    >>> net.fit(X, X[:, 0]).coefs_[0].ravel().round(1)  # both are used, with smaller weights
+    array([0.3, 0.3])
     """
 
     stochastic = True

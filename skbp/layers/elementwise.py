@@ -25,11 +25,12 @@ class Scale(Layer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([Scale()], (2,), np.float64)
-    >>> network.views[0]["scale"][...] = [2.0, 0.5]
-    >>> network.forward(np.array([[3.0, 4.0]]), Workspace(network, 1))
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import Scale
+    >>> X, scale = [[3.0, 4.0]], {"scale_0.scale": [2.0, 0.5]}
+    >>> net = BackpropRegressor(layers=[Scale()], init_from=scale, freeze="scale_0")
+    >>> HiddenFeatures(FrozenEstimator(net.partial_fit(X, [1.0]))).fit(X).transform(X)
     array([[6., 2.]])
     """
 
@@ -78,11 +79,14 @@ class LearnedActivation(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([LearnedActivation("relu")], (2,), np.float64)
-    >>> network.views[0]["share"][...] = [1.0, 0.5]
-    >>> network.forward(np.array([[-4.0, -4.0]]), Workspace(network, 1))
-    array([[ 0., -2.]])
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import LearnedActivation
+    >>> X = np.random.default_rng(0).normal(size=(50, 2))
+    >>> y = np.maximum(X, [0, 0.5] * X).sum(axis=1)  # a relu, and one that leaks half
+    >>> layers = [LearnedActivation("relu")]
+    >>> net = BackpropRegressor(layers=layers, solver="lbfgs", alpha=0, random_state=0).fit(X, y)
+    >>> net.weights_["learnedactivation_0.share"].round(1)
+    array([1. , 0.5])
     """
 
     allowed = {"activation": AN_ACTIVATION}

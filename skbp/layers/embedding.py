@@ -165,12 +165,15 @@ class Embedding(_Lookup):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([Embedding([2, 3], dim=2)], (2,), np.float64)
-    >>> network.views[0]["weight"][...] = np.arange(10).reshape(5, 2)
-    >>> network.forward(np.array([[1.0, 0.0]]), Workspace(network, 1))
-    array([[[2., 3.],
-            [4., 5.]]])
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import Embedding
+    >>> X, table = [[1.0, 0.0]], {"embedding_0.weight": np.arange(10).reshape(5, 2)}
+    >>> layer = Embedding([2, 3], dim=2)  # the second column's rows come after the first one's
+    >>> net = BackpropRegressor(layers=[layer], init_from=table, freeze="embedding_0")
+    >>> net = FrozenEstimator(net.partial_fit(X, [1.0]))
+    >>> HiddenFeatures(net, layer=0).fit(X).transform(X)
+    array([[2., 3., 4., 5.]])
     """
 
     def __init__(self, n_codes, dim, padding_index=None, initializer="lecun_normal", name=None):
@@ -236,11 +239,13 @@ class EmbeddingBag(_Lookup):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([EmbeddingBag(3, dim=2, padding_index=0)], (3,), np.float64)
-    >>> network.views[0]["weight"][...] = np.arange(6).reshape(3, 2)
-    >>> network.forward(np.array([[1.0, 2.0, 0.0]]), Workspace(network, 1))
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import EmbeddingBag
+    >>> X, layer = [[1.0, 2.0, 0.0]], EmbeddingBag(3, dim=2, padding_index=0)
+    >>> table = {"embeddingbag_0.weight": [[0, 0], [2, 3], [4, 5]]}
+    >>> net = BackpropRegressor(layers=[layer], init_from=table, freeze="embeddingbag_0")
+    >>> HiddenFeatures(FrozenEstimator(net.partial_fit(X, [1.0]))).fit(X).transform(X)
     array([[3., 4.]])
     """
 

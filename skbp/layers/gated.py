@@ -32,10 +32,13 @@ class GLU(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([GLU("relu")], (4,), np.float64)
-    >>> network.forward(np.array([[2.0, 3.0, 5.0, -1.0]]), Workspace(network, 1))
-    array([[10.,  0.]])
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import GLU, Dense
+    >>> X = np.random.default_rng(0).uniform(-2, 2, size=(100, 2))
+    >>> layers = [Dense(8, "identity"), GLU("identity")]
+    >>> net = BackpropRegressor(layers=layers, solver="lbfgs", alpha=0, random_state=0)
+    >>> net.fit(X, X[:, 0] * X[:, 1]).predict([[1.5, 2.0], [5.0, 5.0]]).round(1)  # gates multiply
+    array([ 3., 25.])
     """
 
     absent = KEEP

@@ -62,12 +62,12 @@ class LoRA(Layer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network
-    >>> from skbp.layers import Dense, MultiHeadAttention
-    >>> network = Network([LoRA(Dense(10), rank=2)], (20,), np.float64)
-    >>> network.params.size, network.state.size
-    (60, 210)
+    >>> from skbp.layers import Dense, LoRA, MultiHeadAttention
+    >>> layer = LoRA(Dense(10), rank=2)
+    >>> layer.param_shapes((20,))  # what is trained: 60 numbers of 270
+    {'weight.a': (20, 2), 'weight.b': (2, 10)}
+    >>> layer.state_shapes((20,))
+    {'weight': (20, 10), 'bias': (10,)}
     >>> list(LoRA(MultiHeadAttention(2)).param_shapes((5, 8)))
     ['q.a', 'q.b', 'v.a', 'v.b']
     """

@@ -46,13 +46,15 @@ class MemberDense(Layer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([MemberDense(1, n_members=2, activation="identity")], (2,), np.float64)
-    >>> network.views[0]["weight"][...] = [[[1.0], [1.0]], [[1.0], [-1.0]]]  # sum and difference
-    >>> network.forward(np.array([[3.0, 2.0]]), Workspace(network, 1))
-    array([[[5.],
-            [1.]]])
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import MemberDense
+    >>> X, layer = [[3.0, 2.0]], MemberDense(1, n_members=2, activation="identity")
+    >>> weights = {"memberdense_0.weight": [[[1.0], [1.0]], [[1.0], [-1.0]]]}  # sum, difference
+    >>> net = BackpropRegressor(layers=[layer], init_from=weights, freeze="memberdense_0")
+    >>> net = FrozenEstimator(net.partial_fit(X, [1.0]))
+    >>> HiddenFeatures(net, layer=0).fit(X).transform(X).round(1)
+    array([[5., 1.]])
     """
 
     penalized = ("weight",)
@@ -154,12 +156,13 @@ class MemberColumns(Layer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([MemberColumns([[0, 1], [0, 2]])], (3,), np.float64)
-    >>> network.forward(np.array([[5.0, 6.0, 7.0]]), Workspace(network, 1))
-    array([[[5., 6.],
-            [5., 7.]]])
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import MemberColumns, MemberDense
+    >>> X = [[5.0, 6.0, 7.0]]
+    >>> layers = [MemberColumns([[0, 1], [0, 2]]), MemberDense(3, n_members=2)]
+    >>> net = BackpropRegressor(layers=layers, solver="lbfgs")
+    >>> HiddenFeatures(net, layer=0).fit(X, [1.0]).transform(X)  # two columns each
+    array([[5., 6., 5., 7.]])
     """
 
     def __init__(self, columns, name=None):

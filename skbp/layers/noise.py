@@ -32,13 +32,13 @@ class GaussianNoise(Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([GaussianNoise(0.1)], (50,), np.float64)
-    >>> x, workspace = np.zeros((200, 50)), Workspace(network, 200)
-    >>> float(network.forward(x, workspace, np.random.default_rng(0)).std().round(2))
-    0.1
-    >>> network.forward(x, workspace) is x
-    True
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import GaussianNoise
+    >>> X = np.random.default_rng(0).normal(size=(200, 1))
+    >>> net = BackpropRegressor(layers=[GaussianNoise(1)], batch_size=20, learning_rate="one_cycle",
+    ...                         learning_rate_init=0.1, max_iter=30, random_state=0)
+    >>> net.fit(X, X[:, 0]).coefs_[0].round(1)  # noise makes weights smaller, as a penalty does
+    array([[0.5]])
     """
 
     stochastic = True
@@ -108,12 +108,14 @@ class CodeDropout(Layer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([CodeDropout(0.5)], (5,), np.float64)
-    >>> x = np.array([[5.0, 6.0, 7.0, 8.0, 0.0]])
-    >>> network.forward(x, Workspace(network, 1), np.random.default_rng(0))
-    array([[5., 1., 1., 1., 0.]])
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import CodeDropout, Embedding
+    >>> codes, y = [[2], [3]] * 50, [1.0, 3.0] * 50
+    >>> layers = [CodeDropout(0.3), Embedding(4, 1)]
+    >>> net = BackpropRegressor(layers=layers, batch_size=20, learning_rate="one_cycle",
+    ...                         learning_rate_init=0.1, max_iter=40, random_state=0)
+    >>> net.fit(codes, y).predict([[1], [2], [3]]).round(1)  # 1 is the unknown
+    array([2., 1., 3.])
     """
 
     stochastic = True

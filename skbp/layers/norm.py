@@ -113,15 +113,11 @@ class BatchNorm(Norm):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([BatchNorm(epsilon=1e-9)], (1,), np.float64)
-    >>> network.init(np.random.RandomState(0))
-    >>> x, workspace = np.array([[4.0], [6.0]]), Workspace(network, 2)
-    >>> network.forward(x, workspace, rng=np.random.default_rng(0)).round(6)
-    array([[-1.],
-           [ 1.]])
-    >>> network.views[0]["running_mean"], network.views[0]["running_var"]
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import BatchNorm
+    >>> net = BackpropRegressor(layers=[BatchNorm()])
+    >>> net = net.partial_fit([[4.0], [6.0]], [0.0, 1.0])  # one batch, mean 5
+    >>> net.weights_["batchnorm_0.running_mean"], net.weights_["batchnorm_0.running_var"]
     (array([0.5]), array([1.1]))
     """
 
@@ -297,12 +293,12 @@ class LayerNorm(Norm):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([LayerNorm(epsilon=1e-9)], (2,), np.float64)
-    >>> network.init(np.random.RandomState(0))
-    >>> x = np.array([[1.0, 3.0], [-20.0, 20.0]])
-    >>> network.forward(x, Workspace(network, 2, training=False)).round(6)
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import LayerNorm
+    >>> X = [[1.0, 3.0], [-20.0, 20.0]]
+    >>> net = BackpropRegressor(layers=[LayerNorm()]).partial_fit(X, [0.0, 1.0])
+    >>> HiddenFeatures(FrozenEstimator(net)).fit(X).transform(X).round(1)
     array([[-1.,  1.],
            [-1.,  1.]])
     """

@@ -75,14 +75,13 @@ class PiecewiseLinearEmbedding(_NumberEmbedding):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import PiecewiseLinearEmbedding
+    >>> X = np.linspace(0, 3, 50)[:, None]
     >>> layer = PiecewiseLinearEmbedding([0.0, 1.0, 3.0], units=1)
-    >>> network = Network([layer], (1,), np.float64)
-    >>> p = network.views[0]
-    >>> p["weight"][...] = [[[1.0], [10.0]]]
-    >>> p["slope"][...], p["bias"][...] = 0.0, 0.0
-    >>> network.forward(np.array([[-1.0], [0.5], [2.0], [5.0]]), Workspace(network, 4)).T
-    array([[-1. ,  0.5,  6. , 21. ]])
+    >>> net = BackpropRegressor(layers=[layer], solver="lbfgs", alpha=0, random_state=0)
+    >>> net.fit(X, abs(X[:, 0] - 1)).predict([[0.5], [2.0], [4.0]]).round(2)
+    array([0.5, 1. , 3. ])
     """
 
     penalized = ("weight", "slope")

@@ -218,11 +218,12 @@ class MaxPool2D(_Max, _Pool2D):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([MaxPool2D(2)], (1, 2, 4), np.float64)
-    >>> network.forward(np.array([[[[0.0, 1, 5, 7], [3, 2, 4, 6]]]]), Workspace(network, 1))
-    array([[[[3., 7.]]]])
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import MaxPool2D
+    >>> images = [[[[0.0, 1, 5, 7], [3, 2, 4, 6]]]]  # one image of one channel, two by four
+    >>> net = BackpropRegressor(layers=[MaxPool2D(2)], solver="lbfgs")
+    >>> HiddenFeatures(net).fit(images, [1.0]).transform(images)
+    array([[3., 7.]])
     """
 
 
@@ -284,11 +285,12 @@ class AvgPool2D(_Average, _Pool2D):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([AvgPool2D(2)], (1, 2, 4), np.float64)
-    >>> network.forward(np.array([[[[0.0, 1, 5, 7], [3, 2, 4, 6]]]]), Workspace(network, 1))
-    array([[[[1.5, 5.5]]]])
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import AvgPool2D
+    >>> images = [[[[0.0, 1, 5, 7], [3, 2, 4, 6]]]]  # one image of one channel, two by four
+    >>> net = BackpropRegressor(layers=[AvgPool2D(2)], solver="lbfgs")
+    >>> HiddenFeatures(net).fit(images, [1.0]).transform(images)
+    array([[1.5, 5.5]])
     """
 
 
@@ -366,10 +368,11 @@ class GlobalMaxPool(_Max, _GlobalPool):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([GlobalMaxPool()], (3, 2), np.float64)
-    >>> network.forward(np.array([[[0.0, 5], [1, 3], [2, 4]]]), Workspace(network, 1))
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import GlobalMaxPool
+    >>> sequences = [[[0.0, 5], [1, 3], [2, 4]]]  # one, of three steps with two features
+    >>> net = BackpropRegressor(layers=[GlobalMaxPool()], solver="lbfgs")
+    >>> HiddenFeatures(net).fit(sequences, [1.0]).transform(sequences)
     array([[2., 5.]])
     """
 
@@ -395,10 +398,11 @@ class GlobalAveragePool(_GlobalPool):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([GlobalAveragePool()], (3, 2), np.float64)
-    >>> network.forward(np.array([[[0.0, 5], [1, 3], [2, 4]]]), Workspace(network, 1))
+    >>> from skbp import BackpropRegressor, HiddenFeatures
+    >>> from skbp.layers import GlobalAveragePool
+    >>> sequences = [[[0.0, 5], [1, 3], [2, 4]]]  # one, of three steps with two features
+    >>> net = BackpropRegressor(layers=[GlobalAveragePool()], solver="lbfgs")
+    >>> HiddenFeatures(net).fit(sequences, [1.0]).transform(sequences)
     array([[1., 4.]])
     """
 

@@ -42,12 +42,9 @@ class Reshape(Layer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([Reshape((1, 2, 2))], (4,), np.float64)
-    >>> network.forward(np.array([[1.0, 2, 3, 4]]), Workspace(network, 1))
-    array([[[[1., 2.],
-             [3., 4.]]]])
+    >>> from skbp.layers import Reshape
+    >>> Reshape((1, 8, 8)).output_shape((64,))
+    (1, 8, 8)
     >>> Reshape((-1, 2)).output_shape((3, 4))
     (6, 2)
     """
@@ -119,11 +116,9 @@ class Flatten(Reshape):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([Flatten()], (2, 2), np.float64)
-    >>> network.forward(np.array([[[1.0, 2], [3, 4]]]), Workspace(network, 1))
-    array([[1., 2., 3., 4.]])
+    >>> from skbp.layers import Conv2D, Flatten, Sequential
+    >>> Sequential([Conv2D(4, 3), Flatten()]).output_shape((1, 8, 8))
+    (144,)
     """
 
     allowed = {}

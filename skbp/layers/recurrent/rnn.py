@@ -90,11 +90,12 @@ class RNN(Recurrent):
     Examples
     --------
     >>> import numpy as np
-    >>> from skbp._engine.network import Network, Workspace
-    >>> network = Network([RNN(1, "identity")], (3, 1), np.float64)
-    >>> network.params[:] = 1.0, 0.5, 0.0  # weights of input and state, bias
-    >>> network.forward(np.array([[[1.0], [2.0], [4.0]]]), Workspace(network, 1))
-    array([[5.25]])
+    >>> from skbp import BackpropRegressor
+    >>> from skbp.layers import RNN
+    >>> X = np.random.default_rng(0).normal(size=(50, 3, 1))  # sequences of three steps
+    >>> net = BackpropRegressor(layers=[RNN(1, "identity")], solver="lbfgs", random_state=0)
+    >>> net.fit(X, X.sum(axis=(1, 2))).predict([[[1.0], [2.0], [4.0]]]).round(1)
+    array([7.])
     """
 
     allowed = {**Recurrent.allowed, "activation": AN_ACTIVATION}
