@@ -24,7 +24,7 @@ FLOORS = [
         "_engine.updater", "_engine.training", "_engine.lbfgs", "_engine.history",
         "_engine.regularization", "_engine.watch", "_engine.resume", "_engine.plan",
         "_engine.checkpoint", "_engine.range_test", "_engine.lines",
-        "_engine.content", "_engine.fingerprint",
+        "_engine.content", "_engine.fingerprint", "_engine.dense_passes",
     ],
     ["callbacks", "inspection", "model_selection", "persistence", "distributed", "uncertainty"],
     ["estimators"],

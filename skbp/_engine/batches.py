@@ -229,7 +229,8 @@ class Batches:
         self.batch_size = batch_size
         self._shuffle = shuffle
         self.rng = rng
-        self.lazy = find_columns and is_sparse(data.x)
+        self._sparse = is_sparse(data.x)
+        self.lazy = find_columns and self._sparse
         chosen = slice(None) if rows is None else rows
         weight = None if data.weight is None else data.weight[chosen]
         factor = None if data.class_weight is None else data.class_weight[chosen]
@@ -239,7 +240,7 @@ class Batches:
         self._mean_factor = mean_factor
         if shuffle or rows is not None:
             self._y = np.empty((batch_size, *data.y.shape[1:]), data.y.dtype)
-            if not is_sparse(data.x):
+            if not self._sparse:
                 self._x = np.empty((batch_size, *data.x.shape[1:]), data.dtype)
         self._uniform = {}
 
@@ -289,7 +290,7 @@ class Batches:
         else:
             y = self._y[:n]
             kernels.gather(data.y, rows, y)
-            if is_sparse(data.x):
+            if self._sparse:
                 x = data.x.take(rows)
             else:
                 x = self._x[:n]

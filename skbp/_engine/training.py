@@ -254,8 +254,9 @@ class Training:
             progress.updates = call.updates
             for number in self.network.frozen:
                 skipped[number] += 1
-            total += objective.reported(data, penalty) * len(batch.y)
-            n_rows += len(batch.y)
+            n = len(batch.y)
+            total += objective.reported(data, penalty) * n
+            n_rows += n
             if interrupt.requested:
                 return False
         self._last_batch = batch

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 #: The kernels by name; each is an attribute of this module.
 NAMES = (
     "CONCURRENT",
+    "DENSE_PASSES",
     "UPDATE_BLOCK",
     "adam_rows",
     "adam_step",

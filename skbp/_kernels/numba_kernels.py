@@ -11,6 +11,7 @@ import numpy as np
 from skbp._kernels.compiler import IN_ORDER, compiled
 from skbp._kernels.numba_activations import *  # noqa: F403
 from skbp._kernels.numba_attention import *  # noqa: F403
+from skbp._kernels.numba_dense import DENSE_PASSES as DENSE_PASSES
 from skbp._kernels.numba_images import *  # noqa: F403
 from skbp._kernels.numba_images import (
     channel_moments,
