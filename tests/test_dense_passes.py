@@ -10,20 +10,21 @@ from skbp import BackpropClassifier
 from skbp import _kernels as kernels
 from skbp._engine import dense_passes
 from skbp._engine.batches import Batch
-from skbp._engine.dense_passes import DensePasses
+from skbp._engine.dense_passes import DensePasses, MemberPasses, passes_of
 from skbp._engine.network import Network
 from skbp._engine.objective import Objective
-from skbp.layers import Dense, Dropout, Reshape
-from skbp.losses import LOSSES
+from skbp.layers import Dense, Dropout, MemberDense, Reshape
+from skbp.losses import LOSSES, Members
+from skbp.losses.axes import _OwnTargets
 
 pytestmark = pytest.mark.skipif(find_spec("numba") is None, reason="they need numba")
 
 
 @pytest.fixture(autouse=True)
 def compiled(monkeypatch):
-    from skbp._kernels.numba_dense import DENSE_PASSES
+    from skbp._kernels.numba_dense import dense_passes as compiled_passes
 
-    monkeypatch.setattr(kernels, "DENSE_PASSES", DENSE_PASSES)
+    monkeypatch.setattr(kernels, "DENSE_PASSES", compiled_passes)
 
 
 def objective_of(layers, dtype=np.float64, one_call=True, n_features=4, max_rows=9):
@@ -89,7 +90,37 @@ def test_rows_in_any_memory():
         np.testing.assert_array_equal(objective.grads, expected[1])
 
 
+@pairs(
+    shape=[(4,), (3, 4)], hidden=[(), (5,), (6, 2)], k=(1, 2), n=(9, 4), weights=(False, True),
+    n_threads=(1, 2),
+)  # fmt: skip
+def test_members_are_those_of_the_network(shape, hidden, k, n, weights, n_threads, monkeypatch):
+    monkeypatch.setattr(dense_passes, "SHARED_BYTES", 0)
+    monkeypatch.setattr(dense_passes.threads, "count", lambda: n_threads)
+    layers = [*(MemberDense(u, 3) for u in hidden), MemberDense(k, 3, activation="identity")]
+    rng = np.random.default_rng(0)
+    loss = Members(LOSSES["squared_error"]())
+    x, y = rng.normal(size=(n, *shape)), rng.normal(size=(n, k))
+    if len(shape) == 2:
+        loss, y = _OwnTargets(loss.of_one), rng.normal(size=(n, 3, k))
+    weight = rng.random((n, 3)) if weights else np.full(n, 1 / n)
+    results = []
+    for one_call in (True, False):
+        network = Network(layers, shape, np.float64)
+        network.params[...] = np.random.default_rng(0).normal(size=network.params.size)
+        objective = Objective(network, loss, 0.1, 9)
+        assert isinstance(objective._passes, MemberPasses)
+        assert len(objective._passes._shares) == n_threads
+        if not one_call:
+            objective._passes = None
+        results.append((objective.value_and_grad(Batch(x, y, weight, n))[0], objective.grads))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-12)
+    np.testing.assert_allclose(results[0][1], results[1][1], 1e-10, 1e-12)
+
+
 @pytest.mark.parametrize("layers, n_features", [
+    ([MemberDense(5, 2), MemberDense(2, 2, "tanh")], 4),
+    ([Dense(5), MemberDense(2, 2, "identity")], 4),
     ([Dense(5, "tanh"), Dense(2, "identity")], 4),
     ([Dense(5, ntk=True), Dense(2, "identity")], 4),
     ([Dense(5), Dropout(0.1), Dense(2, "identity")], 4),
@@ -97,15 +128,15 @@ def test_rows_in_any_memory():
     ([Dense(2000), Dense(2, "identity")], 400),
 ])  # fmt: skip
 def test_what_they_do_not_suit(layers, n_features):
-    network = Network(layers, (n_features,), np.float32)
-    assert not DensePasses.suits(network, 200)
+    assert passes_of(Network(layers, (n_features,), np.float32), 200, None) is None
 
 
 def test_none_without_compiled_kernels(monkeypatch):
     network = Network([Dense(2, "identity")], (3,), np.float32)
-    assert DensePasses.suits(network, 10)
-    monkeypatch.setattr(kernels, "DENSE_PASSES", None)
-    assert not DensePasses.suits(network, 10)
+    assert passes_of(network, 10, None) is not None
+    for none in (None, lambda dtype: None):  # no compiler, no BLAS that is known
+        monkeypatch.setattr(kernels, "DENSE_PASSES", none)
+        assert passes_of(network, 10, None) is None
 
 
 def test_frozen_weights_stay_out_of_it():
@@ -117,8 +148,8 @@ def test_frozen_weights_stay_out_of_it():
 
 
 def test_a_fit_is_the_same_to_rounding(monkeypatch):
-    calls, forward = [], DensePasses.forward
-    monkeypatch.setattr(DensePasses, "forward", lambda *args: calls.append(1) or forward(*args))
+    calls, real = [], DensePasses.value_and_grad
+    monkeypatch.setattr(DensePasses, "value_and_grad", lambda *args: calls.append(1) or real(*args))
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 6))
     y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)

@@ -3,11 +3,54 @@
 import numpy as np
 
 from skbp import _kernels as kernels
+from skbp._kernels import threads
 from skbp.activations import Identity, ReLU
-from skbp.layers import Dense
+from skbp.layers import Dense, MemberDense
 
-#: Batches of more bytes of workspace spend their time in products, which NumPy's BLAS does as fast.
+#: A network with a larger workspace for its batch spends its time in products, which NumPy's BLAS
+#: does as fast.
 MOST_BYTES = 2**21
+#: A second thread for members pays from so many bytes of workspace on.
+SHARED_BYTES = 2**21
+
+
+def passes_of(network, max_rows, grads):
+    """Return what does the training passes of a network, or None if it has to do them itself.
+
+    Parameters
+    ----------
+    network : Network
+    max_rows : int
+        The most rows a batch will have.
+    grads : ndarray of shape (n_params,)
+        The gradient, which a backward pass fills.
+
+    Returns
+    -------
+    passes : DensePasses, MemberPasses or None
+        None if kernels are not compiled, NumPy's BLAS is none that is known, or the network is too
+        large or has other layers than dense ones with rectifiers.
+    """
+    kind = type(network.layers[0])
+    if kernels.DENSE_PASSES is None or kind not in (Dense, MemberDense):
+        return None
+    if kernels.DENSE_PASSES(network.params.dtype) is None:
+        return None
+    n_members = network.layers[0].n_members if kind is MemberDense else 1
+    of_its_kind = all(
+        type(layer) is kind
+        and type(layer._function) in (ReLU, Identity)
+        and layer._scale is None
+        and getattr(layer, "n_members", 1) == n_members
+        for layer in network.layers
+    )
+    size = max_rows * network.bytes_per_row(training=True)
+    in_steps = kind is Dense and len(network.input_shape) > 1
+    if not of_its_kind or in_steps or size > n_members * MOST_BYTES:
+        return None
+    if kind is Dense:
+        return DensePasses(network, 0, max_rows, grads)
+    return MemberPasses(network, n_members, max_rows, grads, size)
 
 
 class DensePasses:
@@ -16,50 +59,56 @@ class DensePasses:
     Parameters
     ----------
     network : Network
-        That `suits`.
+        Of `Dense` layers, or of `MemberDense` layers of which one member is meant.
+    member : int
+        Number of the member.
     max_rows : int
         The most rows a batch will have.
     grads : ndarray of shape (n_params,)
         Where `backward` writes to.
     """
 
-    def __init__(self, network, max_rows, grads):
+    def __init__(self, network, member, max_rows, grads):
         self._network, self._grads = network, grads
-        self._forward, self._backward = kernels.DENSE_PASSES
+        self._forward, self._backward = kernels.DENSE_PASSES(network.params.dtype)
         places = {(one.layer, one.key): one.start for one in network.parameters}
-        sizes = [network.input_shape[0], *(layer.units for layer in network.layers)]
-        self._layers = np.array([
-            (fan_in, units, places[i, "weight"], places[i, "bias"], type(layer._function) is ReLU)
-            for i, (layer, fan_in, units) in enumerate(
-                zip(network.layers, sizes[:-1], sizes[1:], strict=True)
-            )
-        ], np.int64)  # fmt: skip
+        sizes = [network.input_shape[-1], *(layer.units for layer in network.layers)]
+        table = []
+        for i, layer in enumerate(network.layers):
+            fan_in, units = sizes[i : i + 2]
+            weight = places[i, "weight"] + member * fan_in * units
+            bias = places[i, "bias"] + member * units
+            table.append((fan_in, units, weight, bias, type(layer._function) is ReLU))
+        self._layers = np.array(table, np.int64)
         dtype, widest = network.params.dtype, max(sizes[1:-1], default=0)
         self._outputs = np.empty(max_rows * sum(sizes[1:]), dtype)
         self._scratch = np.empty((2, max_rows * widest), dtype)
+        self._dy = np.empty((max_rows, sizes[-1]), dtype)
         self._n_outputs, self._before = sizes[-1], sum(sizes[1:-1])
-
-    @staticmethod
-    def suits(network, max_rows):
-        """Whether kernels are compiled, and a network is dense, small, and of rectifiers."""
-        return (
-            kernels.DENSE_PASSES is not None
-            and len(network.input_shape) == 1
-            and max_rows * network.bytes_per_row(training=True) <= MOST_BYTES
-            and all(
-                type(layer) is Dense
-                and type(layer._function) in (ReLU, Identity)
-                and layer._scale is None
-                for layer in network.layers
-            )
-        )
 
     def take(self, x):
         """Whether the passes can be used for these rows now."""
         return isinstance(x, np.ndarray) and not self._network.frozen
 
-    def forward(self, x):
-        """Return raw outputs, shape (n, n_outputs), of an x of shape (n, n_features)."""
+    def value_and_grad(self, loss, x, y, weight):
+        """Return the loss of a batch, and fill the gradient vector.
+
+        Parameters
+        ----------
+        loss : Loss
+        x : ndarray of shape (n, n_features)
+        y, weight
+            As in `Loss.value_and_grad`.
+        """
+        raw, dy = self._run_forward(x), self._dy[: len(x)]
+        value = loss.value_and_grad(raw, y, weight, dy)
+        self._backward(
+            dy, self._x, self._network.params, self._layers, self._outputs, self._grads,
+            *self._scratch,
+        )  # fmt: skip
+        return value
+
+    def _run_forward(self, x):
         if not (x.flags.c_contiguous and x.flags.writeable):  # so that one signature is compiled
             x = np.array(x, order="C")
         self._x, n = x, len(x)
@@ -67,9 +116,47 @@ class DensePasses:
         first = n * self._before
         return self._outputs[first : first + n * self._n_outputs].reshape(n, self._n_outputs)
 
-    def backward(self, dy):
-        """Fill the gradient vector; dy, shape (n, n_outputs), is overwritten."""
-        self._backward(
-            dy, self._x, self._network.params, self._layers, self._outputs, self._grads,
-            *self._scratch,
-        )  # fmt: skip
+
+class MemberPasses:
+    """`DensePasses` of several members, which threads share: no member knows of the others.
+
+    Parameters
+    ----------
+    network : Network
+        Of `MemberDense` layers.
+    n_members, max_rows, grads
+        As above.
+    size : int
+        Bytes of workspace.
+    """
+
+    def __init__(self, network, n_members, max_rows, grads, size):
+        self._members = [DensePasses(network, i, max_rows, grads) for i in range(n_members)]
+        self._shared_rows = len(network.input_shape) == 1
+        n_threads = threads.count() if size >= SHARED_BYTES else 1
+        self._shares = threads.even_shares(n_members, n_threads)
+
+    def take(self, x):
+        """Whether the passes can be used for these rows now."""
+        return self._members[0].take(x)
+
+    def value_and_grad(self, loss, x, y, weight):
+        """Return the loss of a batch, and fill the gradient vector.
+
+        Parameters
+        ----------
+        loss : Members
+        x : ndarray of shape (n, n_features) or (n, n_members, n_features)
+        y, weight
+            As in `Members.value_and_grad`.
+        """
+        values = [0.0] * len(self._members)
+
+        def task(share):
+            for number in range(share.start, share.stop):
+                rows = x if self._shared_rows else x[:, number]
+                own = loss.of_member(number, y, weight)
+                values[number] = self._members[number].value_and_grad(loss.of_one, rows, *own)
+
+        threads.run(task, self._shares)
+        return sum(values)

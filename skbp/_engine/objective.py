@@ -6,7 +6,7 @@ import numpy as np
 
 from skbp import _kernels as kernels
 from skbp._engine.batches import Batch, is_sparse, rows_between
-from skbp._engine.dense_passes import DensePasses
+from skbp._engine.dense_passes import passes_of
 from skbp._engine.network import Workspace
 from skbp._engine.regularization import Penalty, add_l1
 from skbp._kernels import threads
@@ -55,9 +55,7 @@ class Objective:
         parts = len(threads.even_shares(max_rows, _n_threads(network, max_rows, training=True)))
         self._workspaces = [Workspace(network, -(-max_rows // parts)) for _ in range(parts)]
         self._dy = np.empty((max_rows, *network.output_shape), network.params.dtype)
-        self._passes = None
-        if DensePasses.suits(network, max_rows):
-            self._passes = DensePasses(network, max_rows, self.grads)
+        self._passes = passes_of(network, max_rows, self.grads)
         self._others = []  # generators of the threads but the first
 
     @property
@@ -84,10 +82,7 @@ class Objective:
         x, y, weight, _ = batch
         n = x.shape[0]
         if self._passes is not None and self._passes.take(x):
-            raw, dy = self._passes.forward(x), self._dy[:n]
-            value = self.loss.value_and_grad(raw, y, weight, dy)
-            self._passes.backward(dy)
-            return value
+            return self._passes.value_and_grad(self.loss, x, y, weight)
         shares = threads.even_shares(n, len(self._workspaces))
         if len(shares) == 1:
             ctx = self._workspaces[0].ctx

@@ -1,13 +1,94 @@
 """Passes through a network of dense layers, each compiled into one call.
 
 A small network spends most of its time between kernels; here nothing is between them. Products are
-those of BLAS, by way of SciPy.
+those of NumPy's BLAS, called by address: SciPy's, which numba would take, has threads of its own.
 """
 
-import numpy as np
+import ctypes
+from functools import cache, partial
+from typing import Any
 
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from skbp._kernels import threads
 from skbp._kernels.compiler import compiled
 from skbp._kernels.numba_activations import column_sums, relu_backward
+
+#: What C calls these, in CBLAS.
+ROW_MAJOR, PLAIN, TRANSPOSED = 101, 111, 112
+#: CBLAS with integers of 64 bits, as in NumPy's wheels.
+SYMBOLS = "scipy_cblas_{}gemm64_", "cblas_{}gemm64_", "cblas_{}gemm$NEWLAPACK$ILP64"
+
+
+@cache
+def gemm_address(dtype):
+    """Return the address of ``cblas_?gemm`` with integers of 64 bits, or None if there is none."""
+    letter = {"float32": "s", "float64": "d"}[np.dtype(dtype).name]
+    for library in threads.loaded_libraries():
+        for symbol in SYMBOLS:
+            function = getattr(library, symbol.format(letter), None)
+            if function is not None:
+                return ctypes.cast(function, ctypes.c_void_p).value
+    return None
+
+
+def _type_and_code(context, address, left, right, m, n, k, a, lda, b, ldb, c, ldc, one):
+    """Tell numba how to call ``cblas_?gemm``; a, b and c are addresses, `one` is 1 in their dtype.
+
+    `left` and `right` are `PLAIN` or `TRANSPOSED`; lda, ldb and ldc are lengths of rows.
+    """
+
+    def generate(context, builder, signature, arguments):
+        address, left, right, m, n, k, a, lda, b, ldb, c, ldc, one = arguments
+        whole, code, real = ir.IntType(64), ir.IntType(32), one.type
+        kinds = [code] * 3 + [whole] * 3 + [real] + [whole] * 4 + [real] + [whole] * 2
+        function = builder.inttoptr(address, ir.FunctionType(ir.VoidType(), kinds).as_pointer())
+        codes = [builder.trunc(value, code) for value in (left, right)]
+        zero = ir.Constant(real, 0.0)
+        builder.call(
+            function,
+            [ir.Constant(code, ROW_MAJOR), *codes, m, n, k, one, a, lda, b, ldb, zero, c, ldc],
+        )
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(*[whole] * 12, one), generate
+
+
+_call: Any = intrinsic(_type_and_code)
+
+
+@compiled
+def _product(gemm, x, weight, out):
+    """Compute ``out = x @ weight``."""
+    m, k, n = x.shape[0], x.shape[1], weight.shape[1]
+    _call(
+        gemm, PLAIN, PLAIN, m, n, k, np.int64(x.ctypes.data), k, np.int64(weight.ctypes.data), n,
+        np.int64(out.ctypes.data), n, x.dtype.type(1),
+    )  # fmt: skip
+
+
+@compiled
+def _product_of_transposed(gemm, x, dy, out):
+    """Compute ``out = x.T @ dy``."""
+    m, k, n = x.shape[1], x.shape[0], dy.shape[1]
+    _call(
+        gemm, TRANSPOSED, PLAIN, m, n, k, np.int64(x.ctypes.data), m, np.int64(dy.ctypes.data), n,
+        np.int64(out.ctypes.data), n, x.dtype.type(1),
+    )  # fmt: skip
+
+
+@compiled
+def _product_by_transposed(gemm, dy, weight, out):
+    """Compute ``out = dy @ weight.T``."""
+    m, k, n = dy.shape[0], dy.shape[1], weight.shape[0]
+    _call(
+        gemm, PLAIN, TRANSPOSED, m, n, k, np.int64(dy.ctypes.data), k,
+        np.int64(weight.ctypes.data), k, np.int64(out.ctypes.data), n, dy.dtype.type(1),
+    )  # fmt: skip
 
 
 @compiled
@@ -36,11 +117,13 @@ def _single_output(x, weight, bias, relu, out):
 
 
 @compiled
-def dense_forward(x, params, layers, outputs):
+def dense_forward(gemm, x, params, layers, outputs):
     """Run rows through all layers.
 
     Parameters
     ----------
+    gemm : int
+        `gemm_address` of the arrays' dtype.
     x : ndarray of shape (n, n_features)
     params : ndarray of shape (n_params,)
     layers : ndarray of shape (n_layers, 5), int64
@@ -59,7 +142,7 @@ def dense_forward(x, params, layers, outputs):
         if units == 1:
             _single_output(source, weight, bias, relu, y)
         else:
-            np.dot(source, weight, y)
+            _product(gemm, source, weight, y)
             _bias_and_relu(y, bias, relu)
         source = y
         start += n * units
@@ -82,11 +165,13 @@ def _single_output_backward(x, dy, weight, relu, gradient, dz, dbias):
 
 
 @compiled
-def dense_backward(dy, x, params, layers, outputs, grads, first, second):
+def dense_backward(gemm, dy, x, params, layers, outputs, grads, first, second):
     """Fill `grads`, given the gradient of the last outputs, and what `dense_forward` left.
 
     Parameters
     ----------
+    gemm : int
+        As `dense_forward` had it.
     dy : ndarray of shape (n, n_outputs)
         Overwritten.
     x, params, layers, outputs
@@ -110,7 +195,7 @@ def dense_backward(dy, x, params, layers, outputs, grads, first, second):
             column_sums(dy, dbias)
         gradient, weight = _matrix(grads, at, fan_in, units), _matrix(params, at, fan_in, units)
         if number == 0:
-            np.dot(x.T, dy, gradient)
+            _product_of_transposed(gemm, x, dy, gradient)
             return
         source, dx = _matrix(outputs, start - n * fan_in, n, fan_in), _matrix(first, 0, n, fan_in)
         if units == 1:
@@ -120,10 +205,13 @@ def dense_backward(dy, x, params, layers, outputs, grads, first, second):
             )
             done = True
         else:
-            np.dot(source.T, dy, gradient)
-            np.dot(dy, weight.T, dx)
+            _product_of_transposed(gemm, source, dy, gradient)
+            _product_by_transposed(gemm, dy, weight, dx)
         dy = dx
         first, second = second, first
 
 
-DENSE_PASSES = dense_forward, dense_backward
+def dense_passes(dtype):
+    """Return `dense_forward` and `dense_backward` for a dtype; None if NumPy's BLAS is unknown."""
+    gemm = gemm_address(dtype)
+    return None if gemm is None else (partial(dense_forward, gemm), partial(dense_backward, gemm))

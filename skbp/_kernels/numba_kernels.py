@@ -11,7 +11,7 @@ import numpy as np
 from skbp._kernels.compiler import IN_ORDER, compiled
 from skbp._kernels.numba_activations import *  # noqa: F403
 from skbp._kernels.numba_attention import *  # noqa: F403
-from skbp._kernels.numba_dense import DENSE_PASSES as DENSE_PASSES
+from skbp._kernels.numba_dense import dense_passes
 from skbp._kernels.numba_images import *  # noqa: F403
 from skbp._kernels.numba_images import (
     channel_moments,
@@ -22,6 +22,8 @@ from skbp._kernels.numba_images import (
 from skbp._kernels.numpy_kernels import dropout_mask as dropout_mask
 from skbp._kernels.numpy_kernels import gather as gather
 
+#: Gives, for a dtype, passes through dense layers in one call each.
+DENSE_PASSES = dense_passes
 #: One pass over the whole vector needs no blocks.
 UPDATE_BLOCK = 2**62
 #: Whether several threads can be in kernels at the same time.

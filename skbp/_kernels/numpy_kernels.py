@@ -18,7 +18,7 @@ from skbp._kernels.numpy_images import *  # noqa: F403
 from skbp._kernels.numpy_images import channel_sums
 from skbp._kernels.numpy_losses import *  # noqa: F403
 
-#: Passes through dense layers in one call each: there are none in NumPy.
+#: What gives, for a dtype, passes through dense layers in one call each: there are none in NumPy.
 DENSE_PASSES = None
 #: Elements per block: three or four such float32 arrays fit a core's L2 cache together.
 BLOCK = 32768

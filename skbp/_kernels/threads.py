@@ -30,6 +30,7 @@ class _Library:
 
     def __init__(self, controller):
         self._controller = controller
+        self.loaded = controller.dynlib
         self.per_thread = getattr(controller, "threading_layer", None) == "openmp"
         self.tell = controller.set_num_threads
         names = (
@@ -49,6 +50,11 @@ class _Library:
 def _libraries():
     """Return those that are loaded: NumPy and SciPy each have one."""
     return [_Library(one) for one in ThreadpoolController().select(user_api="blas").lib_controllers]
+
+
+def loaded_libraries():
+    """Return those that are loaded, as `ctypes` has them."""
+    return [one.loaded for one in _libraries()]
 
 
 class _Team:

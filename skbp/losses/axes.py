@@ -112,6 +112,10 @@ class Members(_Around):
         weight = np.repeat(weight, members) if weight.ndim == 1 else weight.reshape(-1)
         return raw.reshape(-1, raw.shape[-1]), np.repeat(y, members, axis=0), weight
 
+    def of_member(self, number, y, weight):
+        """Return the targets and weights of one member, shapes (n,) or (n, k), and (n,)."""
+        return y, weight if weight.ndim == 1 else weight[:, number].copy()
+
     def start(self, y, weight, n_targets):
         return self.loss.start(y, weight, n_targets)
 
@@ -164,6 +168,10 @@ class _OwnTargets(Members):
         members = raw.shape[1]
         weight = np.repeat(weight, members) if weight.ndim == 1 else weight.reshape(-1)
         return raw.reshape(-1, raw.shape[-1]), y.reshape(-1, *y.shape[2:]), weight
+
+    def of_member(self, number, y, weight):
+        y, weight = super().of_member(number, y, weight)
+        return y[:, number].copy(), weight
 
 
 def has_next(codes, padding_index):
