@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from _common import pairs
+from scipy.sparse import csr_array
 
 from skbp import BackpropClassifier
 from skbp import _kernels as kernels
@@ -137,6 +138,13 @@ def test_none_without_compiled_kernels(monkeypatch):
     for none in (None, lambda dtype: None):  # no compiler, no BLAS that is known
         monkeypatch.setattr(kernels, "DENSE_PASSES", none)
         assert passes_of(network, 10, None) is None
+
+
+def test_rows_that_they_would_misread():
+    take, x = objective_of([Dense(5), Dense(2, "identity")])._passes.take, batch_of(9, 2).x
+    assert take(x)
+    for other in (x.astype(np.float32), x[:, :3], x[:, :, None], np.vstack([x, x]), csr_array(x)):
+        assert not take(other)
 
 
 def test_frozen_weights_stay_out_of_it():

@@ -84,11 +84,18 @@ class DensePasses:
         self._outputs = np.empty(max_rows * sum(sizes[1:]), dtype)
         self._scratch = np.empty((2, max_rows * widest), dtype)
         self._dy = np.empty((max_rows, sizes[-1]), dtype)
+        self._dtype, self._max_rows = dtype, max_rows
         self._n_outputs, self._before = sizes[-1], sum(sizes[1:-1])
 
     def take(self, x):
-        """Whether the passes can be used for these rows now."""
-        return isinstance(x, np.ndarray) and not self._network.frozen
+        """Whether the passes can be used for these rows now; they trust what they are handed."""
+        return (
+            isinstance(x, np.ndarray)
+            and x.dtype == self._dtype
+            and x.shape[1:] == self._network.input_shape
+            and len(x) <= self._max_rows
+            and not self._network.frozen
+        )
 
     def value_and_grad(self, loss, x, y, weight):
         """Return the loss of a batch, and fill the gradient vector.

@@ -12,7 +12,7 @@ from skbp.tabular.tabm import TabM
 
 def fast():
     """Return the numbers of a quick training."""
-    return RealMLP(n_members=4, hidden_layer_sizes=(64, 64, 64), max_iter=16, min_updates=500)
+    return RealMLP(n_members=3, max_iter=24, min_updates=500)
 
 
 def tabm_mini():
