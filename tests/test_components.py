@@ -552,7 +552,7 @@ def test_a_schedule_reaches_the_optimizer():
 # ------------------------------------------------------------ initializers
 
 
-@pytest.mark.parametrize("name", [n for n, one in INITIALIZERS.items() if not one.needs_batch])
+@pytest.mark.parametrize("name", [n for n, one in INITIALIZERS.items() if not one().needs_batch])
 def test_contract_of_an_initializer(name):
     initializer = INITIALIZERS[name]()
     for shape, fan_in, fan_out in (((7, 4), 7, 4), ((1, 9), 1, 9), ((3, 3, 2, 8), 18, 72)):
@@ -582,8 +582,9 @@ VARIANCES = {
     "orthogonal": 1 / FAN_IN,  # orthonormal columns: each of FAN_IN entries, length one
     "zeros": 0.0,
     "normal": 1.0,
+    "from_targets": GLOROT,
 }
-FROM_DATA = {name for name, one in INITIALIZERS.items() if one.needs_batch}
+FROM_DATA = {name for name, one in INITIALIZERS.items() if one().needs_batch}
 
 
 @pytest.mark.parametrize("name", sorted(set(INITIALIZERS) - FROM_DATA))
@@ -595,7 +596,7 @@ def test_moments_of_an_initializer(name):
     assert abs(w.mean()) <= 5 * np.sqrt(variance / n)
     # the variance of a sample variance is (kurtosis - 1) variance**2 / n, of a normal 2
     assert abs(w.var() - variance) <= 5 * np.sqrt(2 / n) * variance
-    if name.endswith("uniform"):
+    if name.endswith("uniform") or name == "from_targets":
         bound = np.sqrt(3 * variance)
         assert abs(w).max() <= bound
         assert abs(w).max() > 0.999 * bound
