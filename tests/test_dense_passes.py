@@ -20,6 +20,8 @@ from skbp.losses.axes import _OwnTargets
 
 pytestmark = pytest.mark.skipif(find_spec("numba") is None, reason="they need numba")
 
+LOSS = LOSSES["squared_error"]()
+
 
 @pytest.fixture(autouse=True)
 def compiled(monkeypatch):
@@ -129,15 +131,24 @@ def test_members_are_those_of_the_network(shape, hidden, k, n, weights, n_thread
     ([Dense(2000), Dense(2, "identity")], 400),
 ])  # fmt: skip
 def test_what_they_do_not_suit(layers, n_features):
-    assert passes_of(Network(layers, (n_features,), np.float32), 200, None) is None
+    assert passes_of(Network(layers, (n_features,), np.float32), LOSS, 200, None) is None
 
 
 def test_none_without_compiled_kernels(monkeypatch):
     network = Network([Dense(2, "identity")], (3,), np.float32)
-    assert passes_of(network, 10, None) is not None
+    assert passes_of(network, LOSS, 10, None) is not None
     for none in (None, lambda dtype: None):  # no compiler, no BLAS that is known
         monkeypatch.setattr(kernels, "DENSE_PASSES", none)
-        assert passes_of(network, 10, None) is None
+        assert passes_of(network, LOSS, 10, None) is None
+
+
+def test_threads_call_no_loss_of_somebody_s_own():
+    class Own(type(LOSS)):
+        """It may keep something between calls."""
+
+    network = Network([MemberDense(2, 3, "identity")], (3,), np.float32)
+    assert passes_of(network, Members(LOSS), 10, None) is not None
+    assert passes_of(network, Members(Own()), 10, None) is None
 
 
 def test_rows_that_they_would_misread():

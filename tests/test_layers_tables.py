@@ -1,6 +1,7 @@
 """Layers for tables: what they compute, against formulas."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from skbp import BackpropRegressor
@@ -329,3 +330,27 @@ def test_piecewise_linear_embedding_of_other_rows(bins, n_numeric, message):
 def test_edges_that_are_none(bins):
     with pytest.raises(ValueError, match=r"'bins'.*increasing"):
         PiecewiseLinearEmbedding(bins).check()
+
+
+@pytest.mark.parametrize("bins", [
+    pd.Series([0.0, 1.0], index=[5, 6]), (0, 1), np.array([[0.0, 1.0], [1.0, 2.0]]),
+])  # fmt: skip
+def test_edges_of_any_kind(bins):
+    x = np.array([[0.25, 1.5]])
+    network = Network([PiecewiseLinearEmbedding(bins, 2)], (2,), np.float64)
+    assert network.forward(x, Workspace(network, 1)).shape == (1, 4)
+
+
+def test_edges_further_apart_than_numbers_go():
+    with pytest.raises(ValueError, match="'bins'"):
+        PiecewiseLinearEmbedding([-1e308, 1e308], learned=True).check()
+
+
+def test_learned_edges_of_few_bins_beside_many():
+    layer = PiecewiseLinearEmbedding([[0.0, 1.0, 2.0], [0.0, 0.5, 0.75, 1.0]], 1, learned=True)
+    network = Network([layer], (2,), np.float64)
+    network.params[...] = 1.0
+    x = np.array([[0.5, 0.6]])
+    expected = network.forward(x, Workspace(network, 1)).copy()
+    network.views[0]["stretch"][0, :2] = -900.0  # both: their shares are as before
+    np.testing.assert_allclose(network.forward(x, Workspace(network, 1)), expected)

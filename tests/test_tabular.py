@@ -420,6 +420,13 @@ def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
 
+def test_a_loss_by_name_has_parameters():
+    model = TabularRegressor(loss="quantile").set_params(loss__quantile=0.9)
+    assert model.loss.quantile == 0.9
+    with pytest.raises(AttributeError):
+        model.set_params(loss="squares", loss__quantile=0.9)
+
+
 def test_errors_name_the_estimator_for_tables():
     model = TabularClassifier(TINY, class_weight="balance")
     with pytest.raises(ValueError, match="'class_weight' parameter of TabularClassifier"):

@@ -6,6 +6,7 @@ from skbp import _kernels as kernels
 from skbp._kernels import threads
 from skbp.activations import Identity, ReLU
 from skbp.layers import Dense, MemberDense
+from skbp.losses import Members
 
 #: A network with a larger workspace for its batch spends its time in products, which NumPy's BLAS
 #: does as fast.
@@ -14,12 +15,13 @@ MOST_BYTES = 2**21
 SHARED_BYTES = 2**21
 
 
-def passes_of(network, max_rows, grads):
+def passes_of(network, loss, max_rows, grads):
     """Return what does the training passes of a network, or None if it has to do them itself.
 
     Parameters
     ----------
     network : Network
+    loss : Loss
     max_rows : int
         The most rows a batch will have.
     grads : ndarray of shape (n_params,)
@@ -29,7 +31,8 @@ def passes_of(network, max_rows, grads):
     -------
     passes : DensePasses, MemberPasses or None
         None if kernels are not compiled, NumPy's BLAS is none that is known, or the network is too
-        large or has other layers than dense ones with rectifiers.
+        large or has other layers than dense ones with rectifiers. Of members None too if the loss
+        is somebody's own: it may keep something between calls, and here threads call it.
     """
     kind = type(network.layers[0])
     if kernels.DENSE_PASSES is None or kind not in (Dense, MemberDense):
@@ -50,6 +53,8 @@ def passes_of(network, max_rows, grads):
         return None
     if kind is Dense:
         return DensePasses(network, 0, max_rows, grads)
+    if not (isinstance(loss, Members) and type(loss.of_one).__module__.startswith("skbp.")):
+        return None
     return MemberPasses(network, n_members, max_rows, grads, size)
 
 

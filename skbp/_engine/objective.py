@@ -55,7 +55,7 @@ class Objective:
         parts = len(threads.even_shares(max_rows, _n_threads(network, max_rows, training=True)))
         self._workspaces = [Workspace(network, -(-max_rows // parts)) for _ in range(parts)]
         self._dy = np.empty((max_rows, *network.output_shape), network.params.dtype)
-        self._passes = passes_of(network, max_rows, self.grads)
+        self._passes = passes_of(network, loss, max_rows, self.grads)
         self._others = []  # generators of the threads but the first
 
     @property

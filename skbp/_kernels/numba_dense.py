@@ -151,7 +151,7 @@ def dense_forward(gemm, x, params, layers, outputs):
 @compiled
 def _single_output_backward(x, dy, weight, relu, gradient, dz, dbias):
     """Go back through a layer of one unit, and the activation before it, whose output is x."""
-    zero, floor = x.dtype.type(0), x.dtype.type(0) if relu else x.dtype.type(-np.inf)
+    zero = x.dtype.type(0)
     gradient[:] = 0
     dbias[:] = 0
     for i in range(x.shape[0]):
@@ -159,7 +159,7 @@ def _single_output_backward(x, dy, weight, relu, gradient, dz, dbias):
         for j in range(x.shape[1]):
             y = x[i, j]
             gradient[j, 0] += y * d
-            value = d * weight[j, 0] if y > floor else zero
+            value = d * weight[j, 0] if y > zero or not relu else zero
             dz[i, j] = value
             dbias[j] += value
 

@@ -16,17 +16,30 @@ class _Edges:
 
     def __contains__(self, value):
         try:
-            each = value if np.ndim(value[0]) else [value]
+            each = _by_column(value)
             edges = [np.asarray(one, np.float64) for one in each]
         except (TypeError, ValueError, IndexError, KeyError):
             return False
         return all(
-            one.ndim == 1 and len(one) > 1 and np.isfinite(one).all() and (np.diff(one) > 0).all()
+            one.ndim == 1 and len(one) > 1 and np.isfinite(one).all() and _rises(one)
             for one in edges
         )
 
     def __str__(self):
         return "an increasing sequence of at least two numbers, or one for each column"
+
+
+def _by_column(bins):
+    """Return a list of sequences of edges: one for each column, or a single one for all."""
+    values = list(bins)
+    return values if np.ndim(values[0]) else [values]
+
+
+def _rises(edges):
+    """Whether each edge is larger than the one before it, by a finite length."""
+    with np.errstate(over="ignore"):
+        lengths = np.diff(edges)
+    return bool((lengths > 0).all() and np.isfinite(lengths).all())
 
 
 class PiecewiseLinearEmbedding(_NumberEmbedding):
@@ -101,7 +114,7 @@ class PiecewiseLinearEmbedding(_NumberEmbedding):
 
     def _numbers(self, input_shape):
         shape = super()._numbers(input_shape)
-        if np.ndim(self.bins[0]) and len(self.bins) != shape[-1]:
+        if np.ndim(list(self.bins)[0]) and len(self.bins) != shape[-1]:
             raise ValueError(
                 f"PiecewiseLinearEmbedding has edges for {len(self.bins)} numbers, but rows have "
                 f"{shape[-1]}. Give edges for each, or the same for all."
@@ -118,7 +131,7 @@ class PiecewiseLinearEmbedding(_NumberEmbedding):
 
         Where a column has fewer bins than others, the last ones have no length.
         """
-        each = self.bins if np.ndim(self.bins[0]) else [self.bins]
+        each = _by_column(self.bins)
         most = max(map(len, each))
         edges = np.array([np.pad(one, (0, most - len(one)), "edge") for one in each], np.float64)
         return edges[:, :-1], np.diff(edges)
@@ -163,6 +176,7 @@ class PiecewiseLinearEmbedding(_NumberEmbedding):
         if not self.learned:
             return self._left, self._length
         stretch = self._flat(p, "stretch")[:, None].astype(np.float64)
+        stretch[self._length == 0] = -np.inf  # no bin, but what makes columns equally long
         parts = self._length * np.exp(stretch - stretch.max(axis=2, keepdims=True))
         total = self._length.sum(axis=2, keepdims=True)
         length = parts * (total / parts.sum(axis=2, keepdims=True))

@@ -230,6 +230,24 @@ class TabularRegressor(RegressorMixin, BaseTabular):
                 "losses use BackpropRegressor behind a TableEncoder."
             )
 
+    def set_params(self, **params):
+        """Set parameters; those of a loss or a preset, such as ``loss__quantile``, too.
+
+        Parameters
+        ----------
+        **params : dict
+            A name becomes the object that it stands for, if parameters of it are set.
+
+        Returns
+        -------
+        self : estimator
+        """
+        named = params.get("loss", self.loss)
+        inside = any(name.startswith("loss__") for name in params)
+        if inside and isinstance(named, str) and named in LOSSES_OF_TABLES:
+            params = params | {"loss": LOSSES_OF_TABLES[named]()}
+        return super().set_params(**params)
+
     def _new_network(self, parameters):
         return TableRegressor(loss=self.loss, **parameters)
 
