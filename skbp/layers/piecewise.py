@@ -114,7 +114,7 @@ class PiecewiseLinearEmbedding(_NumberEmbedding):
 
     def _numbers(self, input_shape):
         shape = super()._numbers(input_shape)
-        if np.ndim(list(self.bins)[0]) and len(self.bins) != shape[-1]:
+        if np.ndim(next(iter(self.bins))) and len(self.bins) != shape[-1]:
             raise ValueError(
                 f"PiecewiseLinearEmbedding has edges for {len(self.bins)} numbers, but rows have "
                 f"{shape[-1]}. Give edges for each, or the same for all."
