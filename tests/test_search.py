@@ -111,7 +111,7 @@ def test_names_and_lists_of_a_network_become_objects():
 @quiet
 def test_a_halving_search_over_epochs_of_a_table():
     model = TabularClassifier("fast", random_state=0)
-    assert model.get_params()["preset__max_iter"] == 16
+    assert model.get_params()["preset__max_iter"] == PRESETS["fast"]().max_iter
     space = {"preset__dropout": [0.0, 0.2, 0.4], "preset__hidden_layer_sizes": [(8,)],
              "preset__min_updates": [0]}  # fmt: skip
     search = HalvingGridSearchCV(model, space, resource="preset__max_iter", min_resources=1,
