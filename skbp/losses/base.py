@@ -23,7 +23,8 @@ class Loss(Component):
     """A loss on raw outputs, with the output activation that belongs to it.
 
     A loss defines `losses`, of single rows; weights and reduction are left to this class. One with
-    a faster way to both defines `value_and_grad` as well, or alone.
+    a faster way to both defines `value_and_grad` as well, or alone. It keeps nothing between calls:
+    in convolutional and recurrent networks threads share a batch, and call it at the same time.
 
     Attributes
     ----------
