@@ -62,32 +62,13 @@ _call: Any = intrinsic(_type_and_code)
 
 
 @compiled
-def _product(gemm, x, weight, out):
-    """Compute ``out = x @ weight``."""
-    m, k, n = x.shape[0], x.shape[1], weight.shape[1]
+def _product(gemm, left, a, right, b, out):
+    """Compute ``out = a @ b``, each of a and b `PLAIN` or `TRANSPOSED`."""
+    m, n = out.shape
+    k = a.shape[1] if left == PLAIN else a.shape[0]
     _call(
-        gemm, PLAIN, PLAIN, m, n, k, np.int64(x.ctypes.data), k, np.int64(weight.ctypes.data), n,
-        np.int64(out.ctypes.data), n, x.dtype.type(1),
-    )  # fmt: skip
-
-
-@compiled
-def _product_of_transposed(gemm, x, dy, out):
-    """Compute ``out = x.T @ dy``."""
-    m, k, n = x.shape[1], x.shape[0], dy.shape[1]
-    _call(
-        gemm, TRANSPOSED, PLAIN, m, n, k, np.int64(x.ctypes.data), m, np.int64(dy.ctypes.data), n,
-        np.int64(out.ctypes.data), n, x.dtype.type(1),
-    )  # fmt: skip
-
-
-@compiled
-def _product_by_transposed(gemm, dy, weight, out):
-    """Compute ``out = dy @ weight.T``."""
-    m, k, n = dy.shape[0], dy.shape[1], weight.shape[0]
-    _call(
-        gemm, PLAIN, TRANSPOSED, m, n, k, np.int64(dy.ctypes.data), k,
-        np.int64(weight.ctypes.data), k, np.int64(out.ctypes.data), n, dy.dtype.type(1),
+        gemm, left, right, m, n, k, np.int64(a.ctypes.data), a.shape[1],
+        np.int64(b.ctypes.data), b.shape[1], np.int64(out.ctypes.data), n, out.dtype.type(1),
     )  # fmt: skip
 
 
@@ -142,7 +123,7 @@ def dense_forward(gemm, x, params, layers, outputs):
         if units == 1:
             _single_output(source, weight, bias, relu, y)
         else:
-            _product(gemm, source, weight, y)
+            _product(gemm, PLAIN, source, PLAIN, weight, y)
             _bias_and_relu(y, bias, relu)
         source = y
         start += n * units
@@ -195,7 +176,7 @@ def dense_backward(gemm, dy, x, params, layers, outputs, grads, first, second):
             column_sums(dy, dbias)
         gradient, weight = _matrix(grads, at, fan_in, units), _matrix(params, at, fan_in, units)
         if number == 0:
-            _product_of_transposed(gemm, x, dy, gradient)
+            _product(gemm, TRANSPOSED, x, PLAIN, dy, gradient)
             return
         source, dx = _matrix(outputs, start - n * fan_in, n, fan_in), _matrix(first, 0, n, fan_in)
         if units == 1:
@@ -205,8 +186,8 @@ def dense_backward(gemm, dy, x, params, layers, outputs, grads, first, second):
             )
             done = True
         else:
-            _product_of_transposed(gemm, source, dy, gradient)
-            _product_by_transposed(gemm, dy, weight, dx)
+            _product(gemm, TRANSPOSED, source, PLAIN, dy, gradient)
+            _product(gemm, PLAIN, dy, TRANSPOSED, weight, dx)
         dy = dx
         first, second = second, first
 
