@@ -81,7 +81,7 @@ NAMED = {
 }  # fmt: skip
 
 
-def with_objects(estimator, params):
+def with_objects(estimator, params, named=NAMED):
     """Return parameters to set, with objects for names and lists whose parts are set.
 
     So ``solver__clip_norm`` is reached where `solver` is "adam", and ``layers__0__units`` where
@@ -91,6 +91,8 @@ def with_objects(estimator, params):
     ----------
     estimator : estimator
     params : dict
+    named : dict of str to dict
+        For each parameter that may be a name, what makes the object that each name stands for.
 
     Returns
     -------
@@ -105,8 +107,8 @@ def with_objects(estimator, params):
             chain.set_params(**{key.removeprefix("layers__"): parts[key] for key in parts})
             found[name] = chain.layers
             params = {key: params[key] for key in params if key not in parts}
-        elif isinstance(value, str) and value in NAMED.get(name, ()):
-            found[name] = NAMED[name][value]()
+        elif isinstance(value, str) and value in named.get(name, ()):
+            found[name] = named[name][value]()
     return found | {key: value for key, value in params.items() if key not in found}
 
 

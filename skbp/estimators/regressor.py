@@ -5,7 +5,6 @@ from copy import copy
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.callback import with_callbacks
-from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +15,7 @@ from skbp.estimators._fit import Given
 from skbp.estimators._input_checks import check_weights
 from skbp.estimators._parameters import CONSTRAINTS, MEMBERS
 from skbp.estimators._predictor import Predictor
+from skbp.estimators._scores import score_predictions
 from skbp.estimators._transaction import transaction
 from skbp.estimators.base import BaseBackprop
 from skbp.losses import LOSSES, Gamma, Loss, Poisson, Tweedie
@@ -413,7 +413,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         """
         raw = self._predict_raw(X)
         y = targets_to_score(self, y, raw)
-        return _score(self._loss, y, raw, check_weights(sample_weight, raw))
+        weight = check_weights(sample_weight, raw)
+        return score_predictions(self._loss, y, self._loss.predict(raw), weight)
 
     def predictor(self, max_rows=1):
         """Return a function that predicts without any checks.
@@ -460,7 +461,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         return "d2_pinball" if self._resolve_loss().levels else "r2"
 
     def _score_raw(self, y, raw, weight):
-        return _score(self._resolve_loss(), y, raw, weight)
+        loss = self._resolve_loss()
+        return score_predictions(loss, y, loss.predict(raw), weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -473,29 +475,3 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
 def _flat(prediction):
     """Drop the axis of the targets if there is but one."""
     return prediction[:, 0] if prediction.shape[1] == 1 else prediction
-
-
-def _score(loss, y, raw, weight):
-    return score_predictions(loss, y, loss.predict(raw), weight)
-
-
-def score_predictions(loss, y, prediction, weight):
-    """Return R2, or for quantiles the mean D2 pinball score over levels.
-
-    Parameters
-    ----------
-    loss : Loss
-    y : array-like of shape (n,) or (n, n_targets)
-    prediction : ndarray of shape (n,) or (n, n_targets)
-        What the loss predicts; of quantiles of shape (n, n_targets, n_levels), or without the last
-        axis for a single level.
-    weight : array-like of shape (n,) or None
-    """
-    if not loss.levels:
-        return r2_score(y, prediction, sample_weight=weight)
-    prediction = prediction.reshape(*prediction.shape[:2], -1)  # a single level has no axis
-    scores = [
-        d2_pinball_score(y, prediction[:, :, index], sample_weight=weight, alpha=level)
-        for index, level in enumerate(loss.levels)
-    ]
-    return float(np.mean(scores))

@@ -15,6 +15,7 @@ from skbp._compat import InvalidParameterError, check_sample_weight, rows_of_any
 from skbp._component import Flag, Maybe, Range
 from skbp.callbacks import TimeLimit
 from skbp.estimators._hooks import without_fit
+from skbp.estimators._parameters import with_objects
 from skbp.tabular._hooks import UnderWay
 from skbp.tabular._preset import Preset
 from skbp.tabular.presets import PRESETS
@@ -53,6 +54,9 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
         given.check()
         return given
 
+    #: What names of parameters stand for.
+    _stands_for: dict[str, Any] = {"preset": PRESETS}
+
     def get_params(self, deep=True):
         """Return the parameters by name, with `deep` those of the preset too.
 
@@ -71,23 +75,18 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
         return params
 
     def set_params(self, **params):
-        """Set parameters; those of a preset, such as ``preset__dropout``, also where it is a name.
+        """Set parameters, and those of a preset or a loss: ``preset__dropout``, ``loss__quantile``.
 
         Parameters
         ----------
         **params : dict
-            A name of a preset becomes the object that it stands for, if numbers of it are set.
+            A name becomes the object that it stands for, if parameters of it are set.
 
         Returns
         -------
         self : estimator
         """
-        named = params.get("preset", self.preset)
-        if any(name.startswith("preset__") for name in params) and isinstance(named, str):
-            params = {"preset": PRESETS[named]() if named in PRESETS else named} | {
-                name: value for name, value in params.items() if name != "preset"
-            }
-        return super().set_params(**params)
+        return super().set_params(**with_objects(self, params, self._stands_for))
 
     def _search_space(self):
         space = self._preset().search_space(is_classifier(self))

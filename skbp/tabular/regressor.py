@@ -10,11 +10,12 @@ from sklearn.utils.validation import check_array
 from skbp._compat import InvalidParameterError
 from skbp._numbers import check_numbers
 from skbp.estimators._fit import Given
+from skbp.estimators._scores import score_predictions
 from skbp.estimators._transaction import transaction
-from skbp.estimators.regressor import score_predictions
 from skbp.losses import AbsoluteError, Huber, LogCosh, Loss, Quantile, SquaredError
 from skbp.tabular._networks import TableRegressor
 from skbp.tabular.base import BaseTabular
+from skbp.tabular.presets import PRESETS
 from skbp.uncertainty._calibration import quantile
 
 #: Losses of targets that may be shifted and scaled: predictions are, in the same way.
@@ -107,6 +108,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     0.9...
     """
 
+    _stands_for = {"preset": PRESETS, "loss": LOSSES_OF_TABLES}
     target_mean_: Any
     target_scale_: Any
     target_range_: Any
@@ -229,24 +231,6 @@ class TabularRegressor(RegressorMixin, BaseTabular):
                 f"{sorted(LOSSES_OF_TABLES)} or such a loss. Got {self.loss!r} instead. For other "
                 "losses use BackpropRegressor behind a TableEncoder."
             )
-
-    def set_params(self, **params):
-        """Set parameters; those of a loss or a preset, such as ``loss__quantile``, too.
-
-        Parameters
-        ----------
-        **params : dict
-            A name becomes the object that it stands for, if parameters of it are set.
-
-        Returns
-        -------
-        self : estimator
-        """
-        named = params.get("loss", self.loss)
-        inside = any(name.startswith("loss__") for name in params)
-        if inside and isinstance(named, str) and named in LOSSES_OF_TABLES:
-            params = params | {"loss": LOSSES_OF_TABLES[named]()}
-        return super().set_params(**params)
 
     def _new_network(self, parameters):
         return TableRegressor(loss=self.loss, **parameters)
