@@ -11,7 +11,7 @@ from skbp import BackpropClassifier
 from skbp import _kernels as kernels
 from skbp._engine import dense_passes
 from skbp._engine.batches import Batch
-from skbp._engine.dense_passes import DensePasses, MemberPasses, passes_of
+from skbp._engine.dense_passes import DensePasses, MemberPasses, dense_passes_of
 from skbp._engine.network import Network
 from skbp._engine.objective import Objective
 from skbp.layers import Dense, Dropout, MemberDense, Reshape
@@ -131,15 +131,15 @@ def test_members_are_those_of_the_network(shape, hidden, k, n, weights, n_thread
     ([Dense(2000), Dense(2, "identity")], 400),
 ])  # fmt: skip
 def test_what_they_do_not_suit(layers, n_features):
-    assert passes_of(Network(layers, (n_features,), np.float32), LOSS, 200, None) is None
+    assert dense_passes_of(Network(layers, (n_features,), np.float32), LOSS, 200, None) is None
 
 
 def test_none_without_compiled_kernels(monkeypatch):
     network = Network([Dense(2, "identity")], (3,), np.float32)
-    assert passes_of(network, LOSS, 10, None) is not None
+    assert dense_passes_of(network, LOSS, 10, None) is not None
     for none in (None, lambda dtype: None):  # no compiler, no BLAS that is known
         monkeypatch.setattr(kernels, "DENSE_PASSES", none)
-        assert passes_of(network, LOSS, 10, None) is None
+        assert dense_passes_of(network, LOSS, 10, None) is None
 
 
 def test_threads_call_no_loss_of_somebody_s_own():
@@ -147,8 +147,8 @@ def test_threads_call_no_loss_of_somebody_s_own():
         """It may keep something between calls."""
 
     network = Network([MemberDense(2, 3, "identity")], (3,), np.float32)
-    assert passes_of(network, Members(LOSS), 10, None) is not None
-    assert passes_of(network, Members(Own()), 10, None) is None
+    assert dense_passes_of(network, Members(LOSS), 10, None) is not None
+    assert dense_passes_of(network, Members(Own()), 10, None) is None
 
 
 def test_rows_that_they_would_misread():

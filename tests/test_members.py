@@ -15,6 +15,7 @@ from skbp import BackpropClassifier, BackpropRegressor, Ensemble
 from skbp._engine.batches import Batches, Data
 from skbp._engine.network import Workspace
 from skbp.callbacks import Checkpoint
+from skbp.estimators._fit import Fit, Given
 from skbp.inspection import integrated_gradients
 from skbp.layers import (
     BatchEnsemble,
@@ -116,10 +117,11 @@ def test_sure_members_keep_their_sureness():
     assert LOSSES["log_loss"]().for_targets("binary").mix(raw) == pytest.approx(800)
 
 
+@pytest.mark.parametrize("shared", [True, False], ids=["shared", "own"])
 @pytest.mark.parametrize("task", ["multiclass", "numbers"])
-def test_a_member_does_not_see_its_fold(task):
+def test_a_member_does_not_see_its_fold(task, shared):
     cls, y = TASKS[task]
-    ensemble = Ensemble(3, rows="folds", n_folds=4)
+    ensemble = Ensemble(3, rows="folds", n_folds=4, shared_batches=shared)
     before = trained(cls, y, n_members=ensemble)
     oof = before.oof_decision_function_
     seen_by_all = np.isnan(oof).any(axis=1)
@@ -354,6 +356,50 @@ def test_each_member_goes_through_all_rows_in_its_order(rows):
                 np.testing.assert_allclose(batch.weight, own / own.sum(axis=0))
 
 
+@pytest.mark.parametrize("rows", [None, np.arange(30) % 3 > 0])
+@pytest.mark.parametrize("kind", ["folds", "bootstrap"])
+def test_own_batches_have_a_member_s_own_rows(kind, rows):
+    rows = None if rows is None else np.flatnonzero(rows)
+    rng, x = np.random.RandomState(0), np.arange(30.0)[:, None]
+    ensemble = Ensemble(4, kind, shared_batches=False)
+    shares = ensemble.shares(30, ensemble.folds(30, None, rng), rng, np.float32)
+    batches = Batches(Data(x, x[:, 0].copy(), shares=shares, n_orders=4), rows, 7, True, rng)
+    chosen = np.arange(30) if rows is None else rows
+    for _ in range(2):
+        seen = np.concatenate([batch.y for batch in batches.epoch()])
+        assert len(seen) == batches.n_rows == shares[chosen].sum(axis=0).max()
+        assert batches.per_epoch == -(-len(seen) // 7)
+        for member in range(4):
+            more = np.bincount(seen[:, member].astype(int), minlength=30)
+            more[chosen] -= shares[chosen, member].astype(int)
+            assert more.min() == 0 and more[shares[:, member] == 0].sum() == 0
+            assert more.sum() == len(seen) - shares[chosen, member].sum()
+    if kind == "folds" and rows is None:
+        assert batches.n_rows == 23  # of 30, without 7 or 8
+
+
+@pytest.mark.parametrize("rows", ["folds", "bootstrap"])
+def test_with_own_batches_a_member_is_what_it_would_be_on_its_rows(rows):
+    ensemble = Ensemble(3, rows, shared_batches=False)
+    start = first_weights(BackpropRegressor, NUMBERS, n_members=ensemble)
+    many = trained(BackpropRegressor, NUMBERS, n_members=ensemble, batch_size=40)
+    for i in range(3):
+        own = rows_of_member(many, i)
+        first = {name.replace("memberdense", "dense"): array
+                 for name, array in member_of(start, i).items()}  # fmt: skip
+        alone = trained(BackpropRegressor, NUMBERS[own], X[own], init_from=first, batch_size=40)
+        for name, array in member_of(many, i).items():
+            expected = alone.weights_[name.replace("memberdense", "dense")]
+            np.testing.assert_allclose(array, expected, rtol=1e-9, atol=1e-12)
+
+
+def rows_of_member(net, i):
+    """Return which rows a member is trained on, in their order."""
+    fit = Fit(clone(net), Given(X, NUMBERS), incremental=False)
+    fit._prepare()
+    return np.repeat(np.arange(len(X)), fit._data.shares[:, i].astype(int))
+
+
 def test_own_batches_resume_with_the_same_bits(tmp_path):
     def net(*callbacks, **params):
         given = COMMON | {"layers": SHARING, "hidden_layer_sizes": (100,), "shuffle": True}
@@ -372,7 +418,6 @@ def test_own_batches_resume_with_the_same_bits(tmp_path):
 
 
 @pytest.mark.parametrize(("params", "message"), [
-    ({"n_members": Ensemble(3, "bootstrap", shared_batches=False)}, "rows='all'"),
     ({"n_members": OWN, "solver": "lbfgs"}, "stochastic"),
     ({"n_members": OWN, "layers": [Scale(), Dense(3)], "hidden_layer_sizes": (100,)},
      "same parameters"),

@@ -151,7 +151,8 @@ class Data(NamedTuple):
     wants it; weight : ndarray of shape (n,), float64, or None where every row counts one;
     class_weight : likewise, the factors by class, which multiply them; shares : ndarray of shape
     (n, members), by how much a row counts for each member, or None; n_orders : the number of
-    members that go through the rows in an order of their own, or None.
+    members that go through the rows in an order of their own, or None. With both, shares are
+    counts: so often a row is among a member's own.
     """
 
     x: np.ndarray | CSR | Deferred
@@ -243,6 +244,18 @@ class Batches:
             if not self._sparse:
                 self._x = np.empty((batch_size, *data.x.shape[1:]), data.dtype)
         self._uniform = {}
+        self._own_rows = self._find_own_rows(rows)
+        if self._own_rows is not None:
+            self.n_rows = max(map(len, self._own_rows))
+
+    def _find_own_rows(self, rows):
+        """Return the rows of each member, where these have batches and rows of their own."""
+        data = self._data
+        if data.n_orders is None or data.shares is None:
+            return None
+        rows = np.arange(len(data.y)) if rows is None else rows
+        counts = data.shares[rows].astype(np.intp)
+        return [np.repeat(rows, count) for count in counts.T]
 
     @property
     def per_epoch(self):
@@ -251,7 +264,7 @@ class Batches:
 
     def epoch(self):
         """Yield the batches of one epoch; their arrays are overwritten by the next batch."""
-        if self._shuffle:
+        if self._shuffle and self._own_rows is None:
             permutation = np.arange(self.n_rows)
             self.rng.shuffle(permutation)
             self.order = permutation if self.order is None else self.order[permutation]
@@ -263,18 +276,18 @@ class Batches:
 
     def _own_batches(self):
         """Yield batches in which each member has rows of its own."""
-        data, order = self._data, self.order
-        order = np.arange(self.n_rows) if order is None else order
-        columns = [
-            order[self.rng.permutation(self.n_rows)] if self._shuffle else order
-            for _ in range(data.n_orders)
-        ]
-        orders = np.column_stack(columns)
+        data, own = self._data, self._own_rows
+        if own is None:
+            order = np.arange(self.n_rows) if self.order is None else self.order
+            own = [order] * data.n_orders
+        if self._shuffle:
+            own = [rows[self.rng.permutation(len(rows))] for rows in own]
+        orders = np.column_stack([np.resize(rows, self.n_rows) for rows in own])
         for start in range(0, self.n_rows, self.batch_size):
             rows = orders[start : start + self.batch_size]
             flat, shape = rows.reshape(-1), rows.shape
             x = take_rows(data.x, flat).reshape(*shape, *data.x.shape[1:])
-            y = data.y[flat].reshape(*shape, *data.y.shape[1:])
+            y = take_rows(data.y, flat).reshape(*shape, *data.y.shape[1:])
             weight, total = self._uniform_weight(len(rows)), float(len(rows))
             if data.weight is not None or data.class_weight is not None:
                 own = [self._weights(column, len(rows)) for column in rows.T]

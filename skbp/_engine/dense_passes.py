@@ -15,7 +15,7 @@ MOST_BYTES = 2**21
 SHARED_BYTES = 2**21
 
 
-def passes_of(network, loss, max_rows, grads):
+def dense_passes_of(network, loss, max_rows, grads):
     """Return what does the training passes of a network, or None if it has to do them itself.
 
     Parameters
@@ -102,15 +102,15 @@ class DensePasses:
             and not self._network.frozen
         )
 
-    def value_and_grad(self, loss, x, y, weight):
+    def value_and_grad(self, loss, x, y, weight, rng=None, progress=None):
         """Return the loss of a batch, and fill the gradient vector.
 
         Parameters
         ----------
         loss : Loss
         x : ndarray of shape (n, n_features)
-        y, weight
-            As in `Loss.value_and_grad`.
+        y, weight, rng, progress
+            As in `Objective.data_value_and_grad`.
         """
         raw, dy = self._run_forward(x), self._dy[: len(x)]
         value = loss.value_and_grad(raw, y, weight, dy)
@@ -152,15 +152,15 @@ class MemberPasses:
         """Whether the passes can be used for these rows now."""
         return self._members[0].take(x)
 
-    def value_and_grad(self, loss, x, y, weight):
+    def value_and_grad(self, loss, x, y, weight, rng=None, progress=None):
         """Return the loss of a batch, and fill the gradient vector.
 
         Parameters
         ----------
         loss : Members
         x : ndarray of shape (n, n_features) or (n, n_members, n_features)
-        y, weight
-            As in `Members.value_and_grad`.
+        y, weight, rng, progress
+            As in `Objective.data_value_and_grad`.
         """
         values = [0.0] * len(self._members)
 

@@ -1,12 +1,14 @@
 """The objective: network, loss and penalty together, as a value and a gradient."""
 
 from copy import deepcopy
+from functools import cached_property
 
 import numpy as np
 
 from skbp import _kernels as kernels
 from skbp._engine.batches import Batch, is_sparse, rows_between
-from skbp._engine.dense_passes import passes_of
+from skbp._engine.block_passes import block_passes_of
+from skbp._engine.dense_passes import dense_passes_of
 from skbp._engine.network import Workspace
 from skbp._engine.regularization import Penalty, add_l1
 from skbp._kernels import threads
@@ -52,16 +54,24 @@ class Objective:
         self.loss = loss
         self.penalty = Penalty(float(alpha), float(l1_ratio))
         self._max_rows = max_rows
-        parts = len(threads.even_shares(max_rows, _n_threads(network, max_rows, training=True)))
-        self._workspaces = [Workspace(network, -(-max_rows // parts)) for _ in range(parts)]
-        self._dy = np.empty((max_rows, *network.output_shape), network.params.dtype)
-        self._passes = passes_of(network, loss, max_rows, self.grads)
+        #: Gradient of the last `value_and_grad`, shape (n_params,).
+        self.grads = np.zeros_like(network.params)
+        arguments = network, loss, max_rows, self.grads
+        self._passes = dense_passes_of(*arguments) or block_passes_of(*arguments)
         self._others = []  # generators of the threads but the first
 
-    @property
-    def grads(self):
-        """Gradient of the last `value_and_grad`, shape (n_params,)."""
-        return self._workspaces[0].grads
+    # What compiled passes do not need is made when they do not suit.
+
+    @cached_property
+    def _workspaces(self):
+        network, most = self.network, self._max_rows
+        parts = len(threads.even_shares(most, _n_threads(network, most, training=True)))
+        rows = -(-most // parts)
+        return [Workspace(network, rows, grads=None if i else self.grads) for i in range(parts)]
+
+    @cached_property
+    def _dy(self):
+        return np.empty((self._max_rows, *self.network.output_shape), self.network.params.dtype)
 
     def data_value_and_grad(self, batch, rng=None, progress=None):
         """Compute the loss of a batch, without the penalty; leaves its gradient in `grads`.
@@ -82,7 +92,7 @@ class Objective:
         x, y, weight, _ = batch
         n = x.shape[0]
         if self._passes is not None and self._passes.take(x):
-            return self._passes.value_and_grad(self.loss, x, y, weight)
+            return self._passes.value_and_grad(self.loss, x, y, weight, rng, progress)
         shares = threads.even_shares(n, len(self._workspaces))
         if len(shares) == 1:
             ctx = self._workspaces[0].ctx

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 
 #: The kernels by name; each is an attribute of this module.
 NAMES = (
+    "BLOCK_PASSES",
     "CONCURRENT",
     "DENSE_PASSES",
     "UPDATE_BLOCK",

@@ -35,45 +35,46 @@ def gemm_address(dtype):
     return None
 
 
-def _type_and_code(context, address, left, right, m, n, k, a, lda, b, ldb, c, ldc, one):
-    """Tell numba how to call ``cblas_?gemm``; a, b and c are addresses, `one` is 1 in their dtype.
+def _type_and_code(context, address, left, right, m, n, k, a, lda, b, ldb, c, ldc, factor):
+    """Tell numba how to call ``cblas_?gemm``; a, b and c are addresses.
 
-    `left` and `right` are `PLAIN` or `TRANSPOSED`; lda, ldb and ldc are lengths of rows.
+    `left` and `right` are `PLAIN` or `TRANSPOSED`; lda, ldb and ldc are lengths of rows; `factor`
+    is in their dtype.
     """
 
     def generate(context, builder, signature, arguments):
-        address, left, right, m, n, k, a, lda, b, ldb, c, ldc, one = arguments
-        whole, code, real = ir.IntType(64), ir.IntType(32), one.type
+        address, left, right, m, n, k, a, lda, b, ldb, c, ldc, factor = arguments
+        whole, code, real = ir.IntType(64), ir.IntType(32), factor.type
         kinds = [code] * 3 + [whole] * 3 + [real] + [whole] * 4 + [real] + [whole] * 2
         function = builder.inttoptr(address, ir.FunctionType(ir.VoidType(), kinds).as_pointer())
         codes = [builder.trunc(value, code) for value in (left, right)]
         zero = ir.Constant(real, 0.0)
         builder.call(
             function,
-            [ir.Constant(code, ROW_MAJOR), *codes, m, n, k, one, a, lda, b, ldb, zero, c, ldc],
+            [ir.Constant(code, ROW_MAJOR), *codes, m, n, k, factor, a, lda, b, ldb, zero, c, ldc],
         )
         return context.get_dummy_value()
 
     whole = types.int64
-    return types.void(*[whole] * 12, one), generate
+    return types.void(*[whole] * 12, factor), generate
 
 
 _call: Any = intrinsic(_type_and_code)
 
 
 @compiled
-def _product(gemm, left, a, right, b, out):
-    """Compute ``out = a @ b``, each of a and b `PLAIN` or `TRANSPOSED`."""
+def product(gemm, left, a, right, b, factor, out):
+    """Compute ``out = factor * a @ b``, each of a and b `PLAIN` or `TRANSPOSED`."""
     m, n = out.shape
     k = a.shape[1] if left == PLAIN else a.shape[0]
     _call(
         gemm, left, right, m, n, k, np.int64(a.ctypes.data), a.shape[1],
-        np.int64(b.ctypes.data), b.shape[1], np.int64(out.ctypes.data), n, out.dtype.type(1),
+        np.int64(b.ctypes.data), b.shape[1], np.int64(out.ctypes.data), n, factor,
     )  # fmt: skip
 
 
 @compiled
-def _matrix(flat, start, rows, columns):
+def matrix_at(flat, start, rows, columns):
     return flat[start : start + rows * columns].reshape(rows, columns)
 
 
@@ -114,16 +115,16 @@ def dense_forward(gemm, x, params, layers, outputs):
         At least n times the number of all units long; filled with the layers' outputs, one after
         the other, each of shape (n, units).
     """
-    n, start = x.shape[0], 0
+    n, start, one = x.shape[0], 0, x.dtype.type(1)
     source = x
     for number in range(layers.shape[0]):
         fan_in, units, at, bias_at, relu = layers[number]
-        weight, bias = _matrix(params, at, fan_in, units), params[bias_at : bias_at + units]
-        y = _matrix(outputs, start, n, units)
+        weight, bias = matrix_at(params, at, fan_in, units), params[bias_at : bias_at + units]
+        y = matrix_at(outputs, start, n, units)
         if units == 1:
             _single_output(source, weight, bias, relu, y)
         else:
-            _product(gemm, PLAIN, source, PLAIN, weight, y)
+            product(gemm, PLAIN, source, PLAIN, weight, one, y)
             _bias_and_relu(y, bias, relu)
         source = y
         start += n * units
@@ -161,7 +162,7 @@ def dense_backward(gemm, dy, x, params, layers, outputs, grads, first, second):
     first, second : ndarray
         Scratch, at least n times the largest number of hidden units long.
     """
-    n, start, done = x.shape[0], 0, False
+    n, start, done, one = x.shape[0], 0, False, x.dtype.type(1)
     for number in range(layers.shape[0]):
         start += n * layers[number, 1]
     for number in range(layers.shape[0] - 1, -1, -1):
@@ -171,14 +172,17 @@ def dense_backward(gemm, dy, x, params, layers, outputs, grads, first, second):
         if done:  # with the layer after it
             done = False
         elif relu:
-            relu_backward(dy, _matrix(outputs, start, n, units), dbias)
+            relu_backward(dy, matrix_at(outputs, start, n, units), dbias)
         else:
             column_sums(dy, dbias)
-        gradient, weight = _matrix(grads, at, fan_in, units), _matrix(params, at, fan_in, units)
+        gradient, weight = matrix_at(grads, at, fan_in, units), matrix_at(params, at, fan_in, units)
         if number == 0:
-            _product(gemm, TRANSPOSED, x, PLAIN, dy, gradient)
+            product(gemm, TRANSPOSED, x, PLAIN, dy, one, gradient)
             return
-        source, dx = _matrix(outputs, start - n * fan_in, n, fan_in), _matrix(first, 0, n, fan_in)
+        source, dx = (
+            matrix_at(outputs, start - n * fan_in, n, fan_in),
+            matrix_at(first, 0, n, fan_in),
+        )
         if units == 1:
             before = layers[number - 1]
             _single_output_backward(
@@ -186,8 +190,8 @@ def dense_backward(gemm, dy, x, params, layers, outputs, grads, first, second):
             )
             done = True
         else:
-            _product(gemm, TRANSPOSED, source, PLAIN, dy, gradient)
-            _product(gemm, PLAIN, dy, TRANSPOSED, weight, dx)
+            product(gemm, TRANSPOSED, source, PLAIN, dy, one, gradient)
+            product(gemm, PLAIN, dy, TRANSPOSED, weight, one, dx)
         dy = dx
         first, second = second, first
 

@@ -11,7 +11,9 @@ import numpy as np
 from skbp._kernels.compiler import IN_ORDER, compiled
 from skbp._kernels.numba_activations import *  # noqa: F403
 from skbp._kernels.numba_attention import *  # noqa: F403
+from skbp._kernels.numba_blocks import block_passes
 from skbp._kernels.numba_dense import dense_passes
+from skbp._kernels.numba_dropout import *  # noqa: F403
 from skbp._kernels.numba_images import *  # noqa: F403
 from skbp._kernels.numba_images import (
     channel_moments,
@@ -19,11 +21,10 @@ from skbp._kernels.numba_images import (
     standardize_channels_backward,
     standardize_channels_sums,
 )
-from skbp._kernels.numpy_kernels import dropout_mask as dropout_mask
 from skbp._kernels.numpy_kernels import gather as gather
 
 #: Gives, for a dtype, passes through dense layers in one call each.
-DENSE_PASSES = dense_passes
+BLOCK_PASSES, DENSE_PASSES = block_passes, dense_passes
 #: One pass over the whole vector needs no blocks.
 UPDATE_BLOCK = 2**62
 #: Whether several threads can be in kernels at the same time.
@@ -103,32 +104,6 @@ def matmul_by_transposed(dy, weight, out):
         _outer(dy, weight, out)
     else:
         np.matmul(dy, weight.T, out=out)
-
-
-# ---------------------------------------------------------------- dropout
-
-
-@compiled
-def _masked_scale(x, mask, scale, out):
-    zero = x.dtype.type(0)
-    for i in range(x.size):
-        out[i] = x[i] * (scale if mask[i] else zero)  # in this form NaN comes through
-
-
-@compiled
-def _masked_scale_in_place(x, mask, scale):
-    zero = x.dtype.type(0)
-    for i in range(x.size):
-        x[i] = x[i] * (scale if mask[i] else zero)
-
-
-def masked_scale(x, mask, scale, out):
-    """``out = x * mask * scale``."""
-    scale = x.dtype.type(scale)
-    if out is x:  # told apart because the compiler does not vectorise over arrays that may overlap
-        _masked_scale_in_place(x.reshape(-1), mask.reshape(-1), scale)
-    else:
-        _masked_scale(x.reshape(-1), mask.reshape(-1), scale, out.reshape(-1))
 
 
 # ---------------------------------------------------------------- normalisation

@@ -29,7 +29,7 @@ TURN32 = F32(TURN)
 
 
 @compiled
-def _exp(x):
+def exp(x):
     """exp(x) for x <= 80, to about 1e-7 of it; 0 below -87."""
     x = max(x, F32(-87))
     n = np.floor(x * LOG2_E + HALF)
@@ -69,7 +69,7 @@ def _learned_selu(x, share, y):
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             v = x[i, j]
-            below = SLOPE_AT_ZERO * (_exp(min(v, ZERO)) - ONE)
+            below = SLOPE_AT_ZERO * (exp(min(v, ZERO)) - ONE)
             f = SCALE * v if v > ZERO else below
             y[i, j] = v + share[j] * (f - v)
 
@@ -80,7 +80,7 @@ def _learned_selu_backward(dy, x, share, dshare):
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             v, d = x[i, j], dy[i, j]
-            slope = SLOPE_AT_ZERO * _exp(min(v, ZERO))
+            slope = SLOPE_AT_ZERO * exp(min(v, ZERO))
             f = SCALE * v if v > ZERO else slope - SLOPE_AT_ZERO
             slope = SCALE if v > ZERO else slope
             dshare[j] += d * (f - v)
@@ -92,7 +92,7 @@ def _learned_mish(x, share, y):
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             v = x[i, j]
-            e = _exp(min(v, F32(20)))
+            e = exp(min(v, F32(20)))
             part = e * (e + TWO)
             y[i, j] = v + share[j] * (v * (part / (part + TWO)) - v)
 
@@ -103,7 +103,7 @@ def _learned_mish_backward(dy, x, share, dshare):
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             v, d = x[i, j], dy[i, j]
-            e = _exp(min(v, F32(20)))
+            e = exp(min(v, F32(20)))
             part = e * (e + TWO)
             inverse = ONE / (part + TWO)
             tangent = part * inverse

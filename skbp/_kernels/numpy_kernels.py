@@ -14,12 +14,13 @@ from scipy.sparse import _sparsetools  # public products allocate; these write i
 from scipy.special import erfcx
 
 from skbp._kernels.numpy_attention import *  # noqa: F403
+from skbp._kernels.numpy_dropout import *  # noqa: F403
 from skbp._kernels.numpy_images import *  # noqa: F403
 from skbp._kernels.numpy_images import channel_sums
 from skbp._kernels.numpy_losses import *  # noqa: F403
 
-#: What gives, for a dtype, passes through dense layers in one call each: there are none in NumPy.
-DENSE_PASSES = None
+#: What gives, for a dtype, passes through several layers in one call each: there are none in NumPy.
+BLOCK_PASSES = DENSE_PASSES = None
 #: Elements per block: three or four such float32 arrays fit a core's L2 cache together.
 BLOCK = 32768
 
@@ -229,42 +230,6 @@ def normal_distribution(z, probability, density):
     probability *= density  # P(-|z|)
     np.subtract(z > 0, probability, out=probability)
     np.abs(probability, out=probability)
-
-
-# ---------------------------------------------------------------- dropout
-
-
-def dropout_mask(rng, rate, out, skip=0):
-    """Draw a 0/1 mask into `out` (uint8); returns the share that is kept, a multiple of 2**-16.
-
-    Sixteen random bits decide a unit: cheaper than one random float. Each unit of `out` has its
-    own, in the order of its axes, in whatever order these are in memory; the first `skip` of the
-    first random word, 0 to 3, are nobody's.
-    """
-    cut = min(max(round(rate * 65536), 1), 65535)
-    rows = out.reshape(-1) if out.flags.c_contiguous else out
-    # Several rows at a time: where rows are last in memory, those are neighbours.
-    at_a_time = max(8, BLOCK * len(rows) // max(rows.size, 1))
-    left = rng.integers(0, 2**64, size=min(skip, 1), dtype=np.uint64).view(np.uint16)[skip:]
-    for start in range(0, len(rows), at_a_time):
-        part = rows[start : start + at_a_time]
-        n_words = max(0, part.size - left.size + 3) // 4
-        units = rng.integers(0, 2**64, size=n_words, dtype=np.uint64).view(np.uint16)
-        if left.size:
-            units = np.concatenate((left, units))
-        decide, left = units[: part.size].reshape(part.shape), units[part.size :]
-        np.greater_equal(decide, cut, out=part.view(bool))
-    return 1 - cut / 65536
-
-
-def masked_scale(x, mask, scale, out):
-    """``out = x * mask * scale``; `out` may be `x`."""
-    flat_x, flat_mask, flat_out = x.reshape(-1), mask.reshape(-1), out.reshape(-1)
-    scale = x.dtype.type(scale)
-    for block in _blocks(flat_x.size):
-        part = flat_out[block]
-        np.multiply(flat_x[block], flat_mask[block], out=part)
-        part *= scale
 
 
 # ---------------------------------------------------------------- normalisation

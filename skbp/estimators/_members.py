@@ -46,9 +46,11 @@ class Ensemble(Component):
         With "folds" into how many the rows are divided, at least `n_members`, which is the default.
         The rows of folds beyond that are seen by all members.
     shared_batches : bool, default=True
-        Whether members see the same rows in a step. False: each goes through all rows in an order
-        of its own, which makes steps of weights that members share steadier; for layers that begin
-        with such as `BatchEnsemble` or `MemberScale`, and rows="all".
+        Whether members see the same rows in a step; those that are not among a member's own count
+        nothing for it. False: each goes through its rows in an order of its own, which makes steps
+        of weights that members share steadier, and with "folds" saves the rows that count nothing.
+        For layers that begin with such as `BatchEnsemble`, `MemberColumns` or `MemberScale`. Where
+        members have different numbers of rows, some see a few twice in an epoch.
 
     References
     ----------
@@ -82,10 +84,6 @@ class Ensemble(Component):
     def check(self):
         """Check the hyperparameters; see `Component.check`."""
         super().check()
-        if not self.shared_batches and self.rows != "all":
-            raise ValueError(
-                f"Ensemble(shared_batches=False) is for rows='all'. Got rows={self.rows!r}."
-            )
         least = max(2, self.n_members)
         if self.n_folds is not None and self.n_folds not in Whole(least):
             raise ValueError(

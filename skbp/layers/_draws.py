@@ -79,12 +79,8 @@ class Draws:
         kept : float
             The share that is kept.
         """
-        before, after = self._others(out.shape)  # in quarters of a random word, as all below
-        end = before + out.size
-        self._pass_over(before // 4)
-        kept = kernels.dropout_mask(self._generator, rate, out, before % 4)
-        self._pass_over(-(-(end + after) // 4) - -(-end // 4))
-        return kept
+        key = self._generator.integers(0, 2**64, dtype=np.uint64)
+        return kernels.dropout_mask(int(key), self._others(out.shape)[0], rate, out)
 
     def _others(self, shape):
         """Return how many numbers belong to the rows before these, and to those after them."""

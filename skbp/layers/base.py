@@ -139,6 +139,16 @@ class Layer(Component):
         own = getattr(self, "padding_index", None)
         return set() if own is None else {own}
 
+    def of_member(self, number):
+        """Return the layer that does for one member's rows alone what this one does for all.
+
+        Parameters
+        ----------
+        number : int
+            Of the member, from 0.
+        """
+        return self
+
     def bind(self, input_shape):
         """Return a copy for rows of a shape, which keeps what follows from that shape alone.
 

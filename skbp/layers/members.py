@@ -188,6 +188,9 @@ class MemberColumns(Layer):
                 f"(n_members, n_columns). Got {self.columns!r} instead."
             )
 
+    def of_member(self, number):
+        return _Columns(np.asarray(self.columns, np.intp)[number])
+
     def bind(self, input_shape):
         layer = super().bind(input_shape)
         layer._columns = np.asarray(self.columns, np.intp)
@@ -220,4 +223,27 @@ class MemberColumns(Layer):
         for member, columns in enumerate(self._columns):
             own = dx if x.ndim == 2 else dx[:, member]
             np.add.at(own, columns, dy[:, member].T)
+        return dx.T
+
+
+class _Columns(Layer):
+    """Some columns of flat rows: what `MemberColumns` is for a member alone."""
+
+    def __init__(self, columns):
+        self.columns = columns
+
+    def output_shape(self, input_shape):
+        return (len(self.columns),)
+
+    def work_shapes(self, input_shape, n, training=True):
+        return {"y": (n, len(self.columns))}
+
+    def forward(self, x, p, w, ctx):
+        return np.take(x, self.columns, axis=1, out=w["y"], mode="clip")
+
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        if not need_dx:
+            return None
+        dx = np.zeros((x.shape[1], len(x)), dy.dtype)
+        np.add.at(dx, self.columns, dy.T)
         return dx.T

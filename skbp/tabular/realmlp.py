@@ -208,10 +208,12 @@ class RealMLP(Preset):
         folds = classifies and self.n_folds is not None and self.n_members > 1
         ensemble, seen = Ensemble(self.n_members), n_rows
         if folds:
-            ensemble = Ensemble(self.n_members, "folds", max(self.n_folds, self.n_members))
+            n_folds = max(self.n_folds, self.n_members)
+            ensemble = Ensemble(self.n_members, "folds", n_folds, shared_batches=False)
+            seen = n_rows - n_rows // n_folds
         validates = n_rows >= (4 * ensemble.n_folds if folds else FEWEST_ROWS)
         if not validates:
-            ensemble = Ensemble(self.n_members)
+            ensemble, seen = Ensemble(self.n_members), n_rows
         elif not folds:
             seen = max(1, int(n_rows * (1 - self.validation_fraction)))
         batch_size = min(self.batch_size, seen)

@@ -1,0 +1,324 @@
+"""Training passes of members of blocks: a dense layer, a learned activation, and dropout."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skbp import _kernels as kernels
+from skbp._kernels import threads
+from skbp._kernels.numpy_dropout import dropout_cut
+from skbp.activations import SELU, Identity, Mish
+from skbp.layers import Dropout, LearnedActivation, MemberDense
+from skbp.layers._pass import Pass, allocate
+from skbp.losses import Members
+from skbp.schedules.scheduled import value_at
+
+#: A second thread pays from so many bytes of workspace on.
+SHARED_BYTES = 2**20
+#: Numbers of activations in compiled passes.
+IDENTITY, NUMBERS = 0, {SELU: 1, Mish: 2}
+
+
+def block_passes_of(network, loss, max_rows, grads):
+    """Return what does the training passes of members of blocks, or None.
+
+    Parameters
+    ----------
+    network : Network
+    loss : Loss
+    max_rows : int
+        The most rows a batch will have.
+    grads : ndarray of shape (n_params,)
+        The gradient, which a backward pass fills.
+
+    Returns
+    -------
+    passes : BlockPasses or None
+        None if kernels are not compiled, NumPy's BLAS is none that is known, values are not
+        float32, the network is another one, or the loss is somebody's own: threads call it.
+    """
+    if kernels.BLOCK_PASSES is None or kernels.BLOCK_PASSES(network.params.dtype) is None:
+        return None
+    if not (isinstance(loss, Members) and type(loss.of_one).__module__.startswith("skbp.")):
+        return None
+    blocks = Blocks(network)
+    return BlockPasses(blocks, network, max_rows, grads) if blocks.n_members else None
+
+
+class Block(NamedTuple):
+    """Numbers of the layers of a block; the last block of a network has a dense layer alone."""
+
+    dense: int
+    activation: int | None = None
+    dropout: int | None = None
+
+
+class Blocks:
+    """The blocks that a network ends with, and the layers before them.
+
+    Parameters
+    ----------
+    network : Network
+
+    Attributes
+    ----------
+    n_members : int
+        0 if the network has other layers than those that passes by blocks are made for.
+    blocks : list of Block
+    first : int
+        Number of the first layer of the blocks.
+    """
+
+    def __init__(self, network):
+        self._network = network
+        self.blocks, self.first = self._find()
+        last = network.layers[-1]
+        self.n_members = last.n_members if self.blocks and self._suits() else 0
+
+    def _find(self):
+        """Return the unbroken row of blocks at the end, and the number of its first layer."""
+        layers, blocks = self._network.layers, []
+        place = len(layers) - 1
+        if not self._is_dense(layers[place]):
+            return [], place
+        blocks.append(Block(place))
+        while place > 0:
+            end = place - isinstance(layers[place - 1], Dropout)
+            dense = end - 2
+            if dense < 0 or not self._is_dense(layers[dense]):
+                break
+            activation = layers[end - 1]
+            if type(activation) is not LearnedActivation:
+                break
+            if type(activation._activation()) not in NUMBERS:
+                break
+            blocks.append(Block(dense, end - 1, place - 1 if end < place else None))
+            place = dense
+        return blocks[::-1], place
+
+    @staticmethod
+    def _is_dense(layer):
+        return type(layer) is MemberDense and type(layer._function) is Identity
+
+    def _suits(self):
+        """Whether there are learned activations, and each member has parameters of its own."""
+        network, n_members = self._network, self._network.layers[-1].n_members
+        for number, layer in enumerate(network.layers):
+            if number < self.first and (layer.stochastic or layer.couples_rows):
+                return False
+            if layer.state_shapes(network.input_shapes[number]) or layer.ties:
+                return False
+        try:
+            shapes = self.shapes()
+        except ValueError:  # a layer that a member alone would not have
+            return False
+        for number, shape in enumerate(shapes):
+            own = self.layer_of_member(number, 0).param_shapes(shape)
+            for key, array in network.views[number].items():
+                if array.shape != (n_members, *own.get(key, ())):
+                    return False
+        return len(self.blocks) > 1
+
+    def layer_of_member(self, number, member):
+        """Return a layer before the blocks as a member alone has it; not bound."""
+        return self._network.specification[number].of_member(member)
+
+    def shapes(self):
+        """Return what a row of a member alone is before each of the layers before the blocks."""
+        shape, shapes = self._network.input_shape[-1:], []
+        for number in range(self.first):
+            shapes.append(shape)
+            shape = self.layer_of_member(number, 0).output_shape(shape)
+        return shapes
+
+    def table(self, member):
+        """Return what compiled passes want to know of the blocks of a member."""
+        network = self._network
+        places = {(one.layer, one.key): one.start for one in network.parameters}
+        rows = []
+        for dense, activation, _ in self.blocks:
+            fan_in, units = network.views[dense]["weight"].shape[1:]
+            share, number = 0, IDENTITY
+            if activation is not None:
+                share = places[activation, "share"] + member * units
+                number = NUMBERS[type(network.layers[activation]._activation())]
+            weight = places[dense, "weight"] + member * fan_in * units
+            bias = places[dense, "bias"] + member * units
+            rows.append((fan_in, units, weight, bias, share, number))
+        return np.array(rows, np.int64)
+
+    def scales(self):
+        """Return by what each block multiplies its products."""
+        dense = (self._network.layers[block.dense] for block in self.blocks)
+        return np.array([layer._scale or 1.0 for layer in dense], np.float32)
+
+    def draw(self, rng, progress):
+        """Return for each block from which random number on units are kept, and the key of these.
+
+        Keys are drawn as `Draws.mask` does.
+        """
+        cuts = np.zeros(len(self.blocks), np.uint16)
+        keys = np.zeros(len(self.blocks), np.uint64)
+        for number, block in enumerate(self.blocks):
+            if block.dropout is None or rng is None:
+                continue
+            rate = value_at(self._network.layers[block.dropout].rate, progress)
+            if rate:
+                cuts[number] = dropout_cut(rate)
+                keys[number] = rng.integers(0, 2**64, dtype=np.uint64)
+        return cuts, keys
+
+
+class Memory:
+    """What a thread works in: one member after the other uses it.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    max_rows : int
+    """
+
+    def __init__(self, blocks, max_rows):
+        rows = blocks.table(0)
+        self._layers = [
+            (blocks.layer_of_member(number, 0), shape)
+            for number, shape in enumerate(blocks.shapes())
+        ]
+        between = max((int(row[0]) for row in rows[1:]), default=0)
+        self.outputs = np.empty(3 * max_rows * int(rows[:, 1].sum()), np.float32)
+        self.scratch = np.empty((2, max_rows * between), np.float32)
+        self.dx = np.empty((max_rows, int(rows[0, 0])), np.float32)
+        self.dy = np.empty((max_rows, int(rows[-1, 1])), np.float32)
+        self.ctx, self._by_rows = Pass(), {}
+        self.raw_start = 3 * int(rows[:-1, 1].sum())
+
+    def rows(self, n):
+        """Return buffers of the layers before the blocks for n rows."""
+        if n not in self._by_rows:
+            self._by_rows[n] = [
+                allocate(layer, shape, n, np.dtype(np.float32)) for layer, shape in self._layers
+            ]
+        return self._by_rows[n]
+
+
+class BlockPasses:
+    """Training passes of all members, which threads share.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    network : Network
+    max_rows : int
+        The most rows a batch will have.
+    grads : ndarray of shape (n_params,)
+        Where backward passes write to.
+    """
+
+    def __init__(self, blocks, network, max_rows, grads):
+        self._network, self._blocks, self._max_rows = network, blocks, max_rows
+        self._members: list[BlockMember] = [
+            BlockMember(blocks, network, member, grads) for member in range(blocks.n_members)
+        ]
+        size = max_rows * network.bytes_per_row(training=True)
+        n_threads = threads.count() if size >= SHARED_BYTES else 1
+        self._shares = threads.even_shares(blocks.n_members, n_threads)
+        self._memories = [Memory(blocks, max_rows) for _ in self._shares]
+
+    def take(self, x):
+        """Whether the passes can be used for these rows now; they trust what they are handed."""
+        return (
+            isinstance(x, np.ndarray)
+            and x.dtype == np.float32
+            and x.shape[1:] == self._network.input_shape
+            and len(x) <= self._max_rows
+            and not self._network.frozen
+        )
+
+    def value_and_grad(self, loss, x, y, weight, rng=None, progress=None):
+        """Return the loss of a batch, and fill the gradient vector.
+
+        Parameters
+        ----------
+        loss : Members
+        x : ndarray of shape (n, n_features) or (n, n_members, n_features)
+        y, weight, rng, progress
+            As in `Objective.data_value_and_grad`.
+        """
+        values, drawn = [0.0] * len(self._members), self._blocks.draw(rng, progress)
+
+        def task(number):
+            share, memory = self._shares[number], self._memories[number]
+            for member in range(share.start, share.stop):
+                rows = x if x.ndim == 2 else x[:, member]
+                targets, weights = loss.of_member(member, y, weight)
+                values[member] = self._members[member].value_and_grad(
+                    loss.of_one, rows, targets, weights, memory, drawn
+                )
+
+        threads.run(task, range(len(self._shares)))
+        return sum(values)
+
+
+class BlockMember:
+    """Passes of one member through the layers before the blocks, and through the blocks.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    member : int
+        Its number.
+    grads : ndarray of shape (n_params,)
+        Where the backward pass writes to.
+    """
+
+    def __init__(self, blocks, network, member, grads):
+        self._forward, self._backward = kernels.BLOCK_PASSES(np.float32)
+        self._network, self._grads = network, grads
+        self._place = np.int64(member), np.int64(blocks.n_members)
+        self._table, self._scales = blocks.table(member), blocks.scales()
+        of_grads = network.views_of(grads)
+        self._before: list[Any] = [
+            (blocks.layer_of_member(number, member).bind(shape),
+             {key: array[member] for key, array in network.views[number].items()},
+             {key: array[member] for key, array in of_grads[number].items()})
+            for number, shape in enumerate(blocks.shapes())
+        ]  # fmt: skip
+        trained = [number for number, (_, p, _) in enumerate(self._before) if p]
+        self._first = min(trained, default=len(self._before))
+
+    def value_and_grad(self, loss, x, y, weight, memory, drawn):
+        """Return the loss of a batch of the member, and fill its part of the gradient.
+
+        Parameters
+        ----------
+        loss : Loss
+            That of a member.
+        x : ndarray of shape (n, n_features)
+        y, weight
+            As in `Loss.value_and_grad`.
+        memory : Memory
+        drawn : tuple
+            What `Blocks.draw` returned for the step.
+        """
+        n, ctx, work, inputs = len(x), memory.ctx, memory.rows(len(x)), []
+        for (layer, p, _), w in zip(self._before, work, strict=True):
+            inputs.append(x)
+            x = layer.forward(x, p, w, ctx)
+        x = np.ascontiguousarray(x)
+        self._forward(
+            x, self._network.params, self._table, self._scales, *drawn, self._place, memory.outputs
+        )
+        n_outputs, dy = memory.dy.shape[1], memory.dy[:n]
+        first = n * memory.raw_start
+        raw = memory.outputs[first : first + n * n_outputs].reshape(n, n_outputs)
+        value = loss.value_and_grad(raw, y, weight, dy)
+        dx = memory.dx[: n if self._first < len(self._before) else 0]
+        self._backward(
+            dy, x, self._network.params, self._table, self._scales, memory.outputs, self._grads, dx,
+            *memory.scratch,
+        )  # fmt: skip
+        for number in range(len(self._before) - 1, self._first - 1, -1):
+            layer, p, g = self._before[number]
+            need = number > self._first
+            dx = layer.backward(dx, inputs[number], p, g, work[number], ctx, need_dx=need)
+        return value
