@@ -63,6 +63,36 @@ def test_first_values_of_a_periodic_embedding():
     assert abs(p["weight"]).max() <= 0.25 and abs(p["bias"]).max() <= 0.25
 
 
+def test_frequencies_of_each_member_and_number():
+    for std in ([[0.1], [2.0]], np.array([[0.1] * 300, [2.0] * 300])):
+        network = Network([PeriodicEmbedding(std=std)], (2, 300), np.float64)
+        network.init(np.random.RandomState(0))
+        found = network.views[0]["frequency"].std(axis=(1, 2))
+        np.testing.assert_allclose(found, [0.1, 2.0], rtol=0.05)
+        for member, expected in enumerate((0.1, 2.0)):
+            own = network.specification[0].of_member(member)
+            assert np.ravel(own.std)[0] == expected and own.output_shape((300,)) == (1200,)
+    by_number = PeriodicEmbedding(std=[0.1, 2.0])
+    network = Network([by_number], (300, 2), np.float64)
+    network.init(np.random.RandomState(0))
+    found = network.views[0]["frequency"].std(axis=(0, 2))
+    np.testing.assert_allclose(found, [0.1, 2.0], rtol=0.05)
+    assert by_number.of_member(1) is by_number
+
+
+@pytest.mark.parametrize("std", [0, [0.1, -1], [], "x", [["a"]], [0.1, np.inf], True])
+def test_deviations_that_are_none(std):
+    with pytest.raises(ValueError, match="'std' parameter of PeriodicEmbedding"):
+        PeriodicEmbedding(std=std).check()
+
+
+def test_deviations_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"std of shape \(3,\).* shape \(2, 4\)"):
+        Network([PeriodicEmbedding(std=[0.1, 0.2, 0.3])], (2, 4), np.float64)
+    with pytest.raises(ValueError, match=r"std of shape \(2, 1\).* shape \(4,\)"):
+        Network([PeriodicEmbedding(std=[[0.1], [0.2]])], (4,), np.float64)
+
+
 def test_more_numbers_than_values():
     with pytest.raises(ValueError, match="n_numeric=5, but rows have 4"):
         Network([PeriodicEmbedding(n_numeric=5)], (4,), np.float64)

@@ -1,6 +1,8 @@
 """Embeddings of numbers: each number of a row becomes several."""
 
+from copy import copy
 from math import prod
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,8 @@ import numpy as np
 from skbp import _kernels as kernels
 from skbp._component import Maybe, OneOf, Range, Whole
 from skbp.layers.base import Layer
+
+POSITIVE = Range(0, low_open=True)
 
 
 class _NumberEmbedding(Layer):
@@ -57,6 +61,24 @@ class _NumberEmbedding(Layer):
         return x[..., : self._shape[-1]].reshape(len(x), -1).T.copy()
 
 
+class _Deviations:
+    """A number > 0, or an array of such."""
+
+    def __contains__(self, value):
+        if isinstance(value, Real):
+            return value in POSITIVE
+        if not isinstance(value, list | tuple | np.ndarray):
+            return False
+        try:
+            values = np.asarray(value, float)
+        except (TypeError, ValueError):
+            return False
+        return values.size > 0 and bool((np.isfinite(values) & (values > 0)).all())
+
+    def __str__(self):
+        return f"{POSITIVE}, or an array of such numbers"
+
+
 class PeriodicEmbedding(_NumberEmbedding):
     """Makes several values of each number, from waves whose frequencies are learned.
 
@@ -70,9 +92,10 @@ class PeriodicEmbedding(_NumberEmbedding):
         Number of waves for each number, at least 1.
     units : int, default=3
         Number of values that are made of them, at least 1.
-    std : float, default=0.1
+    std : float or array-like of float, default=0.1
         Standard deviation, > 0, of the first frequencies, in waves per unit of x. Numbers should
-        have a scale of about one.
+        have a scale of about one. An array has one for each number, or a shape that broadcasts to
+        that of the numbers of a row, such as (members, 1).
     kind : {"pbld", "plr"}, default="pbld"
         See above.
     n_numeric : int or None, default=None
@@ -103,7 +126,7 @@ class PeriodicEmbedding(_NumberEmbedding):
     allowed = {
         "n_frequencies": Whole(1),
         "units": Whole(1),
-        "std": Range(0, low_open=True),
+        "std": _Deviations(),
         "kind": OneOf(("pbld", "plr")),
         "n_numeric": Maybe(Whole(0)),
     }
@@ -115,6 +138,28 @@ class PeriodicEmbedding(_NumberEmbedding):
         self.kind = kind
         self.n_numeric = n_numeric
         self.name = name
+
+    def _numbers(self, input_shape):
+        shape = super()._numbers(input_shape)
+        given = np.shape(self.std)
+        try:
+            fits = np.broadcast_shapes(given, shape) == shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"PeriodicEmbedding has a std of shape {given}, but the numbers of a row have the "
+                f"shape {shape}. Give one number, or a shape that broadcasts to that."
+            )
+        return shape
+
+    def of_member(self, number):
+        if np.ndim(self.std) < 2:
+            return self
+        std = np.asarray(self.std)
+        layer = copy(self)
+        layer.std = std[number % len(std)]
+        return layer
 
     @property
     def _width(self):
@@ -134,7 +179,8 @@ class PeriodicEmbedding(_NumberEmbedding):
 
     def init(self, p, input_shape, rng, x=None):
         bound = self._waves**-0.5
-        p["frequency"][...] = rng.normal(0.0, self.std, p["frequency"].shape)
+        std = np.asarray(self.std, float)[..., None]
+        p["frequency"][...] = rng.normal(0.0, std, p["frequency"].shape)
         if self.kind == "pbld":
             p["phase"][...] = rng.uniform(-np.pi, np.pi, p["phase"].shape)
         p["weight"][...] = rng.uniform(-bound, bound, p["weight"].shape)

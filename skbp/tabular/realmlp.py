@@ -1,5 +1,7 @@
 """The preset whose networks have the parts of RealMLP."""
 
+from numbers import Real
+
 import numpy as np
 from scipy.stats import loguniform
 
@@ -21,8 +23,11 @@ from skbp.schedules import LogCosine, Scheduled
 from skbp.tabular._preset import Preset
 from skbp.tabular._stopping import StopBetweenWaves
 
-#: What numbers are prepared by, and for "both" how many blocks of columns that makes.
-NUMERIC = ("quantile", "robust", "both")
+#: What numbers are prepared by, and how many blocks of columns that makes.
+NUMERIC = {"quantile": 1, "robust": 1, "both": 2}
+POSITIVE = Range(0, low_open=True)
+#: Deviations of the first frequencies of numbers: of the first member and of the last.
+FREQUENCIES_OF_NUMBERS = 0.15, 6.0
 
 
 #: Waves of the learning rate.
@@ -31,6 +36,18 @@ WAVES = 4
 STREAM_RATE = 0.25
 #: With fewer rows none are set aside.
 FEWEST_ROWS = 40
+
+
+class _Deviations:
+    """A number > 0, or two of them."""
+
+    def __contains__(self, value):
+        if isinstance(value, tuple | list):
+            return len(value) == 2 and all(one in POSITIVE for one in value)
+        return value in POSITIVE
+
+    def __str__(self):
+        return f"{POSITIVE}, or two such numbers"
 
 
 class _Sizes:
@@ -43,7 +60,7 @@ class _Sizes:
         return "a tuple of whole numbers >= 1"
 
 
-def realmlp_space(sizes):
+def realmlp_space(sizes, highest_std=0.5):
     """Return the search space of RealMLP, around some sizes of hidden layers."""
     return {
         "learning_rate": loguniform(2e-2, 3e-1),
@@ -51,7 +68,7 @@ def realmlp_space(sizes):
         "weight_decay": [0.0, 0.02],
         "activation": ["relu", "selu", "mish"],
         "hidden_layer_sizes": [sizes] * 3 + [(64,) * 5, (512,)],
-        "frequency_std": loguniform(0.05, 0.5),
+        "frequency_std": loguniform(0.05, highest_std),
     }
 
 
@@ -98,8 +115,10 @@ class RealMLP(Preset):
         Waves for each number. None means 16 for classes and 32 for numbers.
     embedding_units : int, default=3
         Values that are made of them, beside the number itself.
-    frequency_std : float or None, default=None
-        Standard deviation of the first frequencies, > 0. None means 0.1 for classes and 0.3 for
+    frequency_std : float, tuple (float, float) or None, default=None
+        Standard deviation of the first frequencies, > 0: of all members, or of the first and of the
+        last one, between which the others' are evenly spaced by their logarithms. With
+        numeric="both" two members each have the same. None means 0.1 for classes and (0.15, 6) for
         numbers.
     numeric : {"quantile", "robust", "both"}, default="both"
         How numbers are prepared. "both": every other member sees them in the other way.
@@ -140,8 +159,8 @@ class RealMLP(Preset):
         "beta_2": Range(0, 1, high_open=True),
         "n_frequencies": Maybe(Whole(1)),
         "embedding_units": Whole(1),
-        "frequency_std": Maybe(Range(0, low_open=True)),
-        "numeric": OneOf(NUMERIC),
+        "frequency_std": Maybe(_Deviations()),
+        "numeric": OneOf(tuple(NUMERIC)),
         "one_hot_max": Whole(2),
         "n_folds": Maybe(Whole(2)),
         "validation_fraction": Range(0, 1, low_open=True, high_open=True),
@@ -193,7 +212,8 @@ class RealMLP(Preset):
 
     def search_space(self, classifies):
         smoothing = {"label_smoothing": [0.0] * 3 + [0.1] * 7} if classifies else {}
-        return realmlp_space((128, 128, 128)) | smoothing
+        highest_std = 0.5 if classifies else 5.0
+        return realmlp_space((128, 128, 128), highest_std) | smoothing
 
     def encoder(self, categorical_features):
         return TableEncoder(
@@ -258,9 +278,9 @@ class RealMLP(Preset):
         layers = [MemberColumns(columns, name="columns")]
         if n_numeric:
             n_frequencies = self.n_frequencies or (16 if classifies else 32)
-            std = self.frequency_std or (0.1 if classifies else 0.3)
             layers.append(PeriodicEmbedding(
-                n_frequencies, self.embedding_units, std, n_numeric=n_numeric, name="numbers"
+                n_frequencies, self.embedding_units, self._frequency_std(classifies),
+                n_numeric=n_numeric, name="numbers",
             ))  # fmt: skip
         layers.append(Scale(name="scale"))
         activation = self.activation or ("selu" if classifies else "mish")
@@ -270,6 +290,17 @@ class RealMLP(Preset):
             if self.dropout:
                 layers.append(Dropout(Scheduled("flat_cosine", self.dropout)))
         return layers
+
+    def _frequency_std(self, classifies):
+        """Return the deviation of all first frequencies, or those of members, (n_members, 1)."""
+        given = self.frequency_std or (0.1 if classifies else FREQUENCIES_OF_NUMBERS)
+        if isinstance(given, Real):
+            return given
+        low, high = given
+        alike = NUMERIC[self.numeric]
+        n_steps = -(-self.n_members // alike)
+        steps = np.geomspace(low, high, n_steps) if n_steps > 1 else np.sqrt([low * high])
+        return np.repeat(steps, alike)[: self.n_members, None]
 
     def _columns(self, encoder):
         """Return the columns of each member, and how many of these are prepared numbers."""
