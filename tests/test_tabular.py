@@ -431,3 +431,19 @@ def test_errors_name_the_estimator_for_tables():
     model = TabularClassifier(TINY, class_weight="balance")
     with pytest.raises(ValueError, match="'class_weight' parameter of TabularClassifier"):
         model.fit(X, LABEL)
+
+
+@pytest.mark.parametrize("given, expected", [
+    ({}, [0.184, 0.184, 0.98, 0.98, 5.216, 5.216]),
+    ({"n_members": 3}, [0.28, 0.28, 3.43]),
+    ({"n_members": 3, "numeric": "robust"}, [0.184, 0.98, 5.216]),
+    ({"n_members": 1}, [0.98]),
+    ({"n_members": 2, "frequency_std": (1.0, 4.0)}, [2.0, 2.0]),
+    ({"n_members": 2, "frequency_std": 0.5}, 0.5),
+])  # fmt: skip
+def test_deviations_of_frequencies(given, expected):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    preset = RealMLP(hidden_layer_sizes=(4,), max_iter=1, min_updates=0, **given)
+    net = TabularRegressor(preset, random_state=0).fit(X, X[:, 0])
+    std = next(layer.std for layer in net.network_.layers if layer.name == "numbers")
+    np.testing.assert_allclose(np.ravel(std), np.ravel(expected), rtol=2e-3)

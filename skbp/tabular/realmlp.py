@@ -26,8 +26,8 @@ from skbp.tabular._stopping import StopBetweenWaves
 #: What numbers are prepared by, and how many blocks of columns that makes.
 NUMERIC = {"quantile": 1, "robust": 1, "both": 2}
 POSITIVE = Range(0, low_open=True)
-#: Deviations of the first frequencies of numbers: of the first member and of the last.
-FREQUENCIES_OF_NUMBERS = 0.15, 6.0
+#: For numbers, between which deviations the members' first frequencies are.
+FREQUENCIES_OF_NUMBERS = 0.08, 12.0
 
 
 #: Waves of the learning rate.
@@ -116,10 +116,9 @@ class RealMLP(Preset):
     embedding_units : int, default=3
         Values that are made of them, beside the number itself.
     frequency_std : float, tuple (float, float) or None, default=None
-        Standard deviation of the first frequencies, > 0: of all members, or of the first and of the
-        last one, between which the others' are evenly spaced by their logarithms. With
-        numeric="both" two members each have the same. None means 0.1 for classes and (0.15, 6) for
-        numbers.
+        Standard deviation of the first frequencies, > 0: of all members; or a range, which members
+        divide evenly, by logarithms: each has the middle of its part. With numeric="both" two
+        members each have the same. None means 0.1 for classes and (0.08, 12) for numbers.
     numeric : {"quantile", "robust", "both"}, default="both"
         How numbers are prepared. "both": every other member sees them in the other way.
     one_hot_max : int, default=255
@@ -298,9 +297,9 @@ class RealMLP(Preset):
             return given
         low, high = given
         alike = NUMERIC[self.numeric]
-        n_steps = -(-self.n_members // alike)
-        steps = np.geomspace(low, high, n_steps) if n_steps > 1 else np.sqrt([low * high])
-        return np.repeat(steps, alike)[: self.n_members, None]
+        n_parts = -(-self.n_members // alike)
+        middles = low * (high / low) ** ((np.arange(n_parts) + 0.5) / n_parts)
+        return np.repeat(middles, alike)[: self.n_members, None]
 
     def _columns(self, encoder):
         """Return the columns of each member, and how many of these are prepared numbers."""
