@@ -434,9 +434,9 @@ def test_errors_name_the_estimator_for_tables():
 
 
 @pytest.mark.parametrize("given, expected", [
-    ({}, [0.184, 0.184, 0.98, 0.98, 5.206, 5.206]),
+    ({}, [0.1844, 0.1844, 0.98, 0.98, 5.206, 5.206]),
     ({"n_members": 3}, [0.28, 0.28, 3.43]),
-    ({"n_members": 3, "numeric": "robust"}, [0.184, 0.98, 5.206]),
+    ({"n_members": 3, "numeric": "robust"}, [0.1844, 0.98, 5.206]),
     ({"n_members": 1}, [0.98]),
     ({"n_members": 2, "frequency_std": (1.0, 4.0)}, [2.0, 2.0]),
     ({"n_members": 2, "frequency_std": 0.5}, 0.5),
