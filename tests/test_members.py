@@ -432,3 +432,38 @@ def test_own_rows_that_cannot_be(params, message):
 def test_own_batches_of_sparse_rows():
     with pytest.raises(ValueError, match="X is sparse"):
         BackpropClassifier((4,), n_members=OWN).fit(csr_array(X), CLASSES)
+
+
+class Look:
+    """Keeps what the models of epochs predict."""
+
+    seen = []
+
+    def setup(self, estimator, context):
+        """Begin."""
+
+    def on_fit_task_begin(self, estimator, context):
+        """Let the beginning pass."""
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        self.seen.append(fitted_estimator.predict(X))
+        np.testing.assert_array_equal(
+            pickle.loads(pickle.dumps(fitted_estimator)).predict(X), self.seen[-1]
+        )
+
+    def teardown(self, estimator, context):
+        """End."""
+
+
+@pytest.mark.parametrize("rows", ["all", "folds"])
+def test_models_in_the_middle_of_a_training_with_own_batches(rows):
+    given = COMMON | {"n_members": Ensemble(3, rows, shared_batches=False)}
+    given |= {"layers": SHARING, "hidden_layer_sizes": (100,)} if rows == "all" else {}
+    look = Look()
+    look.seen = []
+    net = BackpropRegressor(**given).set_callbacks(look)
+    with pytest.warns(ConvergenceWarning):
+        net.fit(X, NUMBERS[:, 0])
+    assert len(look.seen) == 5  # four epochs, and the whole
+    np.testing.assert_array_equal(look.seen[-1], net.predict(X))
+    assert not np.allclose(look.seen[0], look.seen[-1])

@@ -161,7 +161,7 @@ def test_candidates_of_a_search_are_told_apart():
 
 
 @BOTH
-@pytest.mark.parametrize("min_gain", [0.0, 0.9])
+@pytest.mark.parametrize("min_gain", [0.0, 0.99])
 def test_a_checkpoint_goes_on_with_the_same_bits(cls, y, min_gain, tmp_path):
     preset = clone(TINY).set_params(max_iter=15, min_gain=min_gain)
     whole = cls(preset, random_state=0).fit(X, y)

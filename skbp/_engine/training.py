@@ -334,10 +334,16 @@ class Training:
         """While entered, the network has the weights that the last epoch is judged by."""
         return nullcontext() if self._average is None else self._average.in_place()
 
-    def outcome(self):
-        """Return a copy of the network as it would be if training ended now."""
+    def outcome(self, network):
+        """Return a copy of the network as it would be if training ended now.
+
+        Parameters
+        ----------
+        network : Network
+            The one whose parameters are trained: `network`, or what that is bound to other rows of.
+        """
         with self.standing():
-            network = deepcopy(self.network)
+            network = deepcopy(network)
         self.watch.restore(network)
         return network
 

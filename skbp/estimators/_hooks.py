@@ -80,7 +80,9 @@ class Hooks:
         """Tell of the end of an epoch; returns whether a callback wants training to end."""
 
         def fitted():
-            return self._estimator._fitted(self.fit, training.outcome(), training.history.copy())
+            return self._estimator._fitted(
+                self.fit, training.outcome(self.fit.network), training.history.copy()
+            )
 
         try:
             return self._task.call_on_fit_task_end(**self._told, reconstruction_attributes=fitted)

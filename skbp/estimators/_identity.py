@@ -73,10 +73,11 @@ class Identity:
         check_fingerprint(state, self.fingerprint)
         plan = self._plan
         by_fold = sees_folds(self._estimator)
+        own_rows = self._data.n_orders is not None and self._data.shares is not None
         Needs(
             self._network, plan.optimization.optimizer, len(self._data.y),
             plan.held_out.early_stopping and self._held_out is None and not by_fold,
-            is_fraction(plan.held_out.fraction), plan.optimization.shuffle,
+            is_fraction(plan.held_out.fraction), plan.optimization.shuffle and not own_rows,
             plan.stopping.keep_best, rng,
         ).check(state)  # fmt: skip
 
