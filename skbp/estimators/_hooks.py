@@ -24,7 +24,7 @@ class Hooks:
         Set by the fit that uses the hooks.
     """
 
-    fit = None
+    fit: Any = None
 
     def __init__(self, estimator, context, given):
         self._estimator = estimator

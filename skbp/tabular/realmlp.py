@@ -1,6 +1,7 @@
 """The preset whose networks have the parts of RealMLP."""
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from scipy.stats import loguniform
@@ -292,7 +293,7 @@ class RealMLP(Preset):
 
     def _frequency_std(self, classifies):
         """Return the deviation of all first frequencies, or those of members, (n_members, 1)."""
-        given = self.frequency_std or (0.1 if classifies else FREQUENCIES_OF_NUMBERS)
+        given: Any = self.frequency_std or (0.1 if classifies else FREQUENCIES_OF_NUMBERS)
         if isinstance(given, Real):
             return given
         low, high = given
