@@ -88,9 +88,9 @@ class RealMLP(Preset):
         Networks that are trained side by side, whose mean prediction counts.
     hidden_layer_sizes : tuple of int, default=(128, 128, 128)
         Units of each member's hidden layers.
-    max_iter : int, default=64
-        Epochs, at least 1; more where these would be fewer than `min_updates`, fewer where they
-        would be more than `max_updates`.
+    max_iter : int or None, default=None
+        Epochs, at least 1; None means 64 for classes and 48 for numbers. More where these would be
+        fewer updates than `min_updates`, fewer where they would be more than `max_updates`.
     min_updates : int, default=1000
         Updates that there are at least, where few rows make few in an epoch.
     max_updates : int, default=15000
@@ -147,7 +147,7 @@ class RealMLP(Preset):
     allowed = {
         "n_members": Whole(1),
         "hidden_layer_sizes": _Sizes(),
-        "max_iter": Whole(1),
+        "max_iter": Maybe(Whole(1)),
         "min_updates": Whole(0),
         "max_updates": Whole(1),
         "min_gain": Range(0, 1, high_open=True),
@@ -170,7 +170,7 @@ class RealMLP(Preset):
         self,
         n_members=6,
         hidden_layer_sizes=(128, 128, 128),
-        max_iter=64,
+        max_iter=None,
         min_updates=1000,
         max_updates=15_000,
         min_gain=0.02,
@@ -246,7 +246,7 @@ class RealMLP(Preset):
             "learning_rate_init": rate,
             "alpha": 0.0,
             "batch_size": batch_size,
-            "max_iter": self._epochs(-(-seen // batch_size)),
+            "max_iter": self._epochs(-(-seen // batch_size), classifies),
             "initializer": "data_driven",
             "dtype": "float32",
             **({"loss": LogLoss(self.label_smoothing)} if classifies else {}),
@@ -260,9 +260,10 @@ class RealMLP(Preset):
         rate = STREAM_RATE * parameters["learning_rate_init"]
         return parameters | {"learning_rate": "constant", "learning_rate_init": rate}
 
-    def _epochs(self, n_batches):
+    def _epochs(self, n_batches, classifies):
         """Return the number of epochs of so many updates."""
-        epochs = max(self.max_iter, -(-self.min_updates // n_batches))
+        epochs = self.max_iter or (64 if classifies else 48)
+        epochs = max(epochs, -(-self.min_updates // n_batches))
         return max(1, min(epochs, self.max_updates // n_batches))
 
     def stopping(self, parameters, classifies):
