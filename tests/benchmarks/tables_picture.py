@@ -5,7 +5,10 @@ from pathlib import Path
 GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 #: The model that the others are compared with, and skbp's.
 REFERENCE, OURS = "HistGradientBoosting", "TabularClassifier, TabularRegressor"
-COLORS = {OURS: "#1f77b4", "LightGBM": "#8fbc5a", "CatBoost": "#e5973c"}
+COLORS = {
+    OURS: "#1f77b4", '"fast"': "#7fb2dd", "CatBoost": "#e5973c", "RealMLP (pytabkit)": "#b07cc6",
+    "LightGBM": "#8fbc5a",
+}  # fmt: skip
 
 
 def numbers(page):
@@ -68,6 +71,6 @@ if __name__ == "__main__":
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
-    picture = Figure(figsize=(8, 3.4), layout="constrained")
+    picture = Figure(figsize=(8, 4.6), layout="constrained")
     draw(*numbers((GUIDE / "tables.md").read_text(encoding="utf-8")), picture)
     picture.savefig(GUIDE / "tables-errors.png", dpi=110)
