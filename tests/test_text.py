@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from skbp._engine.network import Network, Workspace
 from skbp._engine.turns import Turns, sizes_of
-from skbp.layers import Dense, Dropout, SequencePool
+from skbp.layers import Dense, Dropout, SequencePool, UnitLength
 from skbp.text import Encoder, TextEncoder, load_encoder
 from skbp.text._bert import layers_of, read_config
 
@@ -114,14 +114,24 @@ def test_layers_in_turn_compute_the_same(encoder):
     assert memory.nbytes == sum(sizes_of(encoder._network(5), 4))
 
 
-def test_what_hands_on_its_input_has_no_turn():
-    layers = [Dense(3), Dropout(0.5), Dropout(0.5), Dense(3), Dropout(0.5), Dense(2)]
-    network = Network(layers, (4,), np.float64)
-    network.init(np.random.RandomState(0))
-    x = np.random.default_rng(0).normal(size=(5, 4))
-    expected = network.forward(x, Workspace(network, 5, training=False))
+@pytest.mark.parametrize("kind", ["encoder", "dropout"])
+def test_no_layer_writes_over_what_it_reads(encoder, kind):
+    network, x = encoder._network(5, SequencePool(), UnitLength()), CODES
+    if kind == "dropout":  # which hands on its input
+        layers = [Dense(3), Dropout(0.5), Dense(3), Dropout(0.5), Dropout(0.5), Dense(2)]
+        network, x = Network(layers, (4,), np.float64), np.random.default_rng(0).normal(size=(5, 4))
+        network.init(np.random.RandomState(0))
+    expected = network.forward(x, Workspace(network, 5, training=False)).copy()
     workspace = Workspace(network, 5, training=False, memory=Turns())
     np.testing.assert_array_equal(network.forward(x, workspace), expected)
+    work = workspace.rows(len(x))
+    arrays = [[array for array in own.values() if array.size] for own in work]
+    for own, read in zip(arrays, workspace.inputs, strict=True):
+        assert not any(np.shares_memory(array, read) for array in own)
+        for i, array in enumerate(own):
+            assert not any(np.shares_memory(array, other) for other in own[:i])
+    first, _, third = [own for own in arrays if own][:3]
+    assert np.shares_memory(first[0], third[0])
 
 
 def test_workspace_of_64_texts_of_128_tokens():
