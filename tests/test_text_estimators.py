@@ -18,6 +18,7 @@ from sklearn.preprocessing import normalize
 from sklearn.utils import estimator_checks
 
 import skbp.text._inference as inference
+import skbp.text._tokens as tokens
 from skbp import BackpropClassifier
 from skbp.layers import SequencePool, TokenEmbedding
 from skbp.text import TextClassifier, TextEncoder, Tokenizer, load_encoder
@@ -83,6 +84,14 @@ def test_truncation(encoder):
     codes = Tokenizer(encoder, max_length=4).fit_transform(["a b c d e", "f"])
     np.testing.assert_array_equal(codes, [[2, 4, 5, 3], [2, 9, 3, 0]])
     assert Tokenizer(encoder).fit(["a " * 100_000]).n_steps_ == 16
+
+
+def test_texts_go_to_the_library_in_parts(encoder, monkeypatch):
+    whole = Tokenizer(encoder).fit_transform(MANY)
+    monkeypatch.setattr(tokens, "CHUNK", 7)
+    np.testing.assert_array_equal(Tokenizer(encoder).fit_transform(MANY), whole)
+    with pytest.raises(ValueError, match=r"X\[59\] holds"):
+        Tokenizer(encoder).fit([*MANY[:59], "\ud800"])
 
 
 def test_inverse(encoder):

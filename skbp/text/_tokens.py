@@ -6,6 +6,9 @@ import numpy as np
 
 from skbp.text._optional import library
 
+#: Texts that the library gets at a time: what it returns is many times as large as the codes.
+CHUNK = 4096
+
 
 @lru_cache(maxsize=8)
 def tokenizer_of(text, max_length=None):
@@ -61,14 +64,17 @@ def codes_of(texts, text, max_length, n_codes):
     -------
     codes : list of ndarray of shape (length,), int32
     """
-    tokenizer = tokenizer_of(text, max_length)
-    try:
-        found = tokenizer.encode_batch_fast(texts)
-    except (TypeError, UnicodeError):
-        _refuse_surrogates(texts)
-        raise
-    return [np.array(one.ids, np.int32) + n_codes * np.array(one.type_ids, np.int32)
-            for one in found]  # fmt: skip
+    tokenizer, codes = tokenizer_of(text, max_length), []
+    for start in range(0, len(texts), CHUNK):
+        try:
+            found = tokenizer.encode_batch_fast(texts[start : start + CHUNK])
+        except (TypeError, UnicodeError):
+            _refuse_surrogates(texts)
+            raise
+        for one in found:
+            types = np.array(one.type_ids, np.int32)
+            codes.append(np.array(one.ids, np.int32) + n_codes * types)
+    return codes
 
 
 def _refuse_surrogates(texts):

@@ -34,7 +34,7 @@ class Tokenizer(TransformerMixin, BaseEstimator):
     n_steps_ : int
         Number of columns: codes of the longest text of `fit`.
     n_codes_ : int
-        Number of tokens; codes are 0 to n_codes_ - 1, and those of the second text of a pair
+        Number of tokens; codes are 0 to ``n_codes_ - 1``, and those of the second text of a pair
         ``n_codes_`` more.
     padding_index_ : int
         The code at the end of texts that are shorter.
