@@ -412,7 +412,7 @@ def test_what_is_given_and_not_used(encoder):
 
 
 def test_in_pipelines_and_searches(encoder):
-    pipeline = make_pipeline(TextEncoder(encoder), LogisticRegression(C=10))
+    pipeline = make_pipeline(TextEncoder(encoder), LogisticRegression(max_iter=1000))
     scores = cross_val_score(pipeline, MANY, LABELS, cv=3, n_jobs=2)
     np.testing.assert_allclose(scores, cross_val_score(TextClassifier(encoder), MANY, LABELS, cv=3))
     search = GridSearchCV(TextClassifier(encoder), {"C": [0.01, 10], "pooling": ["mean", "max"]},

@@ -42,7 +42,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
         How a text's tokens become one vector; see `TextEncoder`.
     normalize : bool, default=True
         Whether vectors are divided by their norm.
-    C : float, default=10.0
+    C : float, default=1.0
         Inverse strength of the head's L2 penalty, > 0; see
         `sklearn.linear_model.LogisticRegression`.
     class_weight : dict, "balanced" or None, default=None
@@ -96,7 +96,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
     """
 
     def __init__(
-        self, model, train="head", pooling="mean", normalize=True, C=10.0, class_weight=None,
+        self, model, train="head", pooling="mean", normalize=True, C=1.0, class_weight=None,
         max_length=None, batch_size=32, learning_rate_init=None, max_iter=3, rank=8,
         random_state=None, verbose=False,
     ):  # fmt: skip
