@@ -10,6 +10,7 @@ import pytest
 from _text import CONFIG, GOLDENS, TENSORS, write_encoder
 from sklearn.base import clone
 
+import skbp.text._inference as inference
 from skbp._engine.network import Network, Workspace
 from skbp._engine.turns import Turns, sizes_of
 from skbp.layers import Dense, Dropout, SequencePool, UnitLength
@@ -139,6 +140,21 @@ def test_workspace_of_64_texts_of_128_tokens():
         [*layers_of(read_config(MINILM, "here")), SequencePool()], (128,), np.dtype(np.float32)
     )
     assert sum(sizes_of(network, 64)) <= 600 * 2**20
+
+
+def test_batches_of_a_real_size_take_as_much_as_is_said():
+    config = read_config(MINILM, "here")
+    n_params = Network(layers_of(config), (512,), np.dtype(np.float32)).params.size
+    encoder = Encoder(config, np.zeros(n_params, np.float32))
+    codes = [np.ones(length, np.int32) for length in [512, 512, *range(1, 128)] * 3]
+    found = {}
+    for network, rows in inference._batches(encoder, codes, [SequencePool()], 32):
+        found[network.input_shape[0]] = len(rows), sum(sizes_of(network, len(rows)))
+    assert found[512][0] == 1  # one alone takes more
+    assert max(n for n, _ in found.values()) == 32
+    assert all(size <= 1.01 * inference.BATCH_BYTES for length, (_, size) in found.items()
+               if length <= 128)  # fmt: skip
+    assert max(size for _, size in found.values()) < 80 * 2**20
 
 
 # ------------------------------------------------------------ content

@@ -38,8 +38,8 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         truncated without a word. None means what the encoder takes.
     batch_size : int, default=32
         The most texts that are encoded together. Batches of long texts are smaller: a batch takes
-        at most 256 MiB of memory, unless a single text takes more. With compiled kernels as many
-        threads as BLAS was told to use work on a batch each.
+        at most 32 MiB of memory, so that the work stays in cache, unless a single text takes more.
+        With compiled kernels as many threads as BLAS was told to use work on a batch each.
 
     See Also
     --------
