@@ -327,6 +327,20 @@ def test_the_head_is_logistic_regression(encoder, y, weighted):
         np.testing.assert_allclose(getattr(model, method)(MANY), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("train", ["head", "last"])
+def test_labels_of_pairs(encoder, train):
+    pairs = [(text, other) for text, other in zip(MANY, MANY[::-1], strict=True)]
+    vectors = TextEncoder(encoder).transform(pairs)
+    head = LogisticRegression(max_iter=1000).fit(vectors, LABELS)
+    more = {} if train == "head" else {"learning_rate_init": 1e-12, "random_state": 0}
+    model = TextClassifier(encoder, train, **more).fit(pairs, LABELS)
+    np.testing.assert_allclose(
+        model.predict_proba(pairs), head.predict_proba(vectors), rtol=0, atol=1e-8
+    )
+    alone = TextEncoder(encoder).transform([f"{text} {other}" for text, other in pairs])
+    assert abs(vectors - alone).max() > 0.01
+
+
 def test_wrong_numbers_of_things(encoder):
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         TextClassifier(encoder).fit(MANY, LABELS[:5])

@@ -69,7 +69,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted.
     encoder_ : Encoder
-        The encoder after training; with "head" it is `model` itself.
+        The encoder after training; with "head" it is `model` itself. Else a pickle holds both, or
+        this one and the path of `model`: ``load_encoder(folder, by_reference=True)``.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
         Weights of the head; one row for two classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
