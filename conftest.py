@@ -1,7 +1,13 @@
-"""What pytest collects: modules that import numba only where it is installed."""
+"""What pytest collects: modules and pages that import a library only where it is installed."""
 
 from importlib.util import find_spec
 
-collect_ignore_glob = (
-    [] if find_spec("numba") else ["skbp/_kernels/numba_*.py", "skbp/_kernels/compiler.py"]
-)
+#: What needs each of the libraries that come with an extra.
+NEEDS = {
+    "numba": ["skbp/_kernels/numba_*.py", "skbp/_kernels/compiler.py"],
+    "tokenizers": ["skbp/text/tokenizer.py", "docs/guide/text.md"],
+    "safetensors": ["docs/guide/text.md"],
+}
+collect_ignore_glob = [
+    path for name, paths in NEEDS.items() if not find_spec(name) for path in paths
+]

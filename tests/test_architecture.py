@@ -25,11 +25,11 @@ FLOORS = [
         "_engine.regularization", "_engine.watch", "_engine.resume", "_engine.plan",
         "_engine.checkpoint", "_engine.range_test", "_engine.lines",
         "_engine.content", "_engine.fingerprint", "_engine.dense_passes",
-        "_engine.block_passes",
+        "_engine.block_passes", "_engine.turns",
     ],
     ["callbacks", "inspection", "model_selection", "persistence", "distributed", "uncertainty"],
     ["estimators"],
-    ["tabular"],
+    ["tabular", "text"],
     [""],  # skbp/__init__.py
 ]  # fmt: skip
 HIGHEST_WITHOUT_SKLEARN = 3  # that of training
@@ -37,7 +37,7 @@ MAY_KNOW_SKLEARN = ("_compat", "_distributions", "preprocessing")
 ALLOWED_FROM_SKLEARN = {("sklearn.base", "BaseEstimator")}
 ROOMS = {
     "estimators", "callbacks", "inspection", "persistence", "preprocessing", "distributed",
-    "tabular", "uncertainty", "_engine", "_kernels", "activations", "layers", "losses",
+    "tabular", "text", "uncertainty", "_engine", "_kernels", "activations", "layers", "losses",
     "optimizers", "schedules",
 }  # fmt: skip
 LARGEST_FILE = 500
@@ -206,7 +206,18 @@ def test_the_public_names():
         assert hasattr(skbp, name)
 
 
-HEAVY = ["numba", "torch", "jax", "tensorflow", "matplotlib", "pandas", "polars", "onnx"]
+HEAVY = [
+    "numba",
+    "torch",
+    "jax",
+    "tensorflow",
+    "matplotlib",
+    "pandas",
+    "polars",
+    "onnx",
+    "tokenizers",
+    "safetensors",
+]
 
 
 def test_importing_skbp_imports_nothing_heavy():
@@ -216,6 +227,7 @@ def test_importing_skbp_imports_nothing_heavy():
         "before = set(sys.modules)\n"
         "import skbp, skbp.layers, skbp.optimizers, skbp.losses, skbp.activations\n"
         "import skbp.schedules, skbp.initializers, skbp.inspection, skbp.preprocessing\n"
+        "import skbp.text\n"
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
     )
     run = subprocess.run(

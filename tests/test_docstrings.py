@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _text import write_encoder
 from sklearn.linear_model import LogisticRegression
 
 import skbp
@@ -173,7 +174,7 @@ def test_docstrings(wrong):
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_fitted_attributes(name):
+def test_fitted_attributes(name, tmp_path):
     pandas = pytest.importorskip("pandas")
     cls = ESTIMATORS[name]
     X = pandas.DataFrame(np.random.default_rng(0).normal(size=(40, 3)), columns=list("abc"))
@@ -183,6 +184,9 @@ def test_fitted_attributes(name):
         net = cls(**settings).fit((X > 0) + 1)
     elif cls.__module__.startswith("skbp.preprocessing"):
         net = cls().fit(X)
+    elif cls.__module__.startswith("skbp.text"):
+        pytest.importorskip("tokenizers", reason="needs skbp[text]")
+        net = cls(skbp.text.load_encoder(write_encoder(tmp_path))).fit(["a", "b"], [0, 1])
     elif cls.__module__.startswith("skbp.tabular"):
         net = cls(RealMLP(2, (4,), max_iter=2, min_updates=2, n_folds=2)).fit(X, y)
     elif cls.__module__.startswith("skbp.uncertainty"):

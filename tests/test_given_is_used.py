@@ -168,6 +168,7 @@ OTHER = {
     "norm": "post", "n_members": 3, "columns": [[1, 0], [2, 1]], "n_frequencies": 5,
     "bins": [-2.0, 1.0, 2.0], "first": "normal", "sections": [0] * 6, "n_numeric": 2, "cycles": 2,
     "flat": 0.2, "cardinalities": [7, 7], "learned": True,
+    "n_types": 3, "attention_dropout": 0.5, "hidden_dropout": 0.5,
 }  # fmt: skip
 OTHER_OF = {
     ("conv_1d", "groups"): 2, ("conv_2d", "groups"): 2, ("embedding_bag", "mode"): "sum",
@@ -192,6 +193,7 @@ BASE = {
     "parallel": {"branches": [Dense(3), Dense(3)]},
     "column_branch": {"branches": [([0, 1], Dense(3)), ([2], Dense(3))]},
     "embedding": {"n_codes": 7, "dim": 3}, "embedding_bag": {"n_codes": 7, "dim": 3},
+    "token_embedding": {"n_codes": 7, "dim": 3},
     "multi_head_attention": {"n_heads": 2}, "transformer_encoder": {"n_heads": 2, "n_hidden": 5},
     "lora": {"layer": Dense(3), "rank": 2}, "member_dense": {"units": 3, "n_members": 2},
     "piecewise_linear_embedding": {"bins": [-1.0, 0.0, 1.0]},
@@ -226,8 +228,8 @@ SHAPED = {
     **dict.fromkeys(("conv_1d", "max_pool_1d", "avg_pool_1d", "rnn", "lstm", "gru",
                      "multi_head_attention", "positional_encoding", "sequence_pool",
                      "transformer_encoder"), SEQUENCES),
-    **dict.fromkeys(("embedding", "embedding_bag", "code_dropout", "category_embedding",
-                     "feature_tokenizer"), CODES),
+    **dict.fromkeys(("embedding", "token_embedding", "embedding_bag", "code_dropout",
+                     "category_embedding", "feature_tokenizer"), CODES),
     "input": RNG.normal(size=(40, 8)),
 }  # fmt: skip
 

@@ -178,8 +178,8 @@ class Shaped(Layer):
 
 def shaped(name, layer):
     """Put a layer that takes codes, sequences or halves between others that make and read them."""
-    if name in ("embedding", "embedding_bag"):
-        size = layer.dim * (6 if name == "embedding" else 1)
+    if name in ("embedding", "token_embedding", "embedding_bag"):
+        size = layer.dim * (1 if name == "embedding_bag" else 6)
         return Sequential([Dense(6), Shaped((6,), codes=6), layer, Shaped((size,))])
     if name == "category_embedding":
         return Sequential([Dense(5), Shaped((5,), codes=2), layer])

@@ -52,6 +52,9 @@ class Network:
         Shape of one input row.
     dtype : numpy dtype
         float32 or float64.
+    params : ndarray of shape (n_params,), dtype `dtype`, optional
+        The vector to work with, as that of a network with the same parameters for sequences of
+        another length; by default a new one.
 
     Attributes
     ----------
@@ -71,12 +74,18 @@ class Network:
         Numbers of the parameters that training leaves as they are; see `freeze`.
     """
 
-    def __init__(self, layers, input_shape, dtype):
+    def __init__(self, layers, input_shape, dtype, params=None):
         self.specification = list(layers)
         self.input_shape = tuple(input_shape)
         self._bind()
         n_params, n_state = self._lay_out()
-        self.params, self.state = np.zeros(n_params, dtype), np.zeros(n_state, dtype)
+        self.params = np.zeros(n_params, dtype) if params is None else params
+        if self.params.shape != (n_params,) or self.params.dtype != dtype:
+            raise ValueError(
+                f"params has shape {self.params.shape} and dtype {self.params.dtype}; the network "
+                f"needs ({n_params},) and {np.dtype(dtype)}."
+            )
+        self.state = np.zeros(n_state, dtype)
         self._make_views()
         self.freeze(())
 
@@ -418,6 +427,8 @@ class Workspace:
         Whether `backward` will be called; without, there is no gradient vector.
     grads : ndarray of shape (n_params,), optional
         Gradient vector to write to, by default a new one.
+    memory : Turns, optional
+        For inference: where arrays are, by default each has memory of its own.
 
     Attributes
     ----------
@@ -433,7 +444,7 @@ class Workspace:
         For each tied parameter its gradient, and the owner's, to which it is added.
     """
 
-    def __init__(self, network, max_rows, training=True, grads=None):
+    def __init__(self, network, max_rows, training=True, grads=None, memory=None):
         self._network = network
         self._training = training
         if training and grads is None:
@@ -446,7 +457,7 @@ class Workspace:
             self.tied.append((own, self.views[owner.layer][owner.key]))
         self.inputs = [None] * len(network.layers)
         self.ctx = Pass()
-        self._most = self._allocate(max_rows)
+        self._most = memory.allocate(network, max_rows) if memory else self._allocate(max_rows)
         self._by_rows = {max_rows: self._most}
 
     def _allocate(self, n):

@@ -1,12 +1,7 @@
 """Layers: what a network is built of."""
 
 from skbp.layers._pass import Pass
-from skbp.layers.attention import (
-    MultiHeadAttention,
-    PositionalEncoding,
-    SequencePool,
-    TransformerEncoder,
-)
+from skbp.layers.attention import MultiHeadAttention, PositionalEncoding
 from skbp.layers.augment import RandomErasing, RandomFlip, RandomShift
 from skbp.layers.base import Layer
 from skbp.layers.batch_ensemble import BatchEnsemble, MemberScale, SharedDense
@@ -34,9 +29,13 @@ from skbp.layers.pool import (
     MaxPool2D,
 )
 from skbp.layers.recurrent import GRU, LSTM, RNN, Recurrent
+from skbp.layers.sequence_pool import SequencePool
 from skbp.layers.shape import Flatten, Input, Reshape
 from skbp.layers.tied import Tied
+from skbp.layers.token_embedding import TokenEmbedding
 from skbp.layers.tokens import FeatureTokenizer
+from skbp.layers.transformer import TransformerEncoder
+from skbp.layers.unit_length import UnitLength
 
 __all__ = [
     "GLU", "GRU", "LAYERS", "LSTM", "NORMALIZATIONS", "RNN", "AvgPool1D", "AvgPool2D",
@@ -47,7 +46,7 @@ __all__ = [
     "MemberScale", "MultiHeadAttention", "Norm", "Parallel", "Pass", "PeriodicEmbedding",
     "PiecewiseLinearEmbedding", "PositionalEncoding", "RandomErasing", "RandomFlip", "RandomShift",
     "Recurrent", "Reshape", "Residual", "Scale", "SequencePool", "Sequential", "SharedDense",
-    "Tied", "TransformerEncoder",
+    "Tied", "TokenEmbedding", "TransformerEncoder", "UnitLength",
 ]  # fmt: skip
 
 LAYERS: dict[str, type[Layer]] = {
@@ -80,6 +79,7 @@ LAYERS: dict[str, type[Layer]] = {
     "column_branch": ColumnBranch,
     "embedding": Embedding,
     "embedding_bag": EmbeddingBag,
+    "token_embedding": TokenEmbedding,
     "multi_head_attention": MultiHeadAttention,
     "positional_encoding": PositionalEncoding,
     "sequence_pool": SequencePool,
@@ -87,6 +87,7 @@ LAYERS: dict[str, type[Layer]] = {
     "glu": GLU,
     "lora": LoRA,
     "tied": Tied,
+    "unit_length": UnitLength,
     "scale": Scale,
     "learned_activation": LearnedActivation,
     "periodic_embedding": PeriodicEmbedding,

@@ -8,6 +8,15 @@ there on ``ctx.absent`` tells which they are, and NaN means divergence only.
 import numpy as np
 
 
+def check_sequence(layer, input_shape):
+    """Raise a ValueError if rows of a layer's input are no sequences, (time, features)."""
+    if len(input_shape) != 2:
+        raise ValueError(
+            f"{type(layer).__name__} got rows of shape {tuple(input_shape)}, and needs sequences, "
+            "(time, features)."
+        )
+
+
 def absent_steps(x):
     """Find the steps whose features are all NaN.
 

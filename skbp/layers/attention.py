@@ -1,28 +1,16 @@
 """Attention: sequences whose steps look at each other."""
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from skbp import _kernels as kernels
 from skbp._component import Flag, Maybe, OneOf, Whole, resolve
 from skbp.initializers import INITIALIZERS
-from skbp.layers._steps import as_rows, rows_of
-from skbp.layers.base import AN_ACTIVATION, AN_INITIALIZER, KEEP, LEAVE_OUT, Layer
-from skbp.layers.compose import Residual, Sequential
-from skbp.layers.dense import Dense
-from skbp.layers.dropout import RATES, Dropout, may_drop
-from skbp.layers.norm import LayerNorm
+from skbp.layers._steps import as_rows, check_sequence, rows_of
+from skbp.layers.base import AN_INITIALIZER, KEEP, LEAVE_OUT, Layer
+from skbp.layers.dropout import RATES, may_drop
 from skbp.schedules.scheduled import value_at
-
-
-def _check_sequence(layer, input_shape):
-    if len(input_shape) != 2:
-        raise ValueError(
-            f"{type(layer).__name__} got rows of shape {tuple(input_shape)}, and needs sequences, "
-            "(time, features)."
-        )
 
 
 class MultiHeadAttention(Layer):
@@ -101,7 +89,7 @@ class MultiHeadAttention(Layer):
         return may_drop(self.dropout)
 
     def output_shape(self, input_shape):
-        _check_sequence(self, input_shape)
+        check_sequence(self, input_shape)
         if input_shape[1] % self.n_heads:
             raise ValueError(
                 f"MultiHeadAttention got sequences of {input_shape[1]} features, which "
@@ -246,7 +234,7 @@ class PositionalEncoding(Layer):
         self.name = name
 
     def output_shape(self, input_shape):
-        _check_sequence(self, input_shape)
+        check_sequence(self, input_shape)
         if self.max_len is not None and input_shape[0] > self.max_len:
             raise ValueError(
                 f"PositionalEncoding got sequences of {input_shape[0]} steps, and has "
@@ -275,224 +263,3 @@ class PositionalEncoding(Layer):
             g["position"].fill(0)
             np.sum(dy, axis=0, out=g["position"][: dy.shape[1]])
         return dy
-
-
-class SequencePool(Layer):
-    """Puts the steps of a sequence together, (time, features) to (features,).
-
-    Absent steps are left out. A sequence that has no steps gives zeros.
-
-    Parameters
-    ----------
-    mode : {"mean", "max", "last", "first"}, default="mean"
-        Mean or maximum over the steps, feature by feature; or the last or first step there is.
-    name : str or None, default=None
-        What the layer is called; see `Layer`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skbp import BackpropRegressor, HiddenFeatures
-    >>> from skbp.layers import SequencePool
-    >>> sequences = [[[1.0, 2.0], [3.0, 4.0], [np.nan, np.nan]]]  # one, whose last step is absent
-    >>> net = BackpropRegressor(layers=[SequencePool("last")], solver="lbfgs")
-    >>> HiddenFeatures(net).fit(sequences, [1.0]).transform(sequences)
-    array([[3., 4.]])
-    """
-
-    absent = LEAVE_OUT
-    allowed = {"mode": OneOf(("mean", "max", "last", "first"))}
-
-    def __init__(self, mode="mean", name=None):
-        self.mode = mode
-        self.name = name
-
-    def output_shape(self, input_shape):
-        _check_sequence(self, input_shape)
-        return input_shape[1:]
-
-    def work_shapes(self, input_shape, n, training=True):
-        shapes = {"y": (n, input_shape[-1])}
-        return shapes | {"dx": (n, *input_shape)} if training else shapes
-
-    def forward(self, x, p, w, ctx):
-        y, absent = w["y"], ctx.absent
-        ctx.absent = None
-        if self.mode == "mean":
-            there = None if absent is None else ~absent[..., None]
-            np.sum(x, axis=1, out=y, where=True if there is None else there)
-            counts = self._counts(x, absent)
-            ctx.cache[self] = absent, counts
-            y /= counts
-            return y
-        # Which step each number comes from: of shape (n, 1, 1), or for "max" (n, 1, k).
-        steps = self._steps(x, absent)
-        ctx.cache[self] = absent, steps
-        y[...] = np.take_along_axis(x, steps, axis=1)[:, 0]
-        if absent is not None:
-            y[absent.all(axis=1)] = 0
-        return y
-
-    @staticmethod
-    def _counts(x, absent):
-        if absent is None:
-            return x.dtype.type(x.shape[1])
-        return np.maximum(x.shape[1] - absent.sum(axis=1), 1).astype(x.dtype)[:, None]
-
-    def _steps(self, x, absent):
-        if self.mode == "max":
-            values = x if absent is None else np.where(absent[..., None], -np.inf, x)
-            return values.argmax(axis=1)[:, None]
-        n, time = x.shape[:2]
-        if absent is None:
-            return np.full((n, 1, 1), time - 1 if self.mode == "last" else 0)
-        order = absent[:, ::-1] if self.mode == "last" else absent
-        first = order.argmin(axis=1)
-        return (time - 1 - first if self.mode == "last" else first)[:, None, None]
-
-    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
-        if not need_dx:
-            return None
-        dx, (absent, found) = w["dx"], ctx.cache[self]
-        if self.mode == "mean":
-            dy /= found
-            np.copyto(dx, dy[:, None])
-        else:
-            dx.fill(0)
-            np.put_along_axis(dx, found, dy[:, None], axis=1)
-        if absent is not None:
-            dx[absent] = 0
-        return dx
-
-
-class TransformerEncoder(Layer):
-    """A block of a transformer's encoder: attention, then a small network at each step.
-
-    Both are wrapped in a shortcut, with layer normalisation N, dropout D, A = attention and
-    ``F(x) = D(f(x W + b)) V + c``:
-
-    - norm="pre": ``h = x + D(A(N(x)))``, ``y = h + D(F(N(h)))``;
-    - norm="post": ``h = N(x + D(A(x)))``, ``y = N(h + D(F(h)))``.
-
-    Takes sequences (time, features) to the same shape. Parameters bear the names of the chain that
-    `layers` returns.
-
-    Parameters
-    ----------
-    n_heads : int
-        Number of heads of the attention; divides the number of features.
-    n_hidden : int
-        Number of hidden units of F.
-    activation : str or Activation, default="gelu"
-        The activation f.
-    dropout : float or Scheduled, default=0.1
-        In [0, 1): rate of dropout, the one in the attention too.
-    norm : {"pre", "post"}, default="pre"
-        Where the normalisation stands. "post" is the original; "pre" trains without a warm-up of
-        the learning rate; after the last such block put a LayerNorm.
-    causal : bool, default=False
-        Whether a step sees only itself and what came before.
-    output_initializer : str or Initializer, default="glorot_uniform"
-        Draws the last linear map of A and of F. With "zeros" a "pre" block begins as the identity,
-        and what it adds grows from nothing: training is steadier, above all of deep stacks.
-    name : str or None, default=None
-        What the layer is called; see `Layer`.
-
-    References
-    ----------
-    A. Vaswani et al. (2017), "Attention is all you need", section 3.1: "post".
-    R. Xiong, Y. Yang, D. He, K. Zheng, S. Zheng, C. Xing, H. Zhang, Y. Lan, L. Wang, T.-Y. Liu
-    (2020), "On layer normalization in the transformer architecture", section 3: "pre".
-    H. Zhang, Y. N. Dauphin, T. Ma (2019), "Fixup initialization: residual learning without
-    normalization", section 3: the last layer of each branch begins at zero.
-
-    Examples
-    --------
-    >>> block = TransformerEncoder(n_heads=2, n_hidden=16)
-    >>> block.output_shape((5, 8))
-    (5, 8)
-    >>> block.set_params(norm="post").layers(8)
-    [Residual(layers=[MultiHeadAttention(dropout=0.1, n_heads=2,
-                                         output_initializer='glorot_uniform'),
-                      Dropout(rate=0.1)]), LayerNorm(),
-    Residual(layers=[Dense(activation='gelu', units=16), Dropout(rate=0.1),
-                     Dense(activation='identity', units=8), Dropout(rate=0.1)]), LayerNorm()]
-    """
-
-    absent = LEAVE_OUT
-    row_by_row = True
-    allowed = {
-        "n_heads": Whole(1), "n_hidden": Whole(1), "activation": AN_ACTIVATION, "dropout": RATES,
-        "norm": OneOf(("pre", "post")), "causal": Flag(), "output_initializer": AN_INITIALIZER,
-    }  # fmt: skip
-
-    def __init__(
-        self, n_heads, n_hidden, activation="gelu", dropout=0.1, norm="pre", causal=False,
-        output_initializer="glorot_uniform", name=None,
-    ):  # fmt: skip
-        self.n_heads = n_heads
-        self.n_hidden = n_hidden
-        self.activation = activation
-        self.dropout = dropout
-        self.norm = norm
-        self.causal = causal
-        self.output_initializer = output_initializer
-        self.name = name
-
-    def layers(self, n_features):
-        """Return the layers that the block is a chain of."""
-        drop = [Dropout(self.dropout)] if may_drop(self.dropout) else []
-        last = self.output_initializer
-        attention = MultiHeadAttention(
-            self.n_heads, self.causal, self.dropout, output_initializer=last
-        )
-        look = [attention, *drop]
-        hidden = [Dense(self.n_hidden, self.activation), *drop]
-        think = [*hidden, Dense(n_features, "identity", last), *drop]
-        if self.norm == "pre":
-            return [Residual([LayerNorm(), *look]), Residual([LayerNorm(), *think])]
-        return [Residual(look), LayerNorm(), Residual(think), LayerNorm()]
-
-    _bound_chain: Any = None
-
-    def _chain(self, n_features=1):
-        return self._bound_chain or Sequential(self.layers(n_features))
-
-    def bind(self, input_shape):
-        layer = super().bind(input_shape)
-        layer._bound_chain = Sequential(self.layers(input_shape[-1])).bind(input_shape)
-        return layer
-
-    @property
-    def penalized(self):
-        """Names of the parameters that weight penalties (alpha) apply to."""
-        return self._chain().penalized
-
-    @property
-    def matrices(self):
-        """Matrices of the attention and of the network behind it; see `Layer.matrices`."""
-        return self._chain().matrices
-
-    @property
-    def stochastic(self):
-        """Whether training differs from inference: with dropout."""
-        return may_drop(self.dropout)
-
-    def output_shape(self, input_shape):
-        _check_sequence(self, input_shape)
-        return self._chain(input_shape[-1]).output_shape(input_shape)
-
-    def param_shapes(self, input_shape):
-        return self._chain(input_shape[-1]).param_shapes(input_shape)
-
-    def work_shapes(self, input_shape, n, training=True):
-        return self._chain(input_shape[-1]).work_shapes(input_shape, n, training)
-
-    def init(self, p, input_shape, rng, x=None):
-        self._chain(input_shape[-1]).init(p, input_shape, rng, x)
-
-    def forward(self, x, p, w, ctx):
-        return self._bound_chain.forward(x, p, w, ctx)
-
-    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
-        return self._bound_chain.backward(dy, x, p, g, w, ctx, need_dx)

@@ -39,9 +39,9 @@ class _Lookup(Layer):
     derivative by a factor of the row that was looked up.
     """
 
-    penalized = ("weight",)
+    penalized: tuple[str, ...] = ("weight",)
     takes_codes = True
-    tables = ("weight",)
+    tables: tuple[str, ...] = ("weight",)
     allowed = {
         "n_codes": _Sizes(), "dim": Whole(1), "padding_index": Maybe(Whole()),
         "initializer": AN_INITIALIZER,

@@ -1,0 +1,64 @@
+"""Rows of codes of any length through an encoder, in batches of like length."""
+
+import numpy as np
+
+from skbp import _kernels as kernels
+from skbp._engine.network import Workspace
+from skbp._engine.turns import Turns, sizes_of
+from skbp._kernels import threads
+from skbp._quiet import quiet
+from skbp.text._tokens import padded
+
+#: The most bytes of memory that a batch takes, unless a single row takes more. With 2**28 the work
+#: leaves the cache, and takes about a third longer.
+BATCH_BYTES = 2**25
+
+
+@quiet
+def run(encoder, codes, after, batch_size):
+    """Return what an encoder, and layers after it, make of rows of codes.
+
+    Long rows come first: a batch has rows of about the same length, and the memory for the first
+    one suffices for all.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    codes : list of ndarray of shape (length,), int32
+    after : list of Layer
+        Without parameters; the last one gives one vector a row.
+    batch_size : int
+        The most rows of a batch.
+
+    Returns
+    -------
+    vectors : ndarray of shape (n, n_features), dtype of the encoder
+    """
+    vectors = np.empty((len(codes), encoder.n_features), encoder.dtype)
+    batches = list(_batches(encoder, codes, after, batch_size))
+    n_threads = min(threads.count() if kernels.CONCURRENT else 1, len(batches))
+
+    def task(part):
+        memory = Turns()
+        for network, rows in batches[part::n_threads]:
+            (n_steps,) = network.input_shape
+            x = padded([codes[i] for i in rows], n_steps, encoder.padding_index)
+            workspace = Workspace(network, len(rows), training=False, memory=memory)
+            vectors[rows] = network.forward(x, workspace)
+
+    threads.run(task, range(n_threads))
+    return vectors
+
+
+def _batches(encoder, codes, after, batch_size):
+    """Yield a network for the longest row of a batch, and the numbers of its rows."""
+    order = sorted(range(len(codes)), key=lambda i: -len(codes[i]))
+    start, network = 0, None
+    while start < len(order):
+        longest = max(1, len(codes[order[start]]))
+        if network is None or network.input_shape != (longest,):
+            network = encoder._network(longest, *after)
+            most = max(1, BATCH_BYTES // (sum(sizes_of(network, 32)) // 32))
+        stop = start + min(batch_size, most)
+        yield network, order[start:stop]
+        start = stop

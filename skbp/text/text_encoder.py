@@ -1,0 +1,143 @@
+"""Texts to vectors."""
+
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from skbp._component import Flag, Maybe, OneOf, Whole, check_allowed
+from skbp.layers import SequencePool, UnitLength
+from skbp.text._inference import run
+from skbp.text._texts import as_texts
+from skbp.text._tokens import codes_of
+from skbp.text.encoder import Encoder
+from skbp.text.tokenizer import limit, tokenizer_text
+
+POOLING = ("mean", "first", "max", "last")
+#: What parameters may be, of this and of what is built on it.
+ALLOWED = {
+    "pooling": OneOf(POOLING), "normalize": Flag(), "max_length": Maybe(Whole(1)),
+    "batch_size": Whole(1),
+}  # fmt: skip
+
+
+class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Turns each text into a vector, by a pretrained encoder: near vectors mean like texts.
+
+    It learns nothing, so `fit` only checks the parameters. Texts of about the same length are
+    encoded together; the vectors come in the order of the texts.
+
+    Parameters
+    ----------
+    model : Encoder
+        As `load_encoder` returns it; with a tokenizer.
+    pooling : {"mean", "first", "max", "last"}, default="mean"
+        What the vectors of a text's tokens are put together by: their mean or maximum, or the one
+        of the first token ("[CLS]" of BERT) or of the last. A model is trained for one of these.
+    normalize : bool, default=True
+        Whether vectors are divided by their norm, so that products are cosines.
+    max_length : int or None, default=None
+        The most tokens of a text, those that mark its beginning and end included; longer texts are
+        truncated without a word. None means what the encoder takes.
+    batch_size : int, default=32
+        The most texts that are encoded together. Batches of long texts are smaller: a batch takes
+        at most 32 MiB of memory, so that the work stays in cache, unless a single text takes more.
+        With compiled kernels as many threads as BLAS was told to use work on a batch each.
+
+    See Also
+    --------
+    TextClassifier : Labels of texts.
+    Tokenizer : Codes, for networks of one's own.
+
+    References
+    ----------
+    N. Reimers, I. Gurevych (2019), "Sentence-BERT: sentence embeddings using siamese
+    BERT-networks", section 3: pooling.
+
+    Examples
+    --------
+    >>> from skbp.text import TextEncoder, load_encoder
+    >>> encoder = TextEncoder(load_encoder("all-MiniLM-L6-v2"))  # doctest: +SKIP
+    >>> vectors = encoder.transform(["How do I pay?", "Payment"])  # doctest: +SKIP
+    >>> vectors.shape  # doctest: +SKIP
+    (2, 384)
+    """
+
+    def __init__(self, model, pooling="mean", normalize=True, max_length=None, batch_size=32):
+        self.model = model
+        self.pooling = pooling
+        self.normalize = normalize
+        self.max_length = max_length
+        self.batch_size = batch_size
+
+    def fit(self, X=None, y=None):
+        """Check the parameters, and the texts if there are any.
+
+        Parameters
+        ----------
+        X : list, series or array of str, shape (n,), or pairs; or None
+        y : object
+            Not used.
+
+        Returns
+        -------
+        self : TextEncoder
+
+        Raises
+        ------
+        TypeError
+            If the model is no Encoder, or a text no string.
+        ValueError
+            If another parameter is not allowed, or there are no texts.
+        """
+        self._check()
+        if X is not None:
+            as_texts(X, pairs=True)
+        return self
+
+    def _check(self):
+        if not isinstance(self.model, Encoder):
+            raise TypeError(
+                f"The 'model' parameter of {type(self).__name__} must be an Encoder: "
+                f"load_encoder(folder). Got {self.model!r} instead."
+            )
+        check_allowed(self, ALLOWED)
+        tokenizer_text(self.model)
+        limit(self.model, self.max_length)
+
+    def transform(self, X):
+        """Return the vectors of texts.
+
+        Parameters
+        ----------
+        X : list, series or array of str, shape (n,); or of pairs, shape (n, 2)
+            At least one. An empty text has a vector too.
+
+        Returns
+        -------
+        vectors : ndarray of shape (n, n_features), dtype of the encoder
+
+        Raises
+        ------
+        TypeError
+            If a text is no string; says which one.
+        ValueError
+            If there are no texts, or a parameter is not allowed.
+        """
+        self._check()
+        texts, model = as_texts(X, pairs=True), self.model
+        codes = codes_of(texts, tokenizer_text(model), limit(model, self.max_length), model.n_codes)
+        after = [SequencePool(self.pooling), *([UnitLength()] if self.normalize else [])]
+        return run(model, codes, after, self.batch_size)
+
+    @property
+    def _n_features_out(self):
+        return self.model.n_features
+
+    def __sklearn_is_fitted__(self):
+        """Whether it is fitted: always, for there is nothing to learn."""
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.requires_fit = False
+        return tags
