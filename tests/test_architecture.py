@@ -25,11 +25,11 @@ FLOORS = [
         "_engine.regularization", "_engine.watch", "_engine.resume", "_engine.plan",
         "_engine.checkpoint", "_engine.range_test", "_engine.lines",
         "_engine.content", "_engine.fingerprint", "_engine.dense_passes",
-        "_engine.block_passes",
+        "_engine.block_passes", "_engine.stepping",
     ],
     ["callbacks", "inspection", "model_selection", "persistence", "distributed", "uncertainty"],
     ["estimators"],
-    ["tabular"],
+    ["tabular", "text"],
     [""],  # skbp/__init__.py
 ]  # fmt: skip
 HIGHEST_WITHOUT_SKLEARN = 3  # that of training
@@ -37,7 +37,7 @@ MAY_KNOW_SKLEARN = ("_compat", "_distributions", "preprocessing")
 ALLOWED_FROM_SKLEARN = {("sklearn.base", "BaseEstimator")}
 ROOMS = {
     "estimators", "callbacks", "inspection", "persistence", "preprocessing", "distributed",
-    "tabular", "uncertainty", "_engine", "_kernels", "activations", "layers", "losses",
+    "tabular", "text", "uncertainty", "_engine", "_kernels", "activations", "layers", "losses",
     "optimizers", "schedules",
 }  # fmt: skip
 LARGEST_FILE = 500

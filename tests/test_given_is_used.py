@@ -167,7 +167,7 @@ OTHER = {
     "ratio": 0.9, "fill": 2.0, "axis": "vertical", "layers": [LayerNorm("tanh")], "n_hidden": 3,
     "norm": "post", "n_members": 3, "columns": [[1, 0], [2, 1]], "n_frequencies": 5,
     "bins": [-2.0, 1.0, 2.0], "first": "normal", "sections": [0] * 6, "n_numeric": 2, "cycles": 2,
-    "flat": 0.2, "cardinalities": [7, 7], "learned": True,
+    "flat": 0.2, "cardinalities": [7, 7], "learned": True, "positions": "rotary",
 }  # fmt: skip
 OTHER_OF = {
     ("conv_1d", "groups"): 2, ("conv_2d", "groups"): 2, ("embedding_bag", "mode"): "sum",

@@ -1,12 +1,7 @@
 """Layers: what a network is built of."""
 
 from skbp.layers._pass import Pass
-from skbp.layers.attention import (
-    MultiHeadAttention,
-    PositionalEncoding,
-    SequencePool,
-    TransformerEncoder,
-)
+from skbp.layers.attention import MultiHeadAttention, SequencePool, TransformerEncoder
 from skbp.layers.augment import RandomErasing, RandomFlip, RandomShift
 from skbp.layers.base import Layer
 from skbp.layers.batch_ensemble import BatchEnsemble, MemberScale, SharedDense
@@ -33,6 +28,7 @@ from skbp.layers.pool import (
     MaxPool1D,
     MaxPool2D,
 )
+from skbp.layers.positions import PositionalEncoding
 from skbp.layers.recurrent import GRU, LSTM, RNN, Recurrent
 from skbp.layers.shape import Flatten, Input, Reshape
 from skbp.layers.tied import Tied

@@ -7,7 +7,7 @@ from skbp._component import Range, resolve
 from skbp.activations import ACTIVATIONS
 from skbp.layers._steps import as_rows, rows_of
 from skbp.layers._windows import as_bands, band_shape, from_bands
-from skbp.layers.base import AN_ACTIVATION, KEEP, Layer
+from skbp.layers.base import AN_ACTIVATION, ENDLESS, KEEP, NO_STEPS, Layer
 
 #: Elements that are worked on at a time: few enough to stay in cache from one pass to the next.
 BLOCK = 65_536
@@ -149,6 +149,9 @@ class BatchNorm(Norm):
         super().init(p, input_shape, rng, x)
         p["running_mean"][...] = 0
         p["running_var"][...] = 1
+
+    def stepping(self, input_shape):
+        return ENDLESS if len(input_shape) == 2 else NO_STEPS
 
     def forward(self, x, p, w, ctx):
         banded = _in_bands(x, ctx)
@@ -315,6 +318,9 @@ class LayerNorm(Norm):
             places = _features_last(input_shape)[:-1]
             shapes |= {"mean": (n, *places), "inv_std": (n, *places)}
         return shapes
+
+    def stepping(self, input_shape):
+        return ENDLESS if len(input_shape) == 2 else NO_STEPS
 
     def forward(self, x, p, w, ctx):
         rows = ctx.cache[self] = rows_of(_channels_last(x), self, ctx)
