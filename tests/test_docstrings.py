@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 import skbp
+import skbp.text
 from skbp.tabular import RealMLP
 
 docscrape = pytest.importorskip("numpydoc.docscrape", reason="needs skbp[test]")
@@ -185,8 +187,10 @@ def test_fitted_attributes(name):
         net = cls().fit(X)
     elif cls.__module__.startswith("skbp.tabular"):
         net = cls(RealMLP(2, (4,), max_iter=2, min_updates=2, n_folds=2)).fit(X, y)
-    elif cls.__module__.startswith("skbp.uncertainty"):
+    elif cls.__module__.startswith("skbp.uncertainty") or cls is skbp.text.RejectOption:
         net = cls(LogisticRegression()).fit(X, y)
+    elif cls is skbp.text.NearestExamples:
+        net = cls(StandardScaler()).fit(X, y)
     elif cls is skbp.HiddenFeatures:
         net = cls(skbp.BackpropClassifier((4,), **settings)).fit(X, y)
     else:
