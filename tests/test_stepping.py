@@ -30,6 +30,7 @@ from skbp.layers import (
     SharedDense,
     Tied,
     TransformerEncoder,
+    positions,
 )
 
 TIME, K = 7, 4
@@ -249,6 +250,15 @@ def test_rotary_attention_in_complex_numbers(causal):
         heads.append(weights / weights.sum(axis=-1, keepdims=True) @ v)
     expected = np.concatenate(heads, axis=-1) @ p["weight_out"] + p["bias_out"]
     np.testing.assert_allclose(predict_raw(network, x), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("first, time", [(0, 5), (0, 150), (63, 2), (64, 1), (130, 100)])
+def test_angles_at_any_place(first, time):
+    cos, sin = positions.rotation(first, time, 3, np.dtype(np.float64))
+    angles = np.arange(first, first + time)[:, None] * 10000.0 ** (-np.arange(3) / 3)
+    np.testing.assert_allclose(cos[:, 0, 0, 0], np.cos(angles), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(sin[:, 0, 0], np.stack([-np.sin(angles), np.sin(angles)], axis=1),
+                               rtol=0, atol=1e-12)  # fmt: skip
 
 
 def test_rotary_positions_need_pairs():

@@ -325,11 +325,10 @@ class LayerNorm(Norm):
     def forward(self, x, p, w, ctx):
         rows = ctx.cache[self] = rows_of(_channels_last(x), self, ctx)
         z, y = self._z_and_y(w)
-        # Inference keeps no statistics: a vector of the batch's length serves for both.
-        mean, inv_std = (
-            (w[name].reshape(-1) if name in w else np.empty(len(rows), rows.dtype))
-            for name in ("mean", "inv_std")
-        )
+        if "mean" in w:
+            mean, inv_std = w["mean"].reshape(-1), w["inv_std"].reshape(-1)
+        else:  # inference keeps no statistics
+            mean, inv_std = np.empty((2, len(rows)), rows.dtype)
         kernels.standardize_rows(rows, p["gamma"], float(self.epsilon), mean, inv_std, z)
         self._function.forward(z, p["beta"], y)
         return _channels_first(w["y"])

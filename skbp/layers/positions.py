@@ -17,7 +17,10 @@ def check_sequence(layer, input_shape):
         )
 
 
-@lru_cache(maxsize=32)
+#: Angles are computed for so many places at a time.
+PLACES = 64
+
+
 def rotation(first, time, n_pairs, dtype):
     """Return cosines and sines of the angles of rotary positions.
 
@@ -35,6 +38,13 @@ def rotation(first, time, n_pairs, dtype):
     sin : ndarray of shape (time, 1, 1, 2, n_pairs)
         Minus the sines, and the sines: what `rotate` multiplies b and a with.
     """
+    begin = first % PLACES
+    cos, sin = _rotations(first - begin, max(PLACES, begin + time), n_pairs, dtype)
+    return cos[begin : begin + time], sin[begin : begin + time]
+
+
+@lru_cache(maxsize=32)
+def _rotations(first, time, n_pairs, dtype):
     places = np.arange(first, first + time)[:, None, None, None, None]
     angles = places * 1e4 ** (-np.arange(n_pairs) / n_pairs)
     cos, sin = np.cos(angles), np.concatenate([-np.sin(angles), np.sin(angles)], axis=-2)
