@@ -123,9 +123,9 @@ class RejectOption(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     >>> labels = ["account", "account", "card", "card"] * 5
     >>> model = make_pipeline(CountVectorizer(), LogisticRegression())
     >>> model = RejectOption(model, outside="something else").fit(texts, labels)
-    >>> model.predict(["my card", "will it rain in june"])
+    >>> model.predict(["please block my card", "will it rain in june"])
     array(['card', 'something else'], dtype='<U14')
-    >>> model.in_scope(["my card", "will it rain in june"])
+    >>> model.in_scope(["please block my card", "will it rain in june"])
     array([ True, False])
     """
 
