@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from _text import write_encoder
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 import skbp
+import skbp.text
 from skbp.tabular import RealMLP
 
 docscrape = pytest.importorskip("numpydoc.docscrape", reason="needs skbp[test]")
@@ -189,8 +191,10 @@ def test_fitted_attributes(name, tmp_path):
         net = cls(skbp.text.load_encoder(write_encoder(tmp_path))).fit(["a", "b"], [0, 1])
     elif cls.__module__.startswith("skbp.tabular"):
         net = cls(RealMLP(2, (4,), max_iter=2, min_updates=2, n_folds=2)).fit(X, y)
-    elif cls.__module__.startswith("skbp.uncertainty"):
+    elif cls.__module__.startswith("skbp.uncertainty") or cls is skbp.text.RejectOption:
         net = cls(LogisticRegression()).fit(X, y)
+    elif cls is skbp.text.NearestExamples:
+        net = cls(StandardScaler()).fit(X, y)
     elif cls is skbp.HiddenFeatures:
         net = cls(skbp.BackpropClassifier((4,), **settings)).fit(X, y)
     else:

@@ -169,6 +169,7 @@ OTHER = {
     "bins": [-2.0, 1.0, 2.0], "first": "normal", "sections": [0] * 6, "n_numeric": 2, "cycles": 2,
     "flat": 0.2, "cardinalities": [7, 7], "learned": True,
     "n_types": 3, "attention_dropout": 0.5, "hidden_dropout": 0.5,
+    "positions": "rotary",
 }  # fmt: skip
 OTHER_OF = {
     ("conv_1d", "groups"): 2, ("conv_2d", "groups"): 2, ("embedding_bag", "mode"): "sum",

@@ -206,6 +206,8 @@ NAMES = [
     "learned:piecewise_linear_embedding",
     "product:parallel",
     "product:column_branch",
+    "rotary:multi_head_attention",
+    "rotary:transformer_encoder",
 ]
 
 
@@ -226,6 +228,8 @@ def make_layer(name, activation):
         del given["activation"]  # over many steps all but tanh explode
     if kind == "learned":
         given["learned"] = True
+    if kind == "rotary":
+        given["positions"] = "rotary"
     if kind == "product":
         given["join"] = "product"
         given["branches"] = [Dense(3, activation), [LayerNorm(), Dense(3)], Dense(3, "tanh")]

@@ -419,12 +419,28 @@ def test_bad_codes(name):
     ({"top_k": 0}, "top_k"),
     ({"start": [0, 1]}, "padding"),
     ({"start": [1, 7]}, "n_symbols=4"),
-    ({"start": [[1], [2]]}, "n_samples=1"),
+    ({"start": [[1], [2]], "n_samples": 1}, "n_samples=1"),
+    ({"start": 3}, "no sequence"),
+    ({"start": []}, "no sequence"),
+    ({"start": [[[1, 2]]]}, "shape"),
+    ({"start": [[1, 0, 2], [1]]}, "end of a row only"),
+    ({"start": [[1], [1.5]]}, "whole numbers"),
+    ({"start": [[1], [np.nan]]}, "NaN"),
+    ({"start": "12"}, "start is a str"),
+    ({"top_p": 0.0}, "top_p"),
+    ({"top_p": 1.5}, "top_p"),
+    ({"repetition_penalty": 0}, "repetition_penalty"),
+    ({"stop": 3}, r"stop=\[code\]"),
+    ({"stop": [[1, 9]]}, "an item of stop has 9"),
+    ({"stop": [[]]}, "empty"),
 ])  # fmt: skip
 def test_bad_sampling(params, message):
     model = gru(max_iter=1).fit(markov())
     with pytest.raises(ValueError, match=message):
         model.sample(**params)
+    if "n_samples" not in params:
+        with pytest.raises(ValueError, match=message):
+            model.stream(**params)
 
 
 def test_losses_without_probabilities_are_refused():

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from skbp._compat import InvalidParameterError
-from skbp._component import Maybe, Range, Whole
 from skbp._engine.objective import predict_raw
 from skbp.layers import Dense
 
@@ -13,6 +11,9 @@ ROUNDING = 1e-3
 
 class StepOutput(Dense):
     """The output layer at each step; raw outputs of absent steps, which no loss sees, are 0."""
+
+    def stepping(self, input_shape):
+        return super().stepping(input_shape)
 
     def forward(self, x, p, w, ctx):
         y = super().forward(x, p, w, ctx)
@@ -94,26 +95,18 @@ def check_steps(network, padding_index):
             )
 
 
-def check_sampling(**parameters):
-    """Raise an InvalidParameterError unless parameters of `sample` are in their ranges."""
-    allowed = {
-        "n_samples": Whole(1), "n_steps": Maybe(Whole(1)), "temperature": Range(0, low_open=True),
-        "top_k": Maybe(Whole(1)),
-    }  # fmt: skip
-    for name, value in parameters.items():
-        if value not in allowed[name]:
-            raise InvalidParameterError(f"{name} must be {allowed[name]}. Got {value!r} instead.")
-
-
-def draw(probability, top_k, rng):
-    """Draw a column from each row of probabilities, or from its `top_k` largest.
+def draw(probability, top_k, rng, top_p=None):
+    """Draw a column from each row of probabilities, or from its largest.
 
     Parameters
     ----------
     probability : ndarray of shape (n, k), float64
         Changed.
     top_k : int or None
+        Only so many are drawn from.
     rng : numpy.random.RandomState
+    top_p : float or None, default=None
+        Only the fewest are drawn from that, of those, have this share together.
 
     Returns
     -------
@@ -123,6 +116,12 @@ def draw(probability, top_k, rng):
     if top_k is not None and top_k < k:
         others = np.argsort(-probability, axis=1, kind="stable")[:, top_k:]
         np.put_along_axis(probability, others, 0, axis=1)
+    if top_p is not None:
+        order = np.argsort(-probability, axis=1, kind="stable")
+        ranked = np.take_along_axis(probability, order, axis=1)
+        total = ranked.cumsum(axis=1)
+        ranked[:, 1:][total[:, :-1] >= top_p * total[:, -1:]] = 0
+        np.put_along_axis(probability, order, ranked, axis=1)
     cumulative = probability.cumsum(axis=1)
     level = rng.random_sample(len(probability)) * cumulative[:, -1]
     return np.minimum((cumulative <= level[:, None]).sum(axis=1), k - 1)

@@ -3,18 +3,27 @@
 import numpy as np
 from sklearn.base import DensityMixin
 from sklearn.callback import with_callbacks
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skbp._compat import Integer, StrOptions
+from skbp._component import Maybe, Whole
 from skbp._engine.objective import predict_raw
 from skbp._numbers import check_numbers
 from skbp._quiet import quiet
 from skbp.estimators._entry import FLOATS
+from skbp.estimators._generation import (
+    Sampling,
+    check_ranges,
+    raw_after,
+    sampled,
+    starts_of,
+    streamed,
+)
 from skbp.estimators._next_symbol import NextSymbolBase
 from skbp.estimators._parameters import CONSTRAINTS
-from skbp.estimators._sequences import check_codes, check_sampling, draw, lengths
+from skbp.estimators._sequences import check_codes, lengths
 from skbp.estimators._transaction import transaction
 from skbp.losses import LOSSES, Loss
 from skbp.losses.axes import has_next
@@ -151,13 +160,22 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
     Notes
     -----
     The first symbol is given: its distribution is not the network's but ``start_proba_``. The
-    network sees at most ``n_features_in_ - 1`` codes back.
+    network sees at most ``n_features_in_ - 1`` codes back; of a longer start `sample` takes the
+    last ones. Each symbol that is drawn runs through the network once: a recurrent layer goes on
+    from its state, attention from the keys of that many last steps. Where places are counted
+    (`PositionalEncoding`) that ends with the context, and the last codes run through the network
+    anew for each symbol; so they do where a layer has no `step`.
 
     References
     ----------
     Y. Bengio, R. Ducharme, P. Vincent, C. Jauvin (2003), "A neural probabilistic language model",
     section 2.
     A. Graves (2013), "Generating sequences with recurrent neural networks", section 2.
+    A. Holtzman, J. Buys, L. Du, M. Forbes, Y. Choi (2020), "The curious case of neural text
+    degeneration", section 3.1: `top_p`.
+    N. S. Keskar, B. McCann, L. R. Varshney, C. Xiong, R. Socher (2019), "CTRL: a conditional
+    transformer language model for controllable generation", section 4.1: `repetition_penalty`;
+    negative outputs are multiplied here, as is common, so that it always makes codes rarer.
 
     Examples
     --------
@@ -367,56 +385,84 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
 
     @quiet
     def sample(
-        self, n_samples=1, start=None, n_steps=None, temperature=1.0, top_k=None, random_state=None
-    ):
+        self, n_samples=None, start=None, n_steps=None, temperature=1.0, top_k=None, top_p=None,
+        repetition_penalty=1.0, stop=None, random_state=None,
+    ):  # fmt: skip
         """Draw sequences, symbol by symbol.
 
         Parameters
         ----------
-        n_samples : int, default=1
-            Number of sequences.
-        start : array-like of shape (n_start,) or (n_samples, n_start), default=None
-            Codes to go on from, without padding. None: the first code is drawn from
-            `start_proba_`.
+        n_samples : int or None, default=None
+            Number of sequences; None: one for each start, or one.
+        start : array-like of shape (n_start,), or list of such, default=None
+            Codes to go on from: one sequence for all samples, or one for each. They may differ in
+            length, and may have padding at their ends. None, or none at all: the first code is
+            drawn from `start_proba_`.
         n_steps : int or None, default=None
             How many symbols are drawn at most; None: until sequences have `n_features_in_` codes.
         temperature : float, default=1.0
             What raw outputs are divided by, > 0: below 1 likely symbols become likelier.
         top_k : int or None, default=None
             Draw among so many likeliest symbols; 1 takes the likeliest.
+        top_p : float or None, default=None
+            In (0, 1]: draw among the fewest likeliest symbols whose probabilities add up to it.
+        repetition_penalty : float, default=1.0
+            Greater than 0. Raw outputs of codes that a sequence has already, its start among them,
+            are divided by it where they are positive, and multiplied where they are negative:
+            above 1 repetitions become rarer.
+        stop : list or None, default=None
+            Codes, or sequences of codes: a sequence ends once what is drawn ends with one of them.
         random_state : int, RandomState or None, default=None
             Source of the draws.
 
         Returns
         -------
-        codes : ndarray of shape (n_samples, n_start + n_steps), intp
-            Starts included; filled up with the padding code after a sequence's end.
+        codes : ndarray of shape (n_samples, longest), intp
+            Starts included; filled up with the padding code after a sequence's end, or with -1 if
+            there is no padding code.
 
         Raises
         ------
         ValueError
-            If `start` holds other codes than of symbols, or a parameter is out of range.
+            If `start` or `stop` holds other codes than of symbols, or a parameter is out of range.
         """
         check_is_fitted(self)
-        check_sampling(n_samples=n_samples, n_steps=n_steps, temperature=temperature, top_k=top_k)
-        rng = check_random_state(random_state)
-        begun = self._starts(start, n_samples)
-        first, time = begun.shape[1], self.n_features_in_
-        stop = max(time, first) if n_steps is None else first + n_steps
-        codes = np.full((n_samples, stop), self.padding_index or 0, np.intp)
-        codes[:, :first] = begun
-        going = np.arange(n_samples)
-        for column in range(first, stop):
-            window = np.full((len(going), time), self.padding_index or 0, np.intp)
-            seen = codes[going, max(0, column - time + 1) : column]
-            window[:, : seen.shape[1]] = seen
-            probability = self._next_proba(window, seen.shape[1], temperature)
-            drawn = codes[going, column] = draw(probability, top_k, rng)
-            if self.padding_index is not None:
-                going = going[drawn != self.padding_index]
-            if not len(going):
-                break
-        return codes
+        starts = starts_of(start, n_samples, self.n_symbols_, self.padding_index)
+        sampling = Sampling(temperature, top_k, top_p, repetition_penalty, stop)
+        return sampled(self, starts, *self._checked(n_steps, sampling, random_state))
+
+    def stream(
+        self, start=None, n_steps=None, temperature=1.0, top_k=None, top_p=None,
+        repetition_penalty=1.0, stop=None, random_state=None,
+    ):  # fmt: skip
+        """Draw one sequence, and hand out each symbol as soon as it is drawn.
+
+        Parameters
+        ----------
+        start : array-like of shape (n_start,), default=None
+            Codes to go on from.
+        n_steps, temperature, top_k, top_p, repetition_penalty, stop, random_state
+            As in `sample`, which draws the same symbols.
+
+        Returns
+        -------
+        symbols : generator of int
+            The codes that are drawn, without `start` and without the end.
+
+        Raises
+        ------
+        ValueError
+            As in `sample`, at once.
+        """
+        check_is_fitted(self)
+        starts = starts_of(start, 1, self.n_symbols_, self.padding_index)
+        sampling = Sampling(temperature, top_k, top_p, repetition_penalty, stop)
+        return streamed(self, starts, *self._checked(n_steps, sampling, random_state))
+
+    def _checked(self, n_steps, sampling, random_state):
+        check_ranges({"n_steps": Maybe(Whole(1))}, {"n_steps": n_steps})
+        sampling.check(self.n_symbols_)
+        return n_steps, sampling, check_random_state(random_state)
 
     # ------------------------------------------------------------ codes
 
@@ -428,43 +474,18 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         check_codes(codes, self.n_symbols_, self.padding_index)
         return codes
 
-    def _starts(self, start, n_samples):
-        """Return the first codes of so many samples, shape (n_samples, n_start)."""
-        if start is None:
-            return np.empty((n_samples, 0), np.intp)
-        check_numbers(start, "start")
-        start = np.atleast_2d(np.asarray(start))
-        if start.ndim != 2 or len(start) not in (1, n_samples) or start.size == 0:
-            raise ValueError(
-                f"start has the shape {start.shape}; give codes of shape (n_start,), or (n_samples,"
-                f" n_start) with n_samples={n_samples}, or None."
-            )
-        start = check_array(start, dtype=FLOATS, input_name="start")
-        check_codes(start, self.n_symbols_, None, "start")
-        if self.padding_index is not None and (start == self.padding_index).any():
-            raise ValueError(
-                f"start holds the padding code {self.padding_index}; give symbols only, and starts "
-                "of different lengths in calls of their own."
-            )
-        return np.broadcast_to(start.astype(np.intp), (n_samples, start.shape[1]))
-
-    def _next_proba(self, codes, n_codes=None, temperature=1.0):
-        """Return probabilities of the code after the first `n_codes` of each row."""
-        n_codes = lengths(codes, self.padding_index) if n_codes is None else n_codes
-        n_codes = np.broadcast_to(n_codes, len(codes))
+    def _next_proba(self, codes):
+        """Return probabilities of the code after each row."""
+        n_codes = lengths(codes, self.padding_index)
         # The last step has no target in training, so it is never asked: the row moves up by one.
         full = n_codes == codes.shape[1]
         if full.any():
             codes = codes.copy()
             codes[full, :-1] = codes[full, 1:]
             n_codes = n_codes - full
-        last, p = len(self._network.layers) - 1, self._network.views[-1]
-        features = predict_raw(self._network, codes, depth=last)
-        features = features[np.arange(len(codes)), n_codes - 1].astype(np.float64)
-        weight = p["table"].T if "table" in p else p["weight"]
-        raw = features @ weight + p["bias"]
+        raw = raw_after(self._network, codes, n_codes)
         raw[n_codes == 0] = 0  # there is no step to read
-        found = self._loss.predict(raw / temperature)
+        found = self._loss.predict(raw)
         found[n_codes == 0] = self.start_proba_
         return found
 

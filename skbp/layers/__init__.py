@@ -1,7 +1,7 @@
 """Layers: what a network is built of."""
 
 from skbp.layers._pass import Pass
-from skbp.layers.attention import MultiHeadAttention, PositionalEncoding
+from skbp.layers.attention import MultiHeadAttention
 from skbp.layers.augment import RandomErasing, RandomFlip, RandomShift
 from skbp.layers.base import Layer
 from skbp.layers.batch_ensemble import BatchEnsemble, MemberScale, SharedDense
@@ -28,6 +28,7 @@ from skbp.layers.pool import (
     MaxPool1D,
     MaxPool2D,
 )
+from skbp.layers.positions import PositionalEncoding
 from skbp.layers.recurrent import GRU, LSTM, RNN, Recurrent
 from skbp.layers.sequence_pool import SequencePool
 from skbp.layers.shape import Flatten, Input, Reshape

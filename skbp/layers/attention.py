@@ -1,15 +1,15 @@
 """Attention: sequences whose steps look at each other."""
 
-from functools import lru_cache
-
 import numpy as np
 
 from skbp import _kernels as kernels
 from skbp._component import Flag, Maybe, OneOf, Whole, resolve
 from skbp.initializers import INITIALIZERS
+from skbp.layers._attention_step import attend
 from skbp.layers._steps import as_rows, check_sequence, rows_of
-from skbp.layers.base import AN_INITIALIZER, KEEP, LEAVE_OUT, Layer
+from skbp.layers.base import AN_INITIALIZER, ENDLESS, LEAVE_OUT, NO_STEPS, Layer
 from skbp.layers.dropout import RATES, may_drop
+from skbp.layers.positions import rotate, rotation
 from skbp.schedules.scheduled import value_at
 
 
@@ -36,6 +36,10 @@ class MultiHeadAttention(Layer):
         Draws the weights, of fan_in and fan_out = features each; biases likewise.
     output_initializer : str, Initializer or None, default=None
         Draws those of the last linear map; None means `initializer`.
+    positions : {"rotary"} or None, default=None
+        "rotary": queries and keys are turned by their place, so that how much a step looks at
+        another depends on the distance between the two; see Notes. None: the layer does not know
+        places.
     name : str or None, default=None
         What the layer is called; see `Layer`.
 
@@ -43,10 +47,17 @@ class MultiHeadAttention(Layer):
     -----
     No step looks at one that is absent.
 
+    With rotary positions the numbers i and i + d/2 of a query or key, i < d/2, are a point in the
+    plane. At place t, counted from 0, it is rotated by the angle ``t * 10000**(-2 i / d)``. The
+    product of a query and a key then depends on the difference of their places only. d must be
+    even.
+
     References
     ----------
     A. Vaswani, N. Shazeer, N. Parmar, J. Uszkoreit, L. Jones, A. N. Gomez, L. Kaiser, I. Polosukhin
     (2017), "Attention is all you need", section 3.2; dropout on P as in its authors' code.
+    J. Su, Y. Lu, S. Pan, A. Murtadha, B. Wen, Y. Liu (2021), "RoFormer: enhanced transformer with
+    rotary position embedding", section 3.2.2; there the pairs are neighbours, 2 i and 2 i + 1.
 
     Examples
     --------
@@ -71,16 +82,17 @@ class MultiHeadAttention(Layer):
     }  # fmt: skip
     allowed = {
         "n_heads": Whole(1), "causal": Flag(), "dropout": RATES, "initializer": AN_INITIALIZER,
-        "output_initializer": Maybe(AN_INITIALIZER),
+        "output_initializer": Maybe(AN_INITIALIZER), "positions": Maybe(OneOf(("rotary",))),
     }  # fmt: skip
 
     def __init__(self, n_heads, causal=False, dropout=0.0, initializer="glorot_uniform",
-                 output_initializer=None, name=None):  # fmt: skip
+                 output_initializer=None, positions=None, name=None):  # fmt: skip
         self.n_heads = n_heads
         self.causal = causal
         self.dropout = dropout
         self.initializer = initializer
         self.output_initializer = output_initializer
+        self.positions = positions
         self.name = name
 
     @property
@@ -94,6 +106,12 @@ class MultiHeadAttention(Layer):
             raise ValueError(
                 f"MultiHeadAttention got sequences of {input_shape[1]} features, which "
                 f"{self.n_heads} heads cannot share; n_heads must divide them."
+            )
+        if self.positions == "rotary" and input_shape[1] // self.n_heads % 2:
+            raise ValueError(
+                f"MultiHeadAttention got sequences of {input_shape[1]} features, of which each of "
+                f"{self.n_heads} heads has {input_shape[1] // self.n_heads}; rotary positions need "
+                "an even number in each. Change n_heads or the number of features."
             )
         return input_shape
 
@@ -112,6 +130,8 @@ class MultiHeadAttention(Layer):
             "context": (n, time, k),
             "y": (n, time, k),
         }
+        if self.positions == "rotary":
+            shapes["turned"] = (n, time, 2 * k)
         if training:
             shapes |= {"dqkv": (n, time, 3 * k), "dattention": attention, "dx": (n, time, k)}
             if may_drop(self.dropout):
@@ -142,6 +162,7 @@ class MultiHeadAttention(Layer):
         kernels.matmul(rows, p["weight_qkv"], as_rows(qkv))
         kernels.add_bias(as_rows(qkv), p["bias_qkv"])
         q, k, v = self._heads(qkv)
+        self._rotate(qkv, w, 0)
         np.matmul(q, k.swapaxes(-1, -2), out=attention)
         kernels.attention_softmax(attention, q.shape[-1] ** -0.5, ctx.absent, bool(self.causal))
         attention, kept = self._drop(attention, w, ctx)
@@ -150,6 +171,30 @@ class MultiHeadAttention(Layer):
         kernels.matmul(as_rows(context), p["weight_out"], as_rows(w["y"]))
         kernels.add_bias(as_rows(w["y"]), p["bias_out"])
         return w["y"]
+
+    def _rotate(self, qkv, w, first, back=False):
+        """Turn queries and keys, in place, by their places from `first` on; or back again."""
+        if self.positions is None:
+            return
+        n, time = qkv.shape[:2]
+        pairs = qkv.reshape(n, time, 3, self.n_heads, 2, -1)[:, :, :2]
+        scratch = w["turned"].reshape(pairs.shape)
+        rotate(pairs, *rotation(first, time, pairs.shape[-1], qkv.dtype), scratch, back)
+
+    def stepping(self, input_shape):
+        return ENDLESS if self.causal else NO_STEPS
+
+    def step(self, x, p, past):
+        w = past.work(self, x)
+        qkv, y = w["qkv"], w["y"]
+        kernels.matmul(rows_of(x, self, past.ctx), p["weight_qkv"], as_rows(qkv))
+        kernels.add_bias(as_rows(qkv), p["bias_qkv"])
+        self._rotate(qkv, w, past.seen)
+        q, k, v = self._heads(qkv)
+        self._heads(w["context"], 1)[0][...] = attend(q, k, v, past, self)
+        kernels.matmul(as_rows(w["context"]), p["weight_out"], as_rows(y))
+        kernels.add_bias(as_rows(y), p["bias_out"])
+        return y
 
     def _drop(self, attention, w, ctx):
         """Return the attention after dropout, and the share that is kept, 0 if nothing was done."""
@@ -176,90 +221,10 @@ class MultiHeadAttention(Layer):
         kernels.attention_softmax_backward(dattention, w["attention"], q.shape[-1] ** -0.5)
         np.matmul(dattention, k, out=dq)
         np.matmul(dattention.swapaxes(-1, -2), q, out=dk)
+        self._rotate(dqkv, w, 0, back=True)
         kernels.matmul_transposed(rows, as_rows(dqkv), g["weight_qkv"])
         kernels.column_sums(as_rows(dqkv), g["bias_qkv"])
         if not need_dx:
             return None
         kernels.matmul_by_transposed(as_rows(dqkv), p["weight_qkv"], as_rows(w["dx"]))
         return w["dx"]
-
-
-@lru_cache(maxsize=16)
-def _sinusoids(time, k, dtype):
-    """Return sines and cosines by turns, of wave lengths from 2 pi to 20,000 pi."""
-    rates = 1e4 ** (-np.arange(0, k, 2) / k)
-    angles = np.arange(time)[:, None] * rates
-    table = np.empty((time, k), dtype)
-    table[:, 0::2], table[:, 1::2] = np.sin(angles), np.cos(angles[:, : k // 2])
-    table.flags.writeable = False
-    return table
-
-
-class PositionalEncoding(Layer):
-    """Adds to each step of a sequence what tells its place, ``y[t] = x[t] + e[t]``.
-
-    Parameters
-    ----------
-    kind : {"sinusoidal", "learned"}, default="sinusoidal"
-        ``e[t, 2 i] = sin(t / 10000**(2 i / k))`` and ``e[t, 2 i + 1]`` the cosine, k the number of
-        features; or the parameter "position", shape (max_len, k), first drawn from N(0, 0.02**2).
-    max_len : int or None, default=None
-        The most steps a sequence may have; None: those it has. More places than steps leave room
-        for the weights of longer sequences.
-    name : str or None, default=None
-        What the layer is called; see `Layer`.
-
-    References
-    ----------
-    A. Vaswani et al. (2017), "Attention is all you need", section 3.5.
-    J. Devlin, M.-W. Chang, K. Lee, K. Toutanova (2019), "BERT: pre-training of deep bidirectional
-    transformers for language understanding", section 3: learned ones.
-
-    Examples
-    --------
-    >>> from skbp import BackpropRegressor, HiddenFeatures
-    >>> from skbp.layers import PositionalEncoding
-    >>> sequences = [[[0.0, 0.0]] * 3]  # one, of three steps with two features
-    >>> net = BackpropRegressor(layers=[PositionalEncoding()], solver="lbfgs")
-    >>> HiddenFeatures(net, layer=0).fit(sequences, [1.0]).transform(sequences).round(2)
-    array([[ 0.  ,  1.  ,  0.84,  0.54,  0.91, -0.42]])
-    """
-
-    absent = KEEP
-    allowed = {"kind": OneOf(("sinusoidal", "learned")), "max_len": Maybe(Whole(1))}
-
-    def __init__(self, kind="sinusoidal", max_len=None, name=None):
-        self.kind = kind
-        self.max_len = max_len
-        self.name = name
-
-    def output_shape(self, input_shape):
-        check_sequence(self, input_shape)
-        if self.max_len is not None and input_shape[0] > self.max_len:
-            raise ValueError(
-                f"PositionalEncoding got sequences of {input_shape[0]} steps, and has "
-                f"max_len={self.max_len}: raise it."
-            )
-        return input_shape
-
-    def param_shapes(self, input_shape):
-        time, k = input_shape
-        return {"position": (self.max_len or time, k)} if self.kind == "learned" else {}
-
-    def work_shapes(self, input_shape, n, training=True):
-        return {"y": (n, *input_shape)}
-
-    def init(self, p, input_shape, rng, x=None):
-        for array in p.values():
-            array[...] = rng.normal(0.0, 0.02, array.shape)
-
-    def forward(self, x, p, w, ctx):
-        _, time, k = x.shape
-        table = p["position"][:time] if "position" in p else _sinusoids(time, k, x.dtype)
-        return np.add(x, table, out=w["y"])
-
-    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
-        if "position" in g:
-            g["position"].fill(0)
-            np.sum(dy, axis=0, out=g["position"][: dy.shape[1]])
-        return dy

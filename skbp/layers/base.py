@@ -15,6 +15,8 @@ AN_ACTIVATION = Named(ACTIVATIONS, Activation)
 AN_INITIALIZER = Named(INITIALIZERS, Initializer)
 #: What a layer does with absent steps of its input: see `Layer.absent`.
 REFUSE, KEEP, LEAVE_OUT = "refuse", "keep", "leave out"
+#: How far a layer goes on step by step, the least first: see `Layer.stepping`.
+NO_STEPS, CONTEXT, ENDLESS = STEPPING = ("none", "context", "endless")
 
 
 def memory_order(x):
@@ -260,6 +262,44 @@ class Layer(Component):
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(...)")
 
+    def stepping(self, input_shape):
+        """Return how far the layer goes on step by step; see `step`.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            Of a row, the steps on its first axis.
+
+        Returns
+        -------
+        stepping : {"none", "context", "endless"}
+            "none": it has no `step`. "context": for as many steps as its input has. "endless":
+            beyond those too. A class that overrides `forward` says it anew: see `stepping_of`.
+        """
+        return NO_STEPS
+
+    def step(self, x, p, past):
+        """Compute the outputs of the next steps in inference, from them and what came before.
+
+        By default `forward` does, for layers that work on each step by itself.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, t, ...)
+            The next t steps of each sequence. None is absent. Read-only.
+        p : dict of str to ndarray
+            Parameters with the state.
+        past : Past
+            Keeps from call to call what the layer wants to know of earlier steps.
+
+        Returns
+        -------
+        y : ndarray of shape (n, t, ...)
+            What `forward` has at these steps, given the whole sequence. May be overwritten by the
+            layer's next `step`.
+        """
+        return self.forward(x, p, past.work(self, x), past.ctx)
+
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         """Compute gradients from that of the output.
 
@@ -281,6 +321,25 @@ class Layer(Component):
             None, or anything, only without `need_dx`.
         """
         raise NotImplementedError(f"{type(self).__name__} must define backward(...)")
+
+
+def stepping_of(layer, input_shape):
+    """Return how far a layer goes on step by step.
+
+    A class whose `forward` is newer than what it inherits of `Layer.stepping` does not step: what
+    was said was said of another `forward`.
+    """
+    classes = type(layer).__mro__
+    said, computes = (
+        next(c for c in classes if name in vars(c)) for name in ("stepping", "forward")
+    )
+    return layer.stepping(input_shape) if issubclass(said, computes) else NO_STEPS
+
+
+def least_stepping(layers, shapes):
+    """Return how far layers of a chain, with inputs of these shapes, go on together."""
+    found = [stepping_of(*pair) for pair in zip(layers, shapes, strict=True)]
+    return min(found, key=STEPPING.index, default=ENDLESS)
 
 
 def wanted(dx, layer, x):

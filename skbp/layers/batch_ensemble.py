@@ -7,7 +7,7 @@ from skbp._component import Maybe, OneOf, Whole, resolve
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
 from skbp.layers._steps import as_rows
-from skbp.layers.base import AN_ACTIVATION, AN_INITIALIZER, Layer
+from skbp.layers.base import AN_ACTIVATION, AN_INITIALIZER, NO_STEPS, Layer
 from skbp.layers.dense import Dense
 
 #: What the first factors of the inputs may be.
@@ -331,3 +331,6 @@ class SharedDense(_OfMembers, Dense):
                 f"all need rows of their own, such as MemberScale makes. Got {input_shape}."
             )
         return self._inputs(input_shape)[0], self.units
+
+    def stepping(self, input_shape):
+        return NO_STEPS  # the axis before the last is that of members

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from skbp.layers._chains import absent_of_chain, check_paddings, codes_of_chain, init_chain
-from skbp.layers.base import KEEP, REFUSE, Layer, wanted
+from skbp.layers.base import KEEP, REFUSE, Layer, least_stepping, wanted
 
 
 class _Composite(Layer):
@@ -289,6 +289,15 @@ class Sequential(_Composite):
         ctx.cache[self] = inputs
         return x
 
+    def stepping(self, input_shape):
+        shapes = self._child_shapes(input_shape)
+        return least_stepping(self._children().values(), shapes.values())
+
+    def step(self, x, p, past):
+        for name, child in self._bound.items():
+            x = child.step(x, p.part(name), past)
+        return x
+
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         inputs = ctx.cache[self]
         for i, (name, child) in reversed(list(enumerate(self._bound.items()))):
@@ -344,6 +353,12 @@ class Residual(Sequential):
         refuse_sparse(x, self)
         y = laid_out_like(w["y"], x)
         return np.add(x, super().forward(x, p, w, ctx), out=y)
+
+    def stepping(self, input_shape):
+        return super().stepping(input_shape)
+
+    def step(self, x, p, past):
+        return x + super().step(x, p, past)
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         if need_dx:  # `dy` is scratch to the chain

@@ -5,7 +5,7 @@ from skbp._component import Flag, Maybe, Range, Whole, resolve
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
 from skbp.layers._steps import as_rows, rows_of
-from skbp.layers.base import AN_ACTIVATION, AN_INITIALIZER, KEEP, Layer
+from skbp.layers.base import AN_ACTIVATION, AN_INITIALIZER, ENDLESS, KEEP, NO_STEPS, Layer
 
 
 class Dense(Layer):
@@ -105,6 +105,9 @@ class Dense(Layer):
             return
         for name, draw in (("weight", initializer.weight), ("bias", initializer.bias)):
             p[name][...] = draw(p[name].shape, input_shape[-1], self.units, rng)
+
+    def stepping(self, input_shape):
+        return ENDLESS if len(input_shape) == 2 else NO_STEPS
 
     def forward(self, x, p, w, ctx):
         y = out = w["y"]

@@ -4,7 +4,7 @@ import numpy as np
 
 from skbp import _kernels as kernels
 from skbp._component import Range
-from skbp.layers.base import KEEP, Layer, memory_order
+from skbp.layers.base import ENDLESS, KEEP, Layer, memory_order
 from skbp.schedules import Scheduled
 from skbp.schedules.scheduled import or_scheduled, value_at
 
@@ -60,6 +60,9 @@ class Dropout(Layer):
     def work_shapes(self, input_shape, n, training=True):
         shape = (n, *input_shape)
         return {"y": shape, "mask": (shape, np.uint8)} if training else {}
+
+    def stepping(self, input_shape):
+        return ENDLESS
 
     def forward(self, x, p, w, ctx):
         rate = value_at(self.rate, ctx.progress) if ctx.training else 0.0

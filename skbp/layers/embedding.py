@@ -7,7 +7,7 @@ import numpy as np
 from skbp import _kernels as kernels
 from skbp._component import Maybe, OneOf, Whole, resolve
 from skbp.initializers import INITIALIZERS
-from skbp.layers.base import AN_INITIALIZER, Layer
+from skbp.layers.base import AN_INITIALIZER, ENDLESS, NO_STEPS, Layer
 
 
 class _Codes(NamedTuple):
@@ -186,6 +186,9 @@ class Embedding(_Lookup):
     def output_shape(self, input_shape):
         self._check_columns(input_shape)
         return (*input_shape, self.dim)
+
+    def stepping(self, input_shape):
+        return NO_STEPS if isinstance(self.n_codes, list | tuple) else ENDLESS
 
     def forward(self, x, p, w, ctx):
         padding, y = self._read(x, w), w["y"]

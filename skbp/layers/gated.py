@@ -5,7 +5,7 @@ import numpy as np
 from skbp._component import resolve
 from skbp.activations import ACTIVATIONS
 from skbp.layers._steps import as_rows
-from skbp.layers.base import AN_ACTIVATION, KEEP, Layer
+from skbp.layers.base import AN_ACTIVATION, ENDLESS, KEEP, NO_STEPS, Layer
 
 
 class GLU(Layer):
@@ -71,6 +71,9 @@ class GLU(Layer):
         if self._activation().needs_input:
             shapes["z"] = half
         return shapes | ({"dx": (n, *input_shape)} if training else {})
+
+    def stepping(self, input_shape):
+        return ENDLESS if len(input_shape) == 2 else NO_STEPS
 
     def forward(self, x, p, w, ctx):
         f = w["f"]

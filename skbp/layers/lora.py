@@ -5,7 +5,7 @@ import numpy as np
 from skbp._component import Maybe, Whole, resolve
 from skbp.initializers import INITIALIZERS
 from skbp.layers._pass import Arrays
-from skbp.layers.base import AN_INITIALIZER, Layer
+from skbp.layers.base import AN_INITIALIZER, Layer, stepping_of
 
 
 class _Names:
@@ -228,6 +228,13 @@ class LoRA(Layer):
             ctx.cache[self] = Arrays(self._of_layer(p) | changed)
         self._add_changes(p, changed)
         return self.layer.forward(x, ctx.cache[self], w.part("layer"), ctx)
+
+    def stepping(self, input_shape):
+        return stepping_of(self.layer, input_shape)
+
+    def step(self, x, p, past):
+        _, arrays = past.once(self, lambda: self.merged(p))
+        return self.layer.step(x, arrays, past)
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         grads = w.part("grads")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbp._component import Maybe, Range, Whole
-from skbp.layers.base import KEEP, Layer
+from skbp.layers.base import ENDLESS, KEEP, Layer
 from skbp.layers.dropout import RATES
 from skbp.schedules.scheduled import or_scheduled, value_at
 
@@ -51,6 +51,9 @@ class GaussianNoise(Layer):
 
     def work_shapes(self, input_shape, n, training=True):
         return {"y": (n, *input_shape)} if training else {}
+
+    def stepping(self, input_shape):
+        return ENDLESS
 
     def forward(self, x, p, w, ctx):
         """Compute the layer's output.
@@ -143,6 +146,9 @@ class CodeDropout(Layer):
 
     def work_shapes(self, input_shape, n, training=True):
         return {"y": (n, *input_shape)} if training else {}
+
+    def stepping(self, input_shape):
+        return ENDLESS
 
     def forward(self, x, p, w, ctx):
         ctx.cache[self] = None

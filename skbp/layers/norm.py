@@ -7,7 +7,7 @@ from skbp._component import Range, resolve
 from skbp.activations import ACTIVATIONS
 from skbp.layers._steps import as_rows, rows_of
 from skbp.layers._windows import as_bands, band_shape, from_bands
-from skbp.layers.base import AN_ACTIVATION, KEEP, Layer
+from skbp.layers.base import AN_ACTIVATION, ENDLESS, KEEP, NO_STEPS, Layer
 
 #: Elements that are worked on at a time: few enough to stay in cache from one pass to the next.
 BLOCK = 65_536
@@ -149,6 +149,9 @@ class BatchNorm(Norm):
         super().init(p, input_shape, rng, x)
         p["running_mean"][...] = 0
         p["running_var"][...] = 1
+
+    def stepping(self, input_shape):
+        return ENDLESS if len(input_shape) == 2 else NO_STEPS
 
     def forward(self, x, p, w, ctx):
         banded = _in_bands(x, ctx)
@@ -316,14 +319,16 @@ class LayerNorm(Norm):
             shapes |= {"mean": (n, *places), "inv_std": (n, *places)}
         return shapes
 
+    def stepping(self, input_shape):
+        return ENDLESS if len(input_shape) == 2 else NO_STEPS
+
     def forward(self, x, p, w, ctx):
         rows = ctx.cache[self] = rows_of(_channels_last(x), self, ctx)
         z, y = self._z_and_y(w)
-        # Inference keeps no statistics: a vector of the batch's length serves for both.
-        mean, inv_std = (
-            (w[name].reshape(-1) if name in w else np.empty(len(rows), rows.dtype))
-            for name in ("mean", "inv_std")
-        )
+        if "mean" in w:
+            mean, inv_std = w["mean"].reshape(-1), w["inv_std"].reshape(-1)
+        else:  # inference keeps no statistics
+            mean, inv_std = np.empty((2, len(rows)), rows.dtype)
         kernels.standardize_rows(rows, p["gamma"], float(self.epsilon), mean, inv_std, z)
         self._function.forward(z, p["beta"], y)
         return _channels_first(w["y"])

@@ -3,7 +3,7 @@
 from skbp import _kernels as kernels
 from skbp._component import Whole
 from skbp.layers._steps import as_rows, rows_of
-from skbp.layers.base import KEEP, Layer
+from skbp.layers.base import ENDLESS, KEEP, NO_STEPS, Layer
 
 
 class _Name:
@@ -78,6 +78,9 @@ class Tied(Layer):
 
     def init(self, p, input_shape, rng, x=None):
         p["bias"][...] = 0
+
+    def stepping(self, input_shape):
+        return ENDLESS if len(input_shape) == 2 else NO_STEPS
 
     def forward(self, x, p, w, ctx):
         rows = ctx.cache[self] = rows_of(x, self, ctx)

@@ -5,7 +5,7 @@ from typing import Any
 from skbp._component import Flag, Maybe, OneOf, Range, Whole
 from skbp.layers._steps import check_sequence
 from skbp.layers.attention import MultiHeadAttention
-from skbp.layers.base import AN_ACTIVATION, AN_INITIALIZER, LEAVE_OUT, Layer
+from skbp.layers.base import AN_ACTIVATION, AN_INITIALIZER, LEAVE_OUT, Layer, stepping_of
 from skbp.layers.compose import Residual, Sequential
 from skbp.layers.dense import Dense
 from skbp.layers.dropout import RATES, Dropout, may_drop
@@ -42,6 +42,9 @@ class TransformerEncoder(Layer):
     output_initializer : str or Initializer, default="glorot_uniform"
         Draws the last linear map of A and of F. With "zeros" a "pre" block begins as the identity,
         and what it adds grows from nothing: training is steadier, above all of deep stacks.
+    positions : {"rotary"} or None, default=None
+        "rotary": the attention knows the distance between steps; see `MultiHeadAttention`. Then no
+        `PositionalEncoding` is needed.
     epsilon : float, default=1e-5
         Of both normalisations: see `LayerNorm`, > 0.
     attention_dropout : float, Scheduled or None, default=None
@@ -85,12 +88,12 @@ class TransformerEncoder(Layer):
         "n_heads": Whole(1), "n_hidden": Whole(1), "activation": AN_ACTIVATION, "dropout": RATES,
         "norm": OneOf(("pre", "post")), "causal": Flag(), "output_initializer": AN_INITIALIZER,
         "epsilon": Range(0, low_open=True), "attention_dropout": Maybe(RATES),
-        "hidden_dropout": Maybe(RATES),
+        "hidden_dropout": Maybe(RATES), "positions": Maybe(OneOf(("rotary",))),
     }  # fmt: skip
 
     def __init__(
         self, n_heads, n_hidden, activation="gelu", dropout=0.1, norm="pre", causal=False,
-        output_initializer="glorot_uniform", epsilon=1e-5, attention_dropout=None,
+        output_initializer="glorot_uniform", positions=None, epsilon=1e-5, attention_dropout=None,
         hidden_dropout=None, name=None,
     ):  # fmt: skip
         self.n_heads = n_heads
@@ -100,6 +103,7 @@ class TransformerEncoder(Layer):
         self.norm = norm
         self.causal = causal
         self.output_initializer = output_initializer
+        self.positions = positions
         self.epsilon = epsilon
         self.attention_dropout = attention_dropout
         self.hidden_dropout = hidden_dropout
@@ -114,8 +118,9 @@ class TransformerEncoder(Layer):
         drop, drop_hidden = ([Dropout(r)] if may_drop(r) else [] for r in (self.dropout, in_hidden))
         last = self.output_initializer
         attention = MultiHeadAttention(
-            self.n_heads, self.causal, in_attention, output_initializer=last
-        )
+            self.n_heads, self.causal, in_attention, output_initializer=last,
+            positions=self.positions,
+        )  # fmt: skip
         look = [attention, *drop]
         hidden = [Dense(self.n_hidden, self.activation), *drop_hidden]
         think = [*hidden, Dense(n_features, "identity", last), *drop]
@@ -164,6 +169,12 @@ class TransformerEncoder(Layer):
 
     def forward(self, x, p, w, ctx):
         return self._bound_chain.forward(x, p, w, ctx)
+
+    def stepping(self, input_shape):
+        return stepping_of(self._chain(input_shape[-1]), input_shape)
+
+    def step(self, x, p, past):
+        return self._bound_chain.step(x, p, past)
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         return self._bound_chain.backward(dy, x, p, g, w, ctx, need_dx)

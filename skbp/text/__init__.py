@@ -1,11 +1,16 @@
-"""Texts: pretrained encoders, read from files, and estimators on top of them.
+"""Texts: pretrained encoders, estimators on top of them, retrieval, and what is out of scope.
 
-It needs the packages `tokenizers` and `safetensors`: ``pip install "skbp[text]"``.
+Encoders and tokens need the packages `tokenizers` and `safetensors`: ``pip install "skbp[text]"``.
 """
 
 from skbp.text.classifier import TextClassifier
 from skbp.text.encoder import Encoder, load_encoder
+from skbp.text.nearest import NearestExamples
+from skbp.text.reject import RejectOption
 from skbp.text.text_encoder import TextEncoder
 from skbp.text.tokenizer import Tokenizer
 
-__all__ = ["Encoder", "TextClassifier", "TextEncoder", "Tokenizer", "load_encoder"]
+__all__ = [
+    "Encoder", "NearestExamples", "RejectOption", "TextClassifier", "TextEncoder", "Tokenizer",
+    "load_encoder",
+]  # fmt: skip

@@ -147,7 +147,7 @@ class Cell:
                 dh[:n] += dy[block, column : column + self.units]
             self.step_backward(n, block, pieces, p, w)
 
-    def forward(self, steps, x, y, column, p, w, reverse):
+    def forward(self, steps, x, y, column, p, w, reverse, begin=True):
         """Go through all steps.
 
         Parameters
@@ -161,8 +161,10 @@ class Cell:
         p, w : dict of str to ndarray
         reverse : bool
             Whether to begin with the last step.
+        begin : bool, default=True
+            Whether the state is zero at first; else it is what stands in its buffers.
         """
-        for name in self.state:
+        for name in self.state if begin else ():
             w[name].fill(0)
         if "h_before" in w:
             kernels.matmul(x, p["weight_input"], w["gates"][: len(x)])

@@ -6,7 +6,7 @@ from skbp import _kernels as kernels
 from skbp._component import Flag, Maybe, Range, Whole, resolve
 from skbp._warnings import warn
 from skbp.initializers import INITIALIZERS
-from skbp.layers.base import AN_INITIALIZER, LEAVE_OUT, Layer
+from skbp.layers.base import AN_INITIALIZER, ENDLESS, LEAVE_OUT, NO_STEPS, Layer
 from skbp.layers.dropout import RATES, may_drop
 from skbp.layers.recurrent._cell import Cell
 from skbp.layers.recurrent._steps import Steps
@@ -220,6 +220,27 @@ class Recurrent(Layer):
             return steps.put(z, w["y"], 0)
         ctx.absent = None
         return w["y"]
+
+    def stepping(self, input_shape):
+        return ENDLESS if self.return_sequences and not self.bidirectional else NO_STEPS
+
+    def step(self, x, p, past):
+        w, cell = past.work(self, x), self._bound_cell
+        steps = Steps.find(x, None, w)
+        z = steps.take(x, w["x"])
+        for level in range(self.num_layers):
+            own, y, prefix = w.part(f"{level}"), w[f"y.{level}"][: len(z)], f"{level}"
+            kept = {
+                name: past.kept(self, f"{level}.{name}", (self.units,), x.dtype)
+                for name in cell.state
+            }
+            for name, array in kept.items():
+                own[name][...] = array
+            cell.forward(steps, z, y, 0, p.part(prefix), own, reverse=False, begin=False)
+            for name, array in kept.items():
+                array[...] = own[name]
+            z = y
+        return steps.put(z, w["y"], 0)
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         (steps, inputs, masks), last = ctx.cache[self], None
