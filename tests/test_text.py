@@ -16,6 +16,7 @@ from skbp._engine.turns import Turns, sizes_of
 from skbp.layers import Dense, Dropout, SequencePool, UnitLength
 from skbp.text import Encoder, TextEncoder, load_encoder
 from skbp.text._bert import layers_of, read_config
+from skbp.text.encoder import MODES
 
 pytest.importorskip("safetensors", reason="needs skbp[text]")
 
@@ -188,6 +189,7 @@ def test_equal_by_content(folder, encoder, tmp_path):
         "weights": {"tensors": TENSORS | {"embeddings.LayerNorm.bias": np.zeros(8)}},
         "config": {"config": CONFIG | {"layer_norm_eps": 1e-5}},
         "tokenizer": {"tokenizer": None},
+        "pooling": {"pooling": {"pooling_mode_mean_tokens": True}},
     }
     for name, given in others.items():
         assert load_encoder(write_encoder(tmp_path / name, **given)) != encoder, name
@@ -312,6 +314,28 @@ def test_files_that_are_damaged_or_missing(name, tmp_path):
         return
     with pytest.raises(FileNotFoundError, match=f"lacks '{name}'. It holds"):
         load_encoder(folder)
+
+
+@pytest.mark.parametrize("mode", ["mean", "first", "max", "last"])
+def test_the_folder_says_how_to_pool(encoder, mode, tmp_path):
+    keys = dict.fromkeys(MODES.values(), False) | {"word_embedding_dimension": 8}
+    folder = write_encoder(tmp_path / "model", pooling=keys | {MODES[mode]: True})
+    other = pickle.loads(pickle.dumps(load_encoder(folder)))
+    assert (other.pooling, encoder.pooling) == (mode, None)
+    texts = ["a b c", "d"]
+    expected = TextEncoder(encoder, mode).transform(texts)
+    np.testing.assert_array_equal(TextEncoder(other).transform(texts), expected)
+    assert (abs(TextEncoder(encoder).transform(texts) - expected).max() < 1e-6) == (mode == "mean")
+    given = TextEncoder(other, "mean").transform(texts)
+    np.testing.assert_array_equal(given, TextEncoder(encoder).transform(texts))
+
+
+def test_pooling_that_is_not_supported(tmp_path):
+    two = {MODES["mean"]: True, MODES["max"]: True}
+    for name, asked in {"two": two, "other": {"pooling_mode_weightedmean_tokens": True}}.items():
+        folder = write_encoder(tmp_path / name, pooling=asked)
+        with pytest.raises(ValueError, match=r"1_Pooling.config\.json asks for \['pooling_mode_"):
+            load_encoder(folder)
 
 
 def test_no_folder_and_no_dtype(folder):
