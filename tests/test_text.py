@@ -53,6 +53,24 @@ def test_it_is_the_transformers_library_s_bert(folder, dtype, tolerance):
     np.testing.assert_allclose(made[THERE], GOLDENS["hidden"][THERE], rtol=0, atol=tolerance)
 
 
+def test_positions_of_roberta_begin_after_the_padding_code(tmp_path):
+    config = CONFIG | {"model_type": "xlm-roberta"}
+    folder = write_encoder(tmp_path / "model", config=config)
+    encoder = load_encoder(folder, dtype="float64")
+    assert encoder.max_length == 15
+    expected = GOLDENS["hidden_roberta"]
+    np.testing.assert_allclose(hidden(encoder)[THERE], expected[THERE], rtol=0, atol=1e-12)
+    assert abs(expected - GOLDENS["hidden"]).max() > 0.01
+    named = {f"roberta.{name}": array for name, array in TENSORS.items()}
+    named["lm_head.bias"] = np.zeros(30)
+    other = load_encoder(write_encoder(tmp_path / "named", named, config), dtype="float64")
+    assert other == encoder
+    implied = {key: value for key, value in config.items() if key != "pad_token_id"}
+    assert read_config(implied, "here")["pad_token_id"] == 1
+    with pytest.raises(ValueError, match="leaves no position after pad_token_id 15"):
+        read_config(config | {"pad_token_id": 15}, "here")
+
+
 def test_the_goldens_tell_token_types_apart(folder):
     encoder = load_encoder(folder, dtype="float64")
     made = hidden(encoder, GOLDENS["codes"])  # all of type 0
@@ -247,7 +265,7 @@ def test_what_it_says_of_itself(encoder):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"model_type": "t5"}, "model_type is 't5', not 'bert'.*Supported are"),
+        ({"model_type": "t5"}, "model_type is 't5', not one of 'bert'.*Supported are"),
         ({"model_type": None}, "model_type is None"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type.*Supported"),
         ({"is_decoder": True}, "is_decoder is True, not False"),

@@ -10,7 +10,7 @@ import numpy as np
 
 from skbp._engine.network import Network
 from skbp.layers._pass import Arrays
-from skbp.text._bert import fill, layers_of, read_config
+from skbp.text._bert import fill, layers_of, n_positions, read_config
 from skbp.text._tensors import Tensors
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
@@ -111,7 +111,7 @@ class Encoder:
     @property
     def max_length(self):
         """Most tokens of a text, those that begin and end it included."""
-        return self.config["max_position_embeddings"]
+        return n_positions(self.config)
 
     @property
     def padding_index(self):
@@ -285,7 +285,7 @@ def load_encoder(path, dtype="float32", by_reference=False):
     if tokenizer.exists():
         _json(tokenizer)  # whether it is whole
         text = tokenizer.read_text(encoding="utf-8")
-    network = Network(layers_of(config), (config["max_position_embeddings"],), np.dtype(dtype))
+    network = Network(layers_of(config), (n_positions(config),), np.dtype(dtype))
     fill(Arrays(network.by_name()), config, Tensors(weights))
     if not network.finite:
         raise ValueError(f"{weights} holds weights that are not finite. Fetch or copy it again.")
