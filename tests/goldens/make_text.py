@@ -3,8 +3,8 @@
     python tests/goldens/make_text.py             (with torch and transformers installed)
     python tests/goldens/make_text.py FOLDER      (that of all-MiniLM-L6-v2: text_minilm.npz too)
 
-Weights are called as in a file of such a model; an XLM-R with the same weights is there too. The vectors of all-MiniLM-L6-v2 are means over
-tokens, divided by their norms.
+Weights are called as in a file of such a model; what an XLM-R makes of the same weights is there
+too. The vectors of all-MiniLM-L6-v2 are means over tokens, divided by their norms.
 """
 
 import sys
