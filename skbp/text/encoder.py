@@ -269,16 +269,7 @@ def load_encoder(path, dtype="float32", by_reference=False):
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype must be 'float32' or 'float64'. Got {dtype!r} instead.")
     given = Path(path)
-    if not given.exists():
-        raise FileNotFoundError(
-            f"there is no folder or file {str(path)!r}. Expected is a folder with {CONFIG} and "
-            f"{WEIGHTS}."
-        )
-    folder = given if given.is_dir() else given.parent
-    weights = folder / WEIGHTS if given.is_dir() else given
-    for file in (folder / CONFIG, weights):
-        if not file.exists():
-            raise FileNotFoundError(f"{folder} lacks {file.name!r}. It holds {_names(folder)}.")
+    folder, weights = _folder_and_weights(given)
     config = read_config(_json(folder / CONFIG), str(folder / CONFIG))
     tokenizer = folder / TOKENIZER
     text = None
@@ -291,6 +282,21 @@ def load_encoder(path, dtype="float32", by_reference=False):
         raise ValueError(f"{weights} holds weights that are not finite. Fetch or copy it again.")
     reference = given.resolve() if by_reference else None
     return Encoder(config, network.params, text, _pooling(folder / POOLING), reference)
+
+
+def _folder_and_weights(given):
+    """Return the folder of an encoder and the file of its weights, both of which are there."""
+    if not given.exists():
+        raise FileNotFoundError(
+            f"there is no folder or file {str(given)!r}. Expected is a folder with {CONFIG} and "
+            f"{WEIGHTS}."
+        )
+    folder = given if given.is_dir() else given.parent
+    weights = folder / WEIGHTS if given.is_dir() else given
+    for file in (folder / CONFIG, weights):
+        if not file.exists():
+            raise FileNotFoundError(f"{folder} lacks {file.name!r}. It holds {_names(folder)}.")
+    return folder, weights
 
 
 def _pooling(path):
