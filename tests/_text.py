@@ -46,7 +46,7 @@ DESCRIBED = {
 }  # fmt: skip
 
 
-def write_encoder(folder, tensors=None, config=None, tokenizer=DESCRIBED):
+def write_encoder(folder, tensors=None, config=None, tokenizer=DESCRIBED, pooling=None):
     """Write an encoder into a folder, as such models are published; return the folder."""
     from safetensors.numpy import save_file
 
@@ -57,4 +57,7 @@ def write_encoder(folder, tensors=None, config=None, tokenizer=DESCRIBED):
     (folder / "config.json").write_text(json.dumps(CONFIG if config is None else config))
     if tokenizer is not None:
         (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    if pooling is not None:
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
     return folder

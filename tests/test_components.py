@@ -210,6 +210,7 @@ ODD = [
 NOT_ODD = {
     ("RandomShift", "fill"), ("RandomErasing", "fill"), ("Tweedie", "power"),
     ("Scheduled", "initial"), ("Group", "pattern"), ("PiecewiseLinearEmbedding", "bins"),
+    ("PeriodicEmbedding", "std"),
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from skbp._engine.turns import Turns, sizes_of
 from skbp.layers import Dense, Dropout, SequencePool, UnitLength
 from skbp.text import Encoder, TextEncoder, load_encoder
 from skbp.text._bert import layers_of, read_config
+from skbp.text.encoder import MODES
 
 pytest.importorskip("safetensors", reason="needs skbp[text]")
 
@@ -50,6 +51,24 @@ def test_it_is_the_transformers_library_s_bert(folder, dtype, tolerance):
     made = hidden(load_encoder(folder, dtype=dtype))
     assert made.dtype == dtype
     np.testing.assert_allclose(made[THERE], GOLDENS["hidden"][THERE], rtol=0, atol=tolerance)
+
+
+def test_positions_of_roberta_begin_after_the_padding_code(tmp_path):
+    config = CONFIG | {"model_type": "xlm-roberta"}
+    folder = write_encoder(tmp_path / "model", config=config)
+    encoder = load_encoder(folder, dtype="float64")
+    assert encoder.max_length == 15
+    expected = GOLDENS["hidden_roberta"]
+    np.testing.assert_allclose(hidden(encoder)[THERE], expected[THERE], rtol=0, atol=1e-12)
+    assert abs(expected - GOLDENS["hidden"]).max() > 0.01
+    named = {f"roberta.{name}": array for name, array in TENSORS.items()}
+    named["lm_head.bias"] = np.zeros(30)
+    other = load_encoder(write_encoder(tmp_path / "named", named, config), dtype="float64")
+    assert other == encoder
+    implied = {key: value for key, value in config.items() if key != "pad_token_id"}
+    assert read_config(implied, "here")["pad_token_id"] == 1
+    with pytest.raises(ValueError, match="leaves no position after pad_token_id 15"):
+        read_config(config | {"pad_token_id": 15}, "here")
 
 
 def test_the_goldens_tell_token_types_apart(folder):
@@ -188,6 +207,7 @@ def test_equal_by_content(folder, encoder, tmp_path):
         "weights": {"tensors": TENSORS | {"embeddings.LayerNorm.bias": np.zeros(8)}},
         "config": {"config": CONFIG | {"layer_norm_eps": 1e-5}},
         "tokenizer": {"tokenizer": None},
+        "pooling": {"pooling": {"pooling_mode_mean_tokens": True}},
     }
     for name, given in others.items():
         assert load_encoder(write_encoder(tmp_path / name, **given)) != encoder, name
@@ -245,7 +265,7 @@ def test_what_it_says_of_itself(encoder):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"model_type": "t5"}, "model_type is 't5', not 'bert'.*Supported are"),
+        ({"model_type": "t5"}, "model_type is 't5', not one of 'bert'.*Supported are"),
         ({"model_type": None}, "model_type is None"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type.*Supported"),
         ({"is_decoder": True}, "is_decoder is True, not False"),
@@ -312,6 +332,28 @@ def test_files_that_are_damaged_or_missing(name, tmp_path):
         return
     with pytest.raises(FileNotFoundError, match=f"lacks '{name}'. It holds"):
         load_encoder(folder)
+
+
+@pytest.mark.parametrize("mode", ["mean", "first", "max", "last"])
+def test_the_folder_says_how_to_pool(encoder, mode, tmp_path):
+    keys = dict.fromkeys(MODES.values(), False) | {"word_embedding_dimension": 8}
+    folder = write_encoder(tmp_path / "model", pooling=keys | {MODES[mode]: True})
+    other = pickle.loads(pickle.dumps(load_encoder(folder)))
+    assert (other.pooling, encoder.pooling) == (mode, None)
+    texts = ["a b c", "d"]
+    expected = TextEncoder(encoder, mode).transform(texts)
+    np.testing.assert_array_equal(TextEncoder(other).transform(texts), expected)
+    assert (abs(TextEncoder(encoder).transform(texts) - expected).max() < 1e-6) == (mode == "mean")
+    given = TextEncoder(other, "mean").transform(texts)
+    np.testing.assert_array_equal(given, TextEncoder(encoder).transform(texts))
+
+
+def test_pooling_that_is_not_supported(tmp_path):
+    two = {MODES["mean"]: True, MODES["max"]: True}
+    for name, asked in {"two": two, "other": {"pooling_mode_weightedmean_tokens": True}}.items():
+        folder = write_encoder(tmp_path / name, pooling=asked)
+        with pytest.raises(ValueError, match=r"1_Pooling.config\.json asks for \['pooling_mode_"):
+            load_encoder(folder)
 
 
 def test_no_folder_and_no_dtype(folder):

@@ -250,7 +250,11 @@ def test_bad_texts(encoder, cls, X, error, message):
 @pytest.mark.parametrize(
     "cls, params, message",
     [
-        (TextEncoder, {"pooling": "median"}, "'pooling' parameter of TextEncoder must be 'mean'"),
+        (
+            TextEncoder,
+            {"pooling": "median"},
+            "'pooling' parameter of TextEncoder must be None or 'mean'",
+        ),
         (TextEncoder, {"normalize": 1}, "'normalize'"),
         (TextEncoder, {"batch_size": 0}, "'batch_size'"),
         (TextEncoder, {"max_length": 17}, "max_length=17 is more than the 16"),

@@ -22,15 +22,19 @@ OPTIONAL = {
 }  # fmt: skip
 #: What must be as here, where it is said: other values mean another network.
 MUST_BE = {
-    "model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False,
-    "add_cross_attention": False,
+    "position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False,
 }  # fmt: skip
+#: Kinds of networks, and the code of what is absent where it is not said. All but the first count
+#: positions from the one after that code.
+KINDS = {"bert": 0, "roberta": 1, "xlm-roberta": 1}
 SUPPORTED = (
-    "Supported are encoders like BERT: model_type 'bert' with absolute positions, such as "
-    "all-MiniLM-L6-v2."
+    f"Supported are encoders like BERT: model_type {', '.join(map(repr, KINDS))} with absolute "
+    "positions, such as all-MiniLM-L6-v2."
 )
 #: Tensors of a file that an encoder does not need: heads for pretraining, and numbers 0, 1, 2 ...
-NOT_NEEDED = ("pooler.", "cls.", "embeddings.position_ids")
+NOT_NEEDED = ("pooler.", "cls.", "lm_head.", "embeddings.position_ids")
+#: What names in a file may begin with.
+PREFIXES = ("bert.", "roberta.")
 
 
 def read_config(given, where):
@@ -50,10 +54,17 @@ def read_config(given, where):
     """
     if not isinstance(given, dict) or "model_type" not in given:
         raise ValueError(f"{where} names no 'model_type'. {SUPPORTED}")
+    kind = given["model_type"]
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(
+            f"{where}: model_type is {kind!r}, not one of {', '.join(map(repr, KINDS))}. "
+            f"{SUPPORTED}"
+        )
     for name, value in MUST_BE.items():
         if given.get(name, value) != value:
             raise ValueError(f"{where}: {name} is {given[name]!r}, not {value!r}. {SUPPORTED}")
-    found = {}
+    found = {"model_type": kind}
+    given = {"pad_token_id": KINDS[kind]} | given
     for name, allowed in READ.items():
         if name not in given:
             raise ValueError(f"{where} lacks {name!r}. {SUPPORTED}")
@@ -65,7 +76,22 @@ def read_config(given, where):
             f"{where}: hidden_size is {found['hidden_size']}, which "
             f"{found['num_attention_heads']} heads (num_attention_heads) cannot share."
         )
+    if n_positions(found) < 1:
+        raise ValueError(
+            f"{where}: max_position_embeddings is {found['max_position_embeddings']}, which leaves "
+            f"no position after pad_token_id {found['pad_token_id']}."
+        )
     return found
+
+
+def first_position(config):
+    """Return the number of the first row in the table of positions that is used."""
+    return 0 if config["model_type"] == "bert" else config["pad_token_id"] + 1
+
+
+def n_positions(config):
+    """Return the most codes that a text may have."""
+    return config["max_position_embeddings"] - first_position(config)
 
 
 def _checked(value, name, allowed, where):
@@ -96,7 +122,7 @@ def layers_of(config):
             config["vocab_size"], config["hidden_size"], config["type_vocab_size"],
             config["pad_token_id"], name="tokens",
         ),
-        PositionalEncoding("learned", config["max_position_embeddings"], name="positions"),
+        PositionalEncoding("learned", n_positions(config), name="positions"),
         LayerNorm(epsilon=config["layer_norm_eps"], name="norm"),
         Dropout(rate, name="dropout"),
         *(
@@ -124,9 +150,16 @@ def fill(arrays, config, tensors):
         If a tensor is missing, has another shape than the configuration says, or has no place.
     """
     places = dict(_places(config))
-    prefix = "bert." if any(name.startswith("bert.") for name in tensors.names) else ""
+    prefix = next(
+        (one for one in PREFIXES if any(name.startswith(one) for name in tensors.names)), ""
+    )
+    unused = first_position(config)
     for name, array in arrays.items():
         sources = [prefix + source for source in places[name]]
+        if name == "positions.position":
+            rows = tensors.read(*sources, (unused + len(array), array.shape[1]))
+            np.copyto(array, rows[unused:])
+            continue
         # In the file a matrix is (outputs, inputs), and what q, k and v need are three tensors.
         is_matrix = name.rpartition(".")[2].startswith("weight") and name != "tokens.weight"
         width = array.shape[-1] // len(sources)
@@ -136,7 +169,7 @@ def fill(arrays, config, tensors):
             np.copyto(part, tensors.read(source, part.shape))
     known = {prefix + source for sources in places.values() for source in sources}
     for name in tensors.names:
-        if name not in known and not name.removeprefix("bert.").startswith(NOT_NEEDED):
+        if name not in known and not name.removeprefix(prefix).startswith(NOT_NEEDED):
             raise ValueError(
                 f"{tensors.path} holds the tensor {name!r}, which the encoder of its configuration "
                 "has no place for. The two do not belong together, or the network is of another "

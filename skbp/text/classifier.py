@@ -8,13 +8,12 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skbp._component import Flag, Maybe, OneOf, Range, Whole, check_allowed
 from skbp._warnings import warn
-from skbp.layers import SequencePool, UnitLength
 from skbp.text._fine_tuning import fine_tuned
 from skbp.text._inference import run
 from skbp.text._texts import as_texts
 from skbp.text._tokens import codes_of, padded
 from skbp.text.encoder import Encoder
-from skbp.text.text_encoder import ALLOWED
+from skbp.text.text_encoder import ALLOWED, layers_after
 from skbp.text.tokenizer import limit, tokenizer_text
 
 #: Parameters that say how the encoder is trained, and by which `train` each is used.
@@ -38,7 +37,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
     train : {"head", "last", "lora", "all"}, default="head"
         What is trained: the head alone; also the last block; also changes of low rank of the
         queries and values of all blocks (`skbp.layers.LoRA`); or everything.
-    pooling : {"mean", "first", "max", "last"}, default="mean"
+    pooling : {"mean", "first", "max", "last"} or None, default=None
         How a text's tokens become one vector; see `TextEncoder`.
     normalize : bool, default=True
         Whether vectors are divided by their norm.
@@ -97,7 +96,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
     """
 
     def __init__(
-        self, model, train="head", pooling="mean", normalize=True, C=1.0, class_weight=None,
+        self, model, train="head", pooling=None, normalize=True, C=1.0, class_weight=None,
         max_length=None, batch_size=32, learning_rate_init=None, max_iter=3, rank=8,
         random_state=None, verbose=False,
     ):  # fmt: skip
@@ -149,7 +148,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
             matrix = padded(codes, max(1, max(map(len, codes))), encoder.padding_index)
             settings = self.get_params(deep=False)
             encoder, weights = fine_tuned(
-                encoder, weights, self._after(), matrix, y, sample_weight, settings
+                encoder, weights, layers_after(self), matrix, y, sample_weight, settings
             )
         self.classes_, self.encoder_ = head.classes_, encoder
         self.coef_, self.intercept_ = weights
@@ -174,16 +173,12 @@ class TextClassifier(ClassifierMixin, BaseEstimator):
             if self.train not in used and getattr(self, name) != getattr(defaults, name):
                 warn(f"{name}={getattr(self, name)!r} is not used with train={self.train!r}.")
 
-    def _after(self):
-        """Return the layers between the encoder and the head."""
-        return [SequencePool(self.pooling), *([UnitLength()] if self.normalize else [])]
-
     def _codes(self, texts, encoder):
         text, most = tokenizer_text(encoder), limit(encoder, self.max_length)
         return codes_of(texts, text, most, encoder.n_codes)
 
     def _vectors(self, codes, encoder):
-        return run(encoder, codes, self._after(), self.batch_size)
+        return run(encoder, codes, layers_after(self), self.batch_size)
 
     def decision_function(self, X):
         """Return raw outputs: scores, larger for what is more likely.

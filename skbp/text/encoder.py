@@ -10,10 +10,16 @@ import numpy as np
 
 from skbp._engine.network import Network
 from skbp.layers._pass import Arrays
-from skbp.text._bert import fill, layers_of, read_config
+from skbp.text._bert import fill, layers_of, n_positions, read_config
 from skbp.text._tensors import Tensors
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+#: The file that says how vectors of tokens are put together, and its entries by our names.
+POOLING = "1_Pooling/config.json"
+MODES = {
+    "mean": "pooling_mode_mean_tokens", "first": "pooling_mode_cls_token",
+    "max": "pooling_mode_max_tokens", "last": "pooling_mode_lasttoken",
+}  # fmt: skip
 
 
 class Encoder:
@@ -31,6 +37,8 @@ class Encoder:
         All weights; no longer writeable afterwards.
     tokenizer_json : str or None
         What the `tokenizers` library makes its tokenizer of; None if it came without one.
+    pooling : {"mean", "first", "max", "last"} or None
+        How it was trained to put the vectors of tokens together; None if that is not said.
     reference : Path or None
         The folder or file to load it from again, for pickles that hold this instead of the weights.
 
@@ -38,11 +46,11 @@ class Encoder:
     ----------
     config : mapping
         What counts of its configuration, by the names of config.json. Read-only.
-    tokenizer_json : str or None
+    tokenizer_json, pooling : str or None
         As given.
     digest : str
-        SHA-256 of the content: configuration, tokenizer, and names, shapes, dtypes and bytes of all
-        weights.
+        SHA-256 of the content: configuration, tokenizer, pooling, and names, shapes, dtypes and
+        bytes of all weights.
     n_codes : int
         Number of its tokens.
     n_features : int
@@ -72,15 +80,16 @@ class Encoder:
 
     config: MappingProxyType
     tokenizer_json: str | None
+    pooling: str | None
     _params: np.ndarray
     _reference: Path | None
 
-    def __init__(self, config, params, tokenizer_json=None, reference=None):
+    def __init__(self, config, params, tokenizer_json=None, pooling=None, reference=None):
         params = params.view()
         params.flags.writeable = False
         self.__dict__.update(
-            config=MappingProxyType(dict(config)), tokenizer_json=tokenizer_json, _params=params,
-            _reference=reference,
+            config=MappingProxyType(dict(config)), tokenizer_json=tokenizer_json, pooling=pooling,
+            _params=params, _reference=reference,
         )  # fmt: skip
 
     def __setattr__(self, name, value):
@@ -102,7 +111,7 @@ class Encoder:
     @property
     def max_length(self):
         """Most tokens of a text, those that begin and end it included."""
-        return self.config["max_position_embeddings"]
+        return n_positions(self.config)
 
     @property
     def padding_index(self):
@@ -156,12 +165,13 @@ class Encoder:
         network = Network(self.layers(), (self.max_length,), self._params.dtype)
         for name, array in network.by_name().items():
             array[...] = weights[name]
-        return Encoder(self.config, network.params, self.tokenizer_json)
+        return Encoder(self.config, network.params, self.tokenizer_json, self.pooling)
 
     @cached_property
     def digest(self):
         """SHA-256 of the content, as hexadecimal digits."""
-        found = hashlib.sha256(json.dumps([dict(self.config), self.tokenizer_json]).encode())
+        told = [dict(self.config), self.tokenizer_json, self.pooling]
+        found = hashlib.sha256(json.dumps(told).encode())
         for name, array in self.weights().items():
             found.update(f"{name} {array.shape} {array.dtype.name}\n".encode())
             found.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
@@ -195,7 +205,8 @@ class Encoder:
     def __reduce__(self):
         if self._reference is not None:
             return _load_again, (str(self._reference), self._params.dtype.name, self.digest)
-        return Encoder, (dict(self.config), np.asarray(self._params), self.tokenizer_json)
+        params = np.asarray(self._params)
+        return Encoder, (dict(self.config), params, self.tokenizer_json, self.pooling)
 
 
 def _load_again(path, dtype, digest):
@@ -220,7 +231,8 @@ def load_encoder(path, dtype="float32", by_reference=False):
     """Load a pretrained encoder of texts from a folder on this machine.
 
     The folder holds "config.json", "model.safetensors" and, for texts, "tokenizer.json": what
-    models of this kind are published as. Weights of 16 bits become float32.
+    models of this kind are published as. "1_Pooling/config.json", if it is there, says how vectors
+    of tokens are put together. Weights of 16 bits become float32.
 
     Parameters
     ----------
@@ -257,9 +269,26 @@ def load_encoder(path, dtype="float32", by_reference=False):
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype must be 'float32' or 'float64'. Got {dtype!r} instead.")
     given = Path(path)
+    folder, weights = _folder_and_weights(given)
+    config = read_config(_json(folder / CONFIG), str(folder / CONFIG))
+    tokenizer = folder / TOKENIZER
+    text = None
+    if tokenizer.exists():
+        _json(tokenizer)  # whether it is whole
+        text = tokenizer.read_text(encoding="utf-8")
+    network = Network(layers_of(config), (n_positions(config),), np.dtype(dtype))
+    fill(Arrays(network.by_name()), config, Tensors(weights))
+    if not network.finite:
+        raise ValueError(f"{weights} holds weights that are not finite. Fetch or copy it again.")
+    reference = given.resolve() if by_reference else None
+    return Encoder(config, network.params, text, _pooling(folder / POOLING), reference)
+
+
+def _folder_and_weights(given):
+    """Return the folder of an encoder and the file of its weights, both of which are there."""
     if not given.exists():
         raise FileNotFoundError(
-            f"there is no folder or file {str(path)!r}. Expected is a folder with {CONFIG} and "
+            f"there is no folder or file {str(given)!r}. Expected is a folder with {CONFIG} and "
             f"{WEIGHTS}."
         )
     folder = given if given.is_dir() else given.parent
@@ -267,17 +296,24 @@ def load_encoder(path, dtype="float32", by_reference=False):
     for file in (folder / CONFIG, weights):
         if not file.exists():
             raise FileNotFoundError(f"{folder} lacks {file.name!r}. It holds {_names(folder)}.")
-    config = read_config(_json(folder / CONFIG), str(folder / CONFIG))
-    tokenizer = folder / TOKENIZER
-    text = None
-    if tokenizer.exists():
-        _json(tokenizer)  # whether it is whole
-        text = tokenizer.read_text(encoding="utf-8")
-    network = Network(layers_of(config), (config["max_position_embeddings"],), np.dtype(dtype))
-    fill(Arrays(network.by_name()), config, Tensors(weights))
-    if not network.finite:
-        raise ValueError(f"{weights} holds weights that are not finite. Fetch or copy it again.")
-    return Encoder(config, network.params, text, given.resolve() if by_reference else None)
+    return folder, weights
+
+
+def _pooling(path):
+    """Return the mode of pooling that a file asks for; None if there is no such file."""
+    if not path.exists():
+        return None
+    given = _json(path)
+    asked = [
+        key for key, value in given.items() if key.startswith("pooling_mode") and value is True
+    ]
+    found = [name for name, key in MODES.items() if asked == [key]]
+    if not found:
+        raise ValueError(
+            f"{path} asks for {asked}; supported is one of {list(MODES.values())}. Without that "
+            "file the pooling is what `TextEncoder` is told."
+        )
+    return found[0]
 
 
 def _json(path):

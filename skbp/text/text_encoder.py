@@ -13,9 +13,15 @@ from skbp.text.tokenizer import limit, tokenizer_text
 POOLING = ("mean", "first", "max", "last")
 #: What parameters may be, of this and of what is built on it.
 ALLOWED = {
-    "pooling": OneOf(POOLING), "normalize": Flag(), "max_length": Maybe(Whole(1)),
+    "pooling": Maybe(OneOf(POOLING)), "normalize": Flag(), "max_length": Maybe(Whole(1)),
     "batch_size": Whole(1),
 }  # fmt: skip
+
+
+def layers_after(estimator):
+    """Return the layers that make one vector of a text's tokens, as parameters say."""
+    pooling = estimator.pooling or estimator.model.pooling or "mean"
+    return [SequencePool(pooling), *([UnitLength()] if estimator.normalize else [])]
 
 
 class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -28,9 +34,10 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     ----------
     model : Encoder
         As `load_encoder` returns it; with a tokenizer.
-    pooling : {"mean", "first", "max", "last"}, default="mean"
+    pooling : {"mean", "first", "max", "last"} or None, default=None
         What the vectors of a text's tokens are put together by: their mean or maximum, or the one
-        of the first token ("[CLS]" of BERT) or of the last. A model is trained for one of these.
+        of the first token ("[CLS]" of BERT) or of the last. A model is trained for one of these;
+        None means the one that its folder names, else the mean.
     normalize : bool, default=True
         Whether vectors are divided by their norm, so that products are cosines.
     max_length : int or None, default=None
@@ -60,7 +67,7 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     (2, 384)
     """
 
-    def __init__(self, model, pooling="mean", normalize=True, max_length=None, batch_size=32):
+    def __init__(self, model, pooling=None, normalize=True, max_length=None, batch_size=32):
         self.model = model
         self.pooling = pooling
         self.normalize = normalize
@@ -124,8 +131,7 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self._check()
         texts, model = as_texts(X, pairs=True), self.model
         codes = codes_of(texts, tokenizer_text(model), limit(model, self.max_length), model.n_codes)
-        after = [SequencePool(self.pooling), *([UnitLength()] if self.normalize else [])]
-        return run(model, codes, after, self.batch_size)
+        return run(model, codes, layers_after(self), self.batch_size)
 
     @property
     def _n_features_out(self):

@@ -3,8 +3,8 @@
     python tests/goldens/make_text.py             (with torch and transformers installed)
     python tests/goldens/make_text.py FOLDER      (that of all-MiniLM-L6-v2: text_minilm.npz too)
 
-Weights are called as in a file of such a model. The vectors of all-MiniLM-L6-v2 are means over
-tokens, divided by their norms.
+Weights are called as in a file of such a model; what an XLM-R makes of the same weights is there
+too. The vectors of all-MiniLM-L6-v2 are means over tokens, divided by their norms.
 """
 
 import sys
@@ -12,7 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
 
 CONFIG = {
     "model_type": "bert", "vocab_size": 30, "hidden_size": 8, "num_hidden_layers": 2,
@@ -37,6 +44,13 @@ def small(folder):
     codes, types = torch.tensor(CODES), torch.tensor(TYPES)
     with torch.no_grad():
         made = model(codes, attention_mask=(codes != 0).long(), token_type_ids=types)
+    # The same weights in its relative, which counts positions from another number.
+    other = {key: value for key, value in CONFIG.items() if key != "model_type"}
+    relative = XLMRobertaModel(XLMRobertaConfig(**other)).double().eval()
+    relative.load_state_dict(model.state_dict(), strict=True)
+    with torch.no_grad():
+        counted = relative(codes, attention_mask=(codes != 0).long(), token_type_ids=types)
+    results["hidden_roberta"] = counted.last_hidden_state
     results |= {"codes": codes, "types": types, "hidden": made.last_hidden_state}
     np.savez_compressed(folder / "text.npz", **{k: np.asarray(v) for k, v in results.items()})
 
