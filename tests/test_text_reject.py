@@ -82,6 +82,13 @@ def test_folds_may_be_given_as_rows():
     for given in (None, weight):
         one = reject(cv=pairs).fit(X, Y, sample_weight=given)
         assert one.threshold_ == reject(cv=KFold(3)).fit(X, Y, sample_weight=given).threshold_
+    # rows of weight 0 are neither trained on nor scored
+    there = np.flatnonzero(weight)
+    fewer = [tuple(np.flatnonzero(np.isin(there, rows)) for rows in pair) for pair in pairs]
+    for keep in (0.2, 0.5, 0.7, 0.9):
+        one = reject("nearest", keep, cv=pairs).fit(X, Y, sample_weight=weight)
+        other = reject("nearest", keep, cv=fewer).fit(X[there], Y[there])
+        assert one.threshold_ == other.threshold_
 
 
 def test_threshold_comes_from_rows_held_out():
