@@ -29,6 +29,7 @@ from skbp.layers import (
     Sequential,
     SharedDense,
     Tied,
+    TokenEmbedding,
     TransformerEncoder,
     positions,
 )
@@ -56,6 +57,7 @@ STEPPING = {
     "sequential": [[Sequential([Dense(6), LayerNorm(), GRU(3, return_sequences=True)])]],
     "residual": [[Residual(Dense(K, "tanh"))], [Residual(Dropout())]],
     "embedding": [[Embedding(5, K)], [Embedding(5, K, padding_index=0)]],
+    "token_embedding": [[TokenEmbedding(3, K)], [TokenEmbedding(3, K, padding_index=0)]],
     "multi_head_attention": [
         [MultiHeadAttention(2, causal=True)],
         [MultiHeadAttention(2, causal=True, positions="rotary")],

@@ -78,10 +78,17 @@ def test_threshold_by_hand():
 
 def test_folds_may_be_given_as_rows():
     pairs = list(KFold(3).split(X))
-    weight = np.random.default_rng(0).integers(0, 2, len(X)).astype(float)
+    weight = np.random.default_rng(9).integers(0, 2, len(X)).astype(float)
     for given in (None, weight):
         one = reject(cv=pairs).fit(X, Y, sample_weight=given)
         assert one.threshold_ == reject(cv=KFold(3)).fit(X, Y, sample_weight=given).threshold_
+    # rows of weight 0 are neither trained on nor scored
+    there = np.flatnonzero(weight)
+    fewer = [tuple(np.flatnonzero(np.isin(there, rows)) for rows in pair) for pair in pairs]
+    for keep in (0.2, 0.5, 0.7, 0.9):
+        one = reject("nearest", keep, cv=pairs).fit(X, Y, sample_weight=weight)
+        other = reject("nearest", keep, cv=fewer).fit(X[there], Y[there])
+        assert one.threshold_ == other.threshold_
 
 
 def test_threshold_comes_from_rows_held_out():
@@ -143,7 +150,7 @@ def test_predict_is_the_classifiers_unless_a_label_is_given():
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_rows_of_weight_zero_are_absent(criterion):
-    weight = np.random.default_rng(0).integers(0, 3, len(X)).astype(float)
+    weight = np.random.default_rng(9).integers(0, 3, len(X)).astype(float)
     there = weight > 0
     one = reject(criterion).fit(X, Y, sample_weight=weight)
     other = reject(criterion).fit(X[there], Y[there], sample_weight=weight[there])

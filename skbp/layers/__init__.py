@@ -1,6 +1,7 @@
 """Layers: what a network is built of."""
 
 from skbp.layers._pass import Pass
+from skbp.layers._past import Past
 from skbp.layers.attention import MultiHeadAttention
 from skbp.layers.augment import RandomErasing, RandomFlip, RandomShift
 from skbp.layers.base import Layer
@@ -44,7 +45,7 @@ __all__ = [
     "Conv2D", "Dense", "Dropout", "Embedding", "EmbeddingBag", "FeatureTokenizer", "Flatten",
     "GaussianNoise", "GlobalAveragePool", "GlobalMaxPool", "Input", "Layer", "LayerNorm",
     "LearnedActivation", "LoRA", "MaxPool1D", "MaxPool2D", "MemberColumns", "MemberDense",
-    "MemberScale", "MultiHeadAttention", "Norm", "Parallel", "Pass", "PeriodicEmbedding",
+    "MemberScale", "MultiHeadAttention", "Norm", "Parallel", "Pass", "Past", "PeriodicEmbedding",
     "PiecewiseLinearEmbedding", "PositionalEncoding", "RandomErasing", "RandomFlip", "RandomShift",
     "Recurrent", "Reshape", "Residual", "Scale", "SequencePool", "Sequential", "SharedDense",
     "Tied", "TokenEmbedding", "TransformerEncoder", "UnitLength",

@@ -179,7 +179,8 @@ class MultiHeadAttention(Layer):
         n, time = qkv.shape[:2]
         pairs = qkv.reshape(n, time, 3, self.n_heads, 2, -1)[:, :, :2]
         scratch = w["turned"].reshape(pairs.shape)
-        rotate(pairs, *rotation(first, time, pairs.shape[-1], qkv.dtype), scratch, back)
+        cos, sin = rotation(first, time, pairs.shape[-1], qkv.dtype)
+        rotate(pairs, cos, sin, scratch, back)
 
     def stepping(self, input_shape):
         return ENDLESS if self.causal else NO_STEPS
