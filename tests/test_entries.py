@@ -545,6 +545,10 @@ STARTS = {
 }
 
 
+# Starts of sequences may differ in length, but not in what they are.
+RAGGED = {way: [[1.0], [1.0, 2.0]] for way in STARTS} | {"start": [[1.0], [1.0, [2.0]]]}
+
+
 @pytest.mark.parametrize("way", STARTS)
 def test_arrays_that_training_and_sampling_start_from(way):
     call, clean = STARTS[way], np.array([1.0, 2.0, 1.0])
@@ -554,7 +558,7 @@ def test_arrays_that_training_and_sampling_start_from(way):
         np.ma.masked_array(clean, mask=[0, 1, 0]), of_one_field(clean), DAYS[:3],
         np.array(DAYS[:3], "M8[D]"), [1.0, None, 1.0], [1.0, np.nan, 1.0], [1.0, pd.NA, 1.0],
         [1.0, 10**400, 1.0], [1.0, 1j, 1.0], ["a", "b", "c"], {"a": 1}, {1, 2, 3}, "abc",
-        (v for v in clean), pd.Series(DAYS[:3]), [[1.0], [1.0, 2.0]],
+        (v for v in clean), pd.Series(DAYS[:3]), RAGGED[way],
     ):  # fmt: skip
         with pytest.raises(ValueError):
             call(bad)
@@ -600,7 +604,8 @@ def test_rows_of_a_picture():
 def test_what_a_start_is_called():
     for start, words in (
         ([9], "start has 9.0 in row 0"), ([1.5], "start has 1.5"), ([-1], "start has -1.0"),
-        ([0], "start holds the padding code 0"),
+        ([0, 1], "start has the padding code 0 in row 0, column 0"),
+        ([[1], [2, 9]], r"start\[1\] has 9.0 in row 0, column 1"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             MODEL.sample(start=start)

@@ -125,7 +125,10 @@ def starts_of(start, n_samples, n_symbols, padding_index):
     if (isinstance(items, np.ndarray) and items.ndim == 0) or not len(items):
         raise ValueError(f"start={start!r} is no sequence of codes. Give one, or None for none.")
     rows = [items] if np.ndim(items[0]) == 0 else list(items)
-    rows = [_row_of(row, n_symbols, padding_index, "start") for row in rows]
+    names = ["start"] if len(rows) == 1 else [f"start[{i}]" for i in range(len(rows))]
+    rows = [
+        _row_of(row, n_symbols, padding_index, name) for row, name in zip(rows, names, strict=True)
+    ]
     if n_samples is None or len(rows) == n_samples:
         return rows
     if len(rows) > 1:
