@@ -107,11 +107,11 @@ class RejectOption(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     References
     ----------
-    C. K. Chow (1970), "On optimum recognition error and reject tradeoff".
     D. Hendrycks, K. Gimpel (2017), "A baseline for detecting misclassified and out-of-distribution
     examples in neural networks", section 2: the largest probability.
     W. Liu, X. Wang, J. D. Owens, Y. Li (2020), "Energy-based out-of-distribution detection",
     section 3.1: "energy", with a temperature of 1 and the sign turned.
+    C. K. Chow (1970), "On optimum recognition error and reject tradeoff".
 
     Examples
     --------
