@@ -20,13 +20,18 @@ class Range(NamedTuple):
     def __contains__(self, value):
         if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
             return False
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:  # a whole number beyond all floats
+            return False
         above = value > self.low if self.low_open else value >= self.low
         below = value < self.high if self.high_open else value <= self.high
         return bool(above and below and math.isfinite(value))
 
     def __str__(self):
-        left, right = "(" if self.low_open else "[", ")" if self.high_open else "]"
+        endless = math.isinf(self.low), math.isinf(self.high)
+        left = "(" if self.low_open or endless[0] else "["
+        right = ")" if self.high_open or endless[1] else "]"
         return f"a finite number in {left}{self.low}, {self.high}{right}"
 
 

@@ -19,6 +19,7 @@ from skbp.layers import (
     Dense,
     Dropout,
     GaussianNoise,
+    Layer,
     LearnedActivation,
     MemberColumns,
     MemberDense,
@@ -214,3 +215,33 @@ def test_the_default_for_tables_is_trained_by_them(cls, monkeypatch):
     other = cls(preset, random_state=0).fit(X, y)
     assert len(calls) == n_calls
     np.testing.assert_allclose(net.predict(X), other.predict(X), rtol=1e-3, atol=1e-3)
+
+
+class NoDropout(Dropout):
+    """Lets everything pass."""
+
+    def forward(self, x, p, w, ctx):
+        ctx.cache[self] = 0.0
+        return x
+
+
+class Differences(Layer):
+    """Shows each member how it differs from the others."""
+
+    n_members = MEMBERS
+
+    def forward(self, x, p, w, ctx):
+        return x - x.mean(axis=1, keepdims=True)
+
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        return dy - dy.mean(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("layers", [
+    [dense(4), LearnedActivation("selu"), NoDropout(0.5), dense(2)],
+    [COLUMNS, Differences(), dense(4), LearnedActivation("selu"), dense(2)],
+])  # fmt: skip
+def test_layers_of_somebody_s_own_are_not_passed_over(layers):
+    network = network_of(layers)
+    loss = Members(LOSSES["squared_error"]())
+    assert block_passes_of(network, loss, N, np.zeros_like(network.params)) is None

@@ -80,7 +80,10 @@ def test_frequencies_of_each_member_and_number():
     assert by_number.of_member(1) is by_number
 
 
-@pytest.mark.parametrize("std", [0, [0.1, -1], [], "x", [["a"]], [0.1, np.inf], True])
+@pytest.mark.parametrize("std", [
+    0, [0.1, -1], [], "x", [["a"]], [0.1, np.inf], True, [True], ["0.1"], [1j], 10**400, [10**400],
+    [[1], [1, 2]],
+])  # fmt: skip
 def test_deviations_that_are_none(std):
     with pytest.raises(ValueError, match="'std' parameter of PeriodicEmbedding"):
         PeriodicEmbedding(std=std).check()

@@ -467,3 +467,27 @@ def test_models_in_the_middle_of_a_training_with_own_batches(rows):
     assert len(look.seen) == 5  # four epochs, and the whole
     np.testing.assert_array_equal(look.seen[-1], net.predict(X))
     assert not np.allclose(look.seen[0], look.seen[-1])
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_warm_start_with_the_same_seed_draws_the_same_folds(shared):
+    rng = np.random.default_rng(0)
+    rows, noise = rng.normal(size=(240, 40)), rng.integers(0, 2, 240)
+    ensemble = Ensemble(3, "folds", shared_batches=shared)
+    net = BackpropClassifier(
+        (64,), n_members=ensemble, early_stopping=True, warm_start=True, max_iter=60,
+        n_iter_no_change=200, learning_rate_init=0.01, random_state=0,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(3):
+            unseen = net.fit(rows, noise).oof_decision_function_.ravel() > 0
+            assert abs(np.mean(unseen == noise) - 0.5) < 0.1
+    assert np.mean(net.predict(rows) == noise) > 0.75  # what they have seen they know
+
+
+def test_a_member_that_has_drawn_no_row_to_train_on():
+    x, shares = np.arange(4.0)[:, None], np.array([[1, 0], [1, 0], [0, 2], [0, 1]])
+    data = Data(x, x[:, 0].copy(), shares=shares, n_orders=2)
+    batches = Batches(data, np.array([0, 1]), 2, True, np.random.RandomState(0))
+    assert {int(value) for batch in batches.epoch() for value in batch.y[:, 1]} == {0, 1}

@@ -449,3 +449,28 @@ def test_deviations_of_frequencies(given, expected):
     net = TabularRegressor(preset, random_state=0).fit(X, X[:, 0])
     std = next(layer.std for layer in net.network_.layers if layer.name == "numbers")
     np.testing.assert_allclose(np.ravel(std), np.ravel(expected), rtol=2e-3)
+
+
+@pytest.mark.parametrize("given", [(2.0, 1.0), (0.0, 1.0), (1.0,), (1, 10**400), "ab", 10**400])
+def test_ranges_of_frequencies_that_are_none(given):
+    with pytest.raises(ValueError, match="'frequency_std' parameter of RealMLP"):
+        TabularRegressor(RealMLP(frequency_std=given)).fit(X, VALUE)
+
+
+def test_a_range_of_frequencies_as_wide_as_floats():
+    std = RealMLP(frequency_std=(1e-200, 1e200))._frequency_std(classifies=False)
+    np.testing.assert_allclose(np.log10(std[::2, 0]), [-400 / 3, 0, 400 / 3], atol=1e-9)
+
+
+@pytest.mark.parametrize("n, classes, more", [
+    (878, True, {}), (1463, True, {}), (90, False, {"validation_fraction": 0.3}),
+    (100, False, {"validation_fraction": 0.07}),
+])  # fmt: skip
+def test_as_many_updates_as_said(n, classes, more):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(n, 2))
+    cls = TabularClassifier if classes else TabularRegressor
+    preset = RealMLP(hidden_layer_sizes=(), max_iter=1, min_updates=40, min_gain=0.0, **more)
+    model = cls(preset, random_state=0).fit(rows, rows[:, 0] > 0 if classes else rows[:, 0])
+    history = model.network_._history
+    assert 40 <= history.optimizer.steps < 44

@@ -255,7 +255,8 @@ class Batches:
             return None
         rows = np.arange(len(data.y)) if rows is None else rows
         counts = data.shares[rows].astype(np.intp)
-        return [np.repeat(rows, count) for count in counts.T]
+        own = [np.repeat(rows, count) for count in counts.T]
+        return [drawn if len(drawn) else rows for drawn in own]
 
     @property
     def per_epoch(self):

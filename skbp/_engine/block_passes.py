@@ -8,11 +8,25 @@ from skbp import _kernels as kernels
 from skbp._kernels import threads
 from skbp._kernels.numpy_dropout import dropout_cut
 from skbp.activations import SELU, Identity, Mish
-from skbp.layers import Dropout, LearnedActivation, MemberDense
+from skbp.layers import (
+    CategoryEmbedding,
+    Dropout,
+    LearnedActivation,
+    MemberColumns,
+    MemberDense,
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
+    Scale,
+)
 from skbp.layers._pass import Pass, allocate
 from skbp.losses import Members
 from skbp.schedules.scheduled import value_at
 
+#: Layers that may come before blocks: each does for a member what it does for all.
+BEFORE = (
+    CategoryEmbedding, LearnedActivation, MemberColumns, PeriodicEmbedding,
+    PiecewiseLinearEmbedding, Scale,
+)  # fmt: skip
 #: A second thread pays from so many bytes of workspace on.
 SHARED_BYTES = 2**20
 #: Numbers of activations in compiled passes.
@@ -83,7 +97,7 @@ class Blocks:
             return [], place
         blocks.append(Block(place))
         while place > 0:
-            end = place - isinstance(layers[place - 1], Dropout)
+            end = place - (type(layers[place - 1]) is Dropout)
             dense = end - 2
             if dense < 0 or not self._is_dense(layers[dense]):
                 break
@@ -104,9 +118,7 @@ class Blocks:
         """Whether there are learned activations, and each member has parameters of its own."""
         network, n_members = self._network, self._network.layers[-1].n_members
         for number, layer in enumerate(network.layers):
-            if number < self.first and (layer.stochastic or layer.couples_rows):
-                return False
-            if layer.state_shapes(network.input_shapes[number]) or layer.ties:
+            if number < self.first and type(layer) not in BEFORE:
                 return False
         try:
             shapes = self.shapes()

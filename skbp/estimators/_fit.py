@@ -153,6 +153,8 @@ class Fit:
         self._as_given = self._as_given._replace(kept=kept)
         kept = None if len(kept) == X.shape[0] else kept
         self._rng = check_random_state(self._plan.start.random_state)
+        # First of all, so that a warm start with the same seed draws the same folds.
+        self._rng_of_folds = self._generator_of_folds()
         self.network = self._make_network(X, targets)
         if self._fresh:
             warn_of_channels(self.network)
@@ -172,10 +174,16 @@ class Fit:
         if ensemble is None or self._incremental:
             return None
         n, groups = len(targets), self._estimator._split_groups(targets)
-        folds = ensemble.folds(n, groups, self._rng)
+        folds = ensemble.folds(n, groups, self._rng_of_folds)
         if folds is not None:
             self._out_of_fold = OutOfFold(self.network, folds)
         return ensemble.shares(n, folds, self._rng, self.network.params.dtype)
+
+    def _generator_of_folds(self):
+        ensemble = ensemble_of(self._estimator)
+        if self._incremental or ensemble is None or ensemble.rows != "folds":
+            return None
+        return np.random.RandomState(self._rng.randint(2**31))
 
     def _n_orders(self):
         """Return how many members go through the rows in an order of their own, or None."""

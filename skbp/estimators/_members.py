@@ -50,7 +50,8 @@ class Ensemble(Component):
         nothing for it. False: each goes through its rows in an order of its own, which makes steps
         of weights that members share steadier, and with "folds" saves the rows that count nothing.
         For layers that begin with such as `BatchEnsemble`, `MemberColumns` or `MemberScale`. Where
-        members have different numbers of rows, some see a few twice in an epoch.
+        members have different numbers of rows, some see a few twice in an epoch; one that has
+        drawn none of the rows to train on sees all.
 
     References
     ----------

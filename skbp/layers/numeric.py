@@ -70,10 +70,11 @@ class _Deviations:
         if not isinstance(value, list | tuple | np.ndarray):
             return False
         try:
-            values = np.asarray(value, float)
-        except (TypeError, ValueError):
+            values = np.asarray(value)
+        except ValueError:  # ragged
             return False
-        return values.size > 0 and bool((np.isfinite(values) & (values > 0)).all())
+        real = values.dtype.kind in "iuf" and values.size > 0
+        return real and bool((np.isfinite(values) & (values > 0)).all())
 
     def __str__(self):
         return f"{POSITIVE}, or an array of such numbers"
@@ -92,7 +93,7 @@ class PeriodicEmbedding(_NumberEmbedding):
         Number of waves for each number, at least 1.
     units : int, default=3
         Number of values that are made of them, at least 1.
-    std : float or array-like of float, default=0.1
+    std : float, or list, tuple or ndarray of float, default=0.1
         Standard deviation, > 0, of the first frequencies, in waves per unit of x. Numbers should
         have a scale of about one. An array has one for each number, or a shape that broadcasts to
         that of the numbers of a row, such as (members, 1).

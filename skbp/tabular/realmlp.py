@@ -1,5 +1,6 @@
 """The preset whose networks have the parts of RealMLP."""
 
+import math
 from numbers import Real
 from typing import Any
 
@@ -44,11 +45,13 @@ class _Deviations:
 
     def __contains__(self, value):
         if isinstance(value, tuple | list):
-            return len(value) == 2 and all(one in POSITIVE for one in value)
+            return (
+                len(value) == 2 and all(one in POSITIVE for one in value) and value[0] <= value[1]
+            )
         return value in POSITIVE
 
     def __str__(self):
-        return f"{POSITIVE}, or two such numbers"
+        return f"{POSITIVE}, or two such numbers, the smaller one first"
 
 
 class _Sizes:
@@ -230,12 +233,13 @@ class RealMLP(Preset):
         if folds:
             n_folds = max(self.n_folds, self.n_members)
             ensemble = Ensemble(self.n_members, "folds", n_folds, shared_batches=False)
-            seen = n_rows - n_rows // n_folds
+            # Folds differ by one row; members have the first ones, which are the larger ones.
+            seen = n_rows - n_rows // n_folds - (n_rows % n_folds >= self.n_members)
         validates = n_rows >= (4 * ensemble.n_folds if folds else FEWEST_ROWS)
         if not validates:
             ensemble, seen = Ensemble(self.n_members), n_rows
         elif not folds:
-            seen = max(1, int(n_rows * (1 - self.validation_fraction)))
+            seen = max(1, n_rows - math.ceil(n_rows * self.validation_fraction))
         batch_size = min(self.batch_size, seen)
         columns, n_numeric = self._columns(encoder)
         return {
@@ -300,7 +304,8 @@ class RealMLP(Preset):
         low, high = given
         alike = NUMERIC[self.numeric]
         n_parts = -(-self.n_members // alike)
-        middles = low * (high / low) ** ((np.arange(n_parts) + 0.5) / n_parts)
+        ends, shares = np.log([low, high]), (np.arange(n_parts) + 0.5) / n_parts
+        middles = np.exp(ends[0] + (ends[1] - ends[0]) * shares)
         return np.repeat(middles, alike)[: self.n_members, None]
 
     def _columns(self, encoder):
