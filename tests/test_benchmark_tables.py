@@ -293,5 +293,5 @@ def test_the_picture_shows_the_table_of_the_guide(modules):
     measures, errors = picture.numbers(page)
     assert len(measures) == 3 and set(errors) == {*picture.COLORS, picture.REFERENCE}
     assert all(len(found) == 3 for found in errors.values())
-    assert errors["CatBoost"][:2] == [None, None] and 0.2 < errors["CatBoost"][2] < 0.3
+    assert 0.1 < errors["CatBoost"][0] < 0.2 < errors["CatBoost"][2] < 0.3
     assert f"| {errors[picture.OURS][0]:.3f} | {errors[picture.OURS][1]:.3f} |" in page

@@ -186,15 +186,15 @@ def test_fitted_attributes(name, tmp_path):
         net = cls(**settings).fit((X > 0) + 1)
     elif cls.__module__.startswith("skbp.preprocessing"):
         net = cls().fit(X)
-    elif cls.__module__.startswith("skbp.text"):
-        pytest.importorskip("tokenizers", reason="needs skbp[text]")
-        net = cls(skbp.text.load_encoder(write_encoder(tmp_path))).fit(["a", "b"], [0, 1])
     elif cls.__module__.startswith("skbp.tabular"):
         net = cls(RealMLP(2, (4,), max_iter=2, min_updates=2, n_folds=2)).fit(X, y)
     elif cls.__module__.startswith("skbp.uncertainty") or cls is skbp.text.RejectOption:
         net = cls(LogisticRegression()).fit(X, y)
     elif cls is skbp.text.NearestExamples:
         net = cls(StandardScaler()).fit(X, y)
+    elif cls.__module__.startswith("skbp.text"):
+        pytest.importorskip("tokenizers", reason="needs skbp[text]")
+        net = cls(skbp.text.load_encoder(write_encoder(tmp_path))).fit(["a", "b"], [0, 1])
     elif cls is skbp.HiddenFeatures:
         net = cls(skbp.BackpropClassifier((4,), **settings)).fit(X, y)
     else:

@@ -45,9 +45,9 @@ class LBFGSRun:
         if self._hooks is not None:
             self._hooks.begin_epoch(self)
 
-    def outcome(self):
-        """Return a copy of the network as it would be if training ended now."""
-        return deepcopy(self.network)
+    def outcome(self, network):
+        """Return a copy of the network, as it would be if training ended now."""
+        return deepcopy(network)
 
     @property
     def epoch(self):
