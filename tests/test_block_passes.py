@@ -8,7 +8,7 @@ from _common import pairs
 from scipy.sparse import csr_array
 
 from skbp import _kernels as kernels
-from skbp._engine import block_passes, objective
+from skbp._engine import member_passes, objective
 from skbp._engine.batches import Batch
 from skbp._engine.block_passes import BlockPasses, block_passes_of
 from skbp._engine.network import Network
@@ -123,7 +123,7 @@ def assert_same(found):
 def test_value_and_gradient_are_those_of_the_network(
     before, own, activation, rates, k, n, weights, ntk, n_threads, monkeypatch
 ):
-    monkeypatch.setattr(block_passes, "SHARED_BYTES", 0)
+    monkeypatch.setattr(member_passes, "SHARED_BYTES", 0)
     monkeypatch.setattr(threads, "count", lambda: n_threads)
     network = network_of(layers_of(before, (5, 4), activation, rates, k, ntk), own)
     batch = batch_of(own, n, k, weights)

@@ -9,11 +9,13 @@ from scipy.sparse import csr_array
 
 from skbp import BackpropClassifier
 from skbp import _kernels as kernels
-from skbp._engine import dense_passes
+from skbp._engine import dense_passes, member_passes
 from skbp._engine.batches import Batch
-from skbp._engine.dense_passes import DensePasses, MemberPasses, dense_passes_of
+from skbp._engine.dense_passes import DensePasses, dense_passes_of
+from skbp._engine.member_passes import MemberPasses
 from skbp._engine.network import Network
 from skbp._engine.objective import Objective
+from skbp._kernels import threads
 from skbp.layers import Dense, Dropout, MemberDense, Reshape
 from skbp.losses import LOSSES, Members
 from skbp.losses.axes import _OwnTargets
@@ -98,8 +100,8 @@ def test_rows_in_any_memory():
     n_threads=(1, 2),
 )  # fmt: skip
 def test_members_are_those_of_the_network(shape, hidden, k, n, weights, n_threads, monkeypatch):
-    monkeypatch.setattr(dense_passes, "SHARED_BYTES", 0)
-    monkeypatch.setattr(dense_passes.threads, "count", lambda: n_threads)
+    monkeypatch.setattr(member_passes, "SHARED_BYTES", 0)
+    monkeypatch.setattr(threads, "count", lambda: n_threads)
     layers = [*(MemberDense(u, 3) for u in hidden), MemberDense(k, 3, activation="identity")]
     rng = np.random.default_rng(0)
     loss = Members(LOSSES["squared_error"]())

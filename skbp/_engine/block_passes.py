@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skbp import _kernels as kernels
-from skbp._kernels import threads
+from skbp._engine.member_passes import MemberPasses, may_share
 from skbp._kernels.numpy_dropout import dropout_cut
 from skbp.activations import SELU, Identity, Mish
 from skbp.layers import (
@@ -19,7 +19,6 @@ from skbp.layers import (
     Scale,
 )
 from skbp.layers._pass import Pass, allocate
-from skbp.losses import Members
 from skbp.schedules.scheduled import value_at
 
 #: Layers that may come before blocks: each does for a member what it does for all.
@@ -27,8 +26,6 @@ BEFORE = (
     CategoryEmbedding, LearnedActivation, MemberColumns, PeriodicEmbedding,
     PiecewiseLinearEmbedding, Scale,
 )  # fmt: skip
-#: A second thread pays from so many bytes of workspace on.
-SHARED_BYTES = 2**20
 #: Numbers of activations in compiled passes.
 IDENTITY, NUMBERS = 0, {SELU: 1, Mish: 2}
 
@@ -49,11 +46,11 @@ def block_passes_of(network, loss, max_rows, grads):
     -------
     passes : BlockPasses or None
         None if kernels are not compiled, NumPy's BLAS is none that is known, values are not
-        float32, the network is another one, or the loss is somebody's own: threads call it.
+        float32, the network is another one, or the loss is somebody's own: see `may_share`.
     """
     if kernels.BLOCK_PASSES is None or kernels.BLOCK_PASSES(network.params.dtype) is None:
         return None
-    if not (isinstance(loss, Members) and type(loss.of_one).__module__.startswith("skbp.")):
+    if not may_share(loss):
         return None
     blocks = Blocks(network)
     return BlockPasses(blocks, network, max_rows, grads) if blocks.n_members else None
@@ -81,6 +78,9 @@ class Blocks:
     blocks : list of Block
     first : int
         Number of the first layer of the blocks.
+    drawn : tuple of ndarray
+        For each block from which random number on its units are kept, 0 for all, and the key of
+        these numbers; see `draw`.
     """
 
     def __init__(self, network):
@@ -165,10 +165,7 @@ class Blocks:
         return np.array([layer._scale or 1.0 for layer in dense], np.float32)
 
     def draw(self, rng, progress):
-        """Return for each block from which random number on units are kept, and the key of these.
-
-        Keys are drawn as `Draws.mask` does.
-        """
+        """Set `drawn` for a step; keys are drawn as `Draws.mask` does."""
         cuts = np.zeros(len(self.blocks), np.uint16)
         keys = np.zeros(len(self.blocks), np.uint64)
         for number, block in enumerate(self.blocks):
@@ -178,7 +175,7 @@ class Blocks:
             if rate:
                 cuts[number] = dropout_cut(rate)
                 keys[number] = rng.integers(0, 2**64, dtype=np.uint64)
-        return cuts, keys
+        self.drawn = cuts, keys
 
 
 class Memory:
@@ -213,62 +210,28 @@ class Memory:
         return self._by_rows[n]
 
 
-class BlockPasses:
-    """Training passes of all members, which threads share.
+class BlockPasses(MemberPasses):
+    """Training passes of all members.
 
     Parameters
     ----------
     blocks : Blocks
-    network : Network
-    max_rows : int
-        The most rows a batch will have.
-    grads : ndarray of shape (n_params,)
-        Where backward passes write to.
+    network, max_rows, grads
+        As `block_passes_of` has them.
     """
 
     def __init__(self, blocks, network, max_rows, grads):
-        self._network, self._blocks, self._max_rows = network, blocks, max_rows
-        self._members: list[BlockMember] = [
-            BlockMember(blocks, network, member, grads) for member in range(blocks.n_members)
-        ]
-        size = max_rows * network.bytes_per_row(training=True)
-        n_threads = threads.count() if size >= SHARED_BYTES else 1
-        self._shares = threads.even_shares(blocks.n_members, n_threads)
-        self._memories = [Memory(blocks, max_rows) for _ in self._shares]
+        def make(members):
+            memory = Memory(blocks, max_rows)
+            return [BlockMember(blocks, network, number, grads, memory) for number in members]
 
-    def take(self, x):
-        """Whether the passes can be used for these rows now; they trust what they are handed."""
-        return (
-            isinstance(x, np.ndarray)
-            and x.dtype == np.float32
-            and x.shape[1:] == self._network.input_shape
-            and len(x) <= self._max_rows
-            and not self._network.frozen
-        )
+        super().__init__(network, blocks.n_members, max_rows, make)
+        self._blocks = blocks
 
     def value_and_grad(self, loss, x, y, weight, rng=None, progress=None):
-        """Return the loss of a batch, and fill the gradient vector.
-
-        Parameters
-        ----------
-        loss : Members
-        x : ndarray of shape (n, n_features) or (n, n_members, n_features)
-        y, weight, rng, progress
-            As in `Objective.data_value_and_grad`.
-        """
-        values, drawn = [0.0] * len(self._members), self._blocks.draw(rng, progress)
-
-        def task(number):
-            share, memory = self._shares[number], self._memories[number]
-            for member in range(share.start, share.stop):
-                rows = x if x.ndim == 2 else x[:, member]
-                targets, weights = loss.of_member(member, y, weight)
-                values[member] = self._members[member].value_and_grad(
-                    loss.of_one, rows, targets, weights, memory, drawn
-                )
-
-        threads.run(task, range(len(self._shares)))
-        return sum(values)
+        """Return the loss of a batch, and fill the gradient vector; see `MemberPasses`."""
+        self._blocks.draw(rng, progress)
+        return super().value_and_grad(loss, x, y, weight)
 
 
 class BlockMember:
@@ -277,15 +240,17 @@ class BlockMember:
     Parameters
     ----------
     blocks : Blocks
+    network : Network
     member : int
         Its number.
     grads : ndarray of shape (n_params,)
         Where the backward pass writes to.
+    memory : Memory
     """
 
-    def __init__(self, blocks, network, member, grads):
+    def __init__(self, blocks, network, member, grads, memory):
         self._forward, self._backward = kernels.BLOCK_PASSES(np.float32)
-        self._network, self._grads = network, grads
+        self._blocks, self._network, self._grads, self._memory = blocks, network, grads, memory
         self._place = np.int64(member), np.int64(blocks.n_members)
         self._table, self._scales = blocks.table(member), blocks.scales()
         of_grads = network.views_of(grads)
@@ -298,7 +263,7 @@ class BlockMember:
         trained = [number for number, (_, p, _) in enumerate(self._before) if p]
         self._first = min(trained, default=len(self._before))
 
-    def value_and_grad(self, loss, x, y, weight, memory, drawn):
+    def value_and_grad(self, loss, x, y, weight):
         """Return the loss of a batch of the member, and fill its part of the gradient.
 
         Parameters
@@ -308,18 +273,17 @@ class BlockMember:
         x : ndarray of shape (n, n_features)
         y, weight
             As in `Loss.value_and_grad`.
-        memory : Memory
-        drawn : tuple
-            What `Blocks.draw` returned for the step.
         """
-        n, ctx, work, inputs = len(x), memory.ctx, memory.rows(len(x)), []
+        memory, n, inputs = self._memory, len(x), []
+        ctx, work = memory.ctx, memory.rows(n)
         for (layer, p, _), w in zip(self._before, work, strict=True):
             inputs.append(x)
             x = layer.forward(x, p, w, ctx)
         x = np.ascontiguousarray(x)
         self._forward(
-            x, self._network.params, self._table, self._scales, *drawn, self._place, memory.outputs
-        )
+            x, self._network.params, self._table, self._scales, *self._blocks.drawn, self._place,
+            memory.outputs,
+        )  # fmt: skip
         n_outputs, dy = memory.dy.shape[1], memory.dy[:n]
         first = n * memory.raw_start
         raw = memory.outputs[first : first + n * n_outputs].reshape(n, n_outputs)

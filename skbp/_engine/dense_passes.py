@@ -3,16 +3,13 @@
 import numpy as np
 
 from skbp import _kernels as kernels
-from skbp._kernels import threads
+from skbp._engine.member_passes import MemberPasses, may_share, takes
 from skbp.activations import Identity, ReLU
 from skbp.layers import Dense, MemberDense
-from skbp.losses import Members
 
 #: A network with a larger workspace for its batch spends its time in products, which NumPy's BLAS
 #: does as fast.
 MOST_BYTES = 2**21
-#: A second thread for members pays from so many bytes of workspace on.
-SHARED_BYTES = 2**21
 
 
 def dense_passes_of(network, loss, max_rows, grads):
@@ -32,7 +29,7 @@ def dense_passes_of(network, loss, max_rows, grads):
     passes : DensePasses, MemberPasses or None
         None if kernels are not compiled, NumPy's BLAS is none that is known, or the network is too
         large or has other layers than dense ones with rectifiers. Of members None too if the loss
-        is somebody's own: it may keep something between calls, and here threads call it.
+        is somebody's own: see `may_share`.
     """
     kind = type(network.layers[0])
     if kernels.DENSE_PASSES is None or kind not in (Dense, MemberDense):
@@ -53,9 +50,13 @@ def dense_passes_of(network, loss, max_rows, grads):
         return None
     if kind is Dense:
         return DensePasses(network, 0, max_rows, grads)
-    if not (isinstance(loss, Members) and type(loss.of_one).__module__.startswith("skbp.")):
+    if not may_share(loss):
         return None
-    return MemberPasses(network, n_members, max_rows, grads, size)
+
+    def make(members):
+        return [DensePasses(network, member, max_rows, grads) for member in members]
+
+    return MemberPasses(network, n_members, max_rows, make)
 
 
 class DensePasses:
@@ -89,18 +90,12 @@ class DensePasses:
         self._outputs = np.empty(max_rows * sum(sizes[1:]), dtype)
         self._scratch = np.empty((2, max_rows * widest), dtype)
         self._dy = np.empty((max_rows, sizes[-1]), dtype)
-        self._dtype, self._max_rows = dtype, max_rows
+        self._max_rows = max_rows
         self._n_outputs, self._before = sizes[-1], sum(sizes[1:-1])
 
     def take(self, x):
-        """Whether the passes can be used for these rows now; they trust what they are handed."""
-        return (
-            isinstance(x, np.ndarray)
-            and x.dtype == self._dtype
-            and x.shape[1:] == self._network.input_shape
-            and len(x) <= self._max_rows
-            and not self._network.frozen
-        )
+        """Whether the passes can be used for these rows now."""
+        return takes(x, self._network, self._max_rows)
 
     def value_and_grad(self, loss, x, y, weight, rng=None, progress=None):
         """Return the loss of a batch, and fill the gradient vector.
@@ -127,48 +122,3 @@ class DensePasses:
         self._forward(x, self._network.params, self._layers, self._outputs)
         first = n * self._before
         return self._outputs[first : first + n * self._n_outputs].reshape(n, self._n_outputs)
-
-
-class MemberPasses:
-    """`DensePasses` of several members, which threads share: no member knows of the others.
-
-    Parameters
-    ----------
-    network : Network
-        Of `MemberDense` layers.
-    n_members, max_rows, grads
-        As above.
-    size : int
-        Bytes of workspace.
-    """
-
-    def __init__(self, network, n_members, max_rows, grads, size):
-        self._members = [DensePasses(network, i, max_rows, grads) for i in range(n_members)]
-        self._shared_rows = len(network.input_shape) == 1
-        n_threads = threads.count() if size >= SHARED_BYTES else 1
-        self._shares = threads.even_shares(n_members, n_threads)
-
-    def take(self, x):
-        """Whether the passes can be used for these rows now."""
-        return self._members[0].take(x)
-
-    def value_and_grad(self, loss, x, y, weight, rng=None, progress=None):
-        """Return the loss of a batch, and fill the gradient vector.
-
-        Parameters
-        ----------
-        loss : Members
-        x : ndarray of shape (n, n_features) or (n, n_members, n_features)
-        y, weight, rng, progress
-            As in `Objective.data_value_and_grad`.
-        """
-        values = [0.0] * len(self._members)
-
-        def task(share):
-            for number in range(share.start, share.stop):
-                rows = x if self._shared_rows else x[:, number]
-                own = loss.of_member(number, y, weight)
-                values[number] = self._members[number].value_and_grad(loss.of_one, rows, *own)
-
-        threads.run(task, self._shares)
-        return sum(values)
