@@ -474,3 +474,18 @@ def test_as_many_updates_as_said(n, classes, more):
     model = cls(preset, random_state=0).fit(rows, rows[:, 0] > 0 if classes else rows[:, 0])
     history = model.network_._history
     assert 40 <= history.optimizer.steps < 44
+
+
+@pytest.mark.parametrize("n, n_seeds, tolerance", [(110, 8, 0.08), (300, 6, 0.06)])
+def test_intervals_of_small_tables_hold_what_they_say(n, n_seeds, tolerance):
+    held = []
+    for seed in range(n_seeds):
+        rng = np.random.default_rng(seed)
+        rows = rng.normal(size=(n + 500, 3))
+        y = 3 * rows[:, 0] + 2 * rng.normal(size=n + 500)
+        preset = RealMLP(n_members=2, hidden_layer_sizes=(32,), max_iter=10, min_updates=250,
+                         dropout=0.0, weight_decay=0.0, min_gain=0.0, batch_size=32)  # fmt: skip
+        model = TabularRegressor(preset, random_state=seed).fit(rows[:n], y[:n])
+        low, high = model.predict_interval(rows[n:], confidence=0.9).T
+        held.append(np.mean((low <= y[n:]) & (y[n:] <= high)))
+    assert abs(np.mean(held) - 0.9) < tolerance

@@ -15,7 +15,15 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skbp.callbacks import Call, Checkpoint, EarlyStopping, TensorBoard
+from skbp.callbacks import (
+    Call,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    TensorBoard,
+    latest,
+    read_state,
+)
 from skbp.estimators import _fit
 from skbp.inspection import LossCurveDisplay, summary
 from skbp.tabular import RealMLP, TabularClassifier, TabularRegressor
@@ -173,6 +181,7 @@ def test_a_checkpoint_goes_on_with_the_same_bits(cls, y, min_gain, tmp_path):
     resumed.fit(X, y)
     assert resumed.n_iter_ == whole.n_iter_
     np.testing.assert_array_equal(output(resumed), output(whole))
+    np.testing.assert_array_equal(resumed.calibration_scores_, whole.calibration_scores_)
 
 
 @BOTH
@@ -525,3 +534,27 @@ CONFIGURATIONS = [
 )
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
+
+
+class GoOn(Callback):
+    """Hands over a state as it is."""
+
+    def __init__(self, state):
+        self.state = state
+
+    def state_to_resume(self, estimator, context, identity):
+        return self.state
+
+
+@pytest.mark.parametrize("change", [
+    lambda least, raw: None, lambda least, raw: (least,), lambda least, raw: (least[1:], raw),
+    lambda least, raw: (least.astype("float32"), raw), lambda least, raw: (least, raw[:, :0]),
+])  # fmt: skip
+def test_a_state_without_what_was_said_of_held_out_rows(change, tmp_path):
+    stop = Call(lambda epoch: epoch["epoch"] == 3)
+    TabularRegressor(TINY, random_state=0).set_callbacks(Checkpoint(tmp_path), stop).fit(X, VALUE)
+    state = read_state(latest(tmp_path))
+    state.unseen = change(*state.unseen)
+    again = TabularRegressor(TINY, random_state=0).set_callbacks(GoOn(state))
+    with pytest.raises(ValueError, match="does not fit: unseen"):
+        again.fit(X, VALUE)

@@ -50,6 +50,8 @@ class TrainingState:
     fingerprint : dict of str to object
         Facts that a fit must share to go on from here, in numbers, strings, lists and dicts: see
         `skbp._engine.fingerprint`.
+    unseen : tuple of (ndarray, ndarray), or None
+        What is kept of held-out rows: see `skbp._engine.unseen`.
     """
 
     params: np.ndarray
@@ -61,6 +63,7 @@ class TrainingState:
     best: tuple | None = None
     split: tuple | None = None
     fingerprint: dict = field(default_factory=dict)
+    unseen: tuple | None = None
 
 
 # ------------------------------------------------------------ values to JSON and arrays, and back

@@ -45,6 +45,8 @@ class Needs:
         Whether the best epoch's weights are kept.
     rng : numpy.random.RandomState
         The stream behind the batches; only its kind is looked at.
+    keeps_unseen : bool
+        Whether outputs of held-out rows are kept; see `ChosenByOthers`.
     """
 
     network: Any
@@ -55,6 +57,7 @@ class Needs:
     shuffle: bool
     keep_best: bool
     rng: np.random.RandomState
+    keeps_unseen: bool
 
     def check(self, state):
         """Compare keys, shapes, dtypes and ranges of a `TrainingState`.
@@ -77,6 +80,13 @@ class Needs:
             like("best/0", state.best[0], network.params)
             like("best/1", state.best[1], network.state)
         self._check_rows(state.split, state.order)
+        if not self.keeps_unseen:
+            require(state.unseen is None, "unseen", state.unseen, "None")
+            return
+        pair("unseen", state.unseen)
+        n, params = len(state.split[1]), network.params
+        like("unseen/0", state.unseen[0], np.empty(n))
+        like("unseen/1", state.unseen[1], np.empty((n, network.output_shape[-1]), params.dtype))
 
     def _check_history(self, history):
         keys("history", history, fields(History))

@@ -9,7 +9,7 @@ from skbp._engine.history import Best, OptimizerMemory, Progressing, copied
 PARTS = {"optimizer": OptimizerMemory, "call": Progressing, "best": Best}
 
 
-def capture(network, history, batches, noise, best=None, fingerprint=None):
+def capture(network, history, batches, noise, best=None, fingerprint=None, unseen=None):
     """Copy everything that training needs to go on with the same bits.
 
     Parameters
@@ -24,6 +24,8 @@ def capture(network, history, batches, noise, best=None, fingerprint=None):
         Snapshot of the best epoch.
     fingerprint : dict, optional
         What a fit must share to go on from here: see `skbp._engine.fingerprint`.
+    unseen : tuple of ndarray or None
+        Arrays of `ChosenByOthers`.
 
     Returns
     -------
@@ -40,6 +42,7 @@ def capture(network, history, batches, noise, best=None, fingerprint=None):
         best=best,
         split=batches.split,
         fingerprint=fingerprint or {},
+        unseen=unseen,
     )
 
 

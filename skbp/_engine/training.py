@@ -17,6 +17,7 @@ from skbp._engine.lines import duration, say
 from skbp._engine.objective import predict_raw
 from skbp._engine.regularization import Average, MaxNorm
 from skbp._engine.resume import capture, put_back
+from skbp._engine.unseen import ChosenByOthers
 from skbp._engine.updater import Updater, rules_of
 from skbp._engine.watch import LossWatch, ScoreWatch
 from skbp.schedules import Progress, Schedule
@@ -124,6 +125,8 @@ class Training:
             history.n_iter = 0
         else:
             put_back(resume, network, history, self._batches, self._rng)
+            if resume.unseen is not None:
+                self._validation.unseen = ChosenByOthers(*map(np.copy, resume.unseen))
         memory = history.optimizer
         if memory.arrays is None or memory.name != name:
             skipped = [0] * len(network.parameters)
@@ -349,9 +352,12 @@ class Training:
 
     def state(self):
         """Return a `TrainingState`: all that is needed to go on from here with the same bits."""
-        best = getattr(self.watch, "best", None)
+        best, unseen = getattr(self.watch, "best", None), getattr(self._validation, "unseen", None)
         fingerprint = None if self._identity is None else self._identity.fingerprint
-        return capture(self.network, self.history, self._batches, self._rng, best, fingerprint)
+        return capture(
+            self.network, self.history, self._batches, self._rng, best, fingerprint,
+            None if unseen is None else unseen.arrays(),
+        )  # fmt: skip
 
     @property
     def epoch(self):

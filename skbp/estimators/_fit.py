@@ -14,7 +14,7 @@ from skbp._engine.history import History
 from skbp._engine.lbfgs import train_lbfgs
 from skbp._engine.lines import say
 from skbp._engine.network import Network
-from skbp._engine.objective import CHUNK, Objective, predict_raw
+from skbp._engine.objective import CHUNK, Objective
 from skbp._engine.range_test import losses_at
 from skbp._engine.training import DivergenceError, Outcome, Replay, Training
 from skbp._warnings import warn
@@ -204,11 +204,15 @@ class Fit:
 
     @property
     def set_aside(self):
-        """Numbers of the rows that were set aside to validate on, and raw outputs. Or None."""
+        """Numbers of rows that were set aside to validate on, and raw outputs. Or None.
+
+        Those of each row are of the epoch that the others choose; see `ChosenByOthers`.
+        """
         if self._rest is None or self._plan.held_out.refit:
             return None
-        raw = self.loss.combine(predict_raw(self.network, self._held_out.x))
-        return self._as_given.kept[self._rest], raw
+        raw = self._validation.unseen.raw
+        sound = np.isfinite(raw).all(axis=1)
+        return self._as_given.kept[self._rest][sound], raw[sound]
 
     def _check_freeze(self):
         frozen, n_parameters = set(), len(self.network.parameters)
@@ -368,9 +372,10 @@ class Fit:
             warn_of_large_batch(plan.optimization.batch_size, n_rows)
         objective, batches = self._objective_and_batches(train, rest)
         first = self.network.snapshot(), history.samples
+        self._validation: Any = self._make_validation(held_out, train)
         training = Training(
             plan.optimization, plan.stopping, objective, batches, history,
-            self._validation(held_out, train), self._noise(), self._hooks, resume,
+            self._validation, self._noise(), self._hooks, resume,
             identity=identity,
         )  # fmt: skip
         return training, train, first
@@ -406,7 +411,7 @@ class Fit:
         fraction = self._plan.held_out.fraction
         return split(self._estimator, fraction, self._as_given, self._rng, stratify)
 
-    def _validation(self, held_out, train):
+    def _make_validation(self, held_out, train):
         if held_out is None and not self._plan.held_out.early_stopping:
             return None
         view = self._estimator._view(self)

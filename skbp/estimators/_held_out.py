@@ -11,6 +11,7 @@ from sklearn.model_selection import check_cv
 
 from skbp._engine.batches import CSR, Deferred, rows_between, take_rows
 from skbp._engine.objective import predict_raw
+from skbp._engine.unseen import ChosenByOthers
 from skbp._numbers import check_container
 from skbp.estimators._input_checks import validation_split
 from skbp.estimators._parameters import is_fraction
@@ -80,6 +81,11 @@ class Validation:
         What is scored beside the loss.
     training_rows : Encoded or None
         Rows whose score is to be reported beside; only with an explicit `scoring`.
+
+    Attributes
+    ----------
+    unseen : ChosenByOthers or None
+        What the epochs said of the rows, for an estimator that `_keeps_unseen`.
     """
 
     def __init__(self, estimator, network, loss, rows, scoring=None, training_rows=None):
@@ -96,6 +102,9 @@ class Validation:
         # Where only the loss is wanted, some rows at a time will do.
         by_loss = self._scoring is not None or estimator._judged_by_loss
         self._chunk = min(n, LOSS_ROWS) if by_loss else n
+        self.unseen = None
+        if estimator._keeps_unseen:
+            self.unseen = ChosenByOthers.of(n, network.output_shape[-1], dtype)
         if self._scoring is not None and self._scoring != "loss":
             self._scorer = check_scoring(estimator, scoring)
             self._training_rows = training_rows
@@ -127,6 +136,9 @@ class Validation:
                 return self.unknown
             value += self._loss.value(raw, rows.targets[part], self._weight[part])
         value = float(self._loss.reported(value, raw.shape[1:]))
+        if self.unseen is not None:
+            losses = self._estimator._row_losses(rows.targets, raw.copy())
+            self.unseen.note(losses, rows.weight, raw)
         found = {"validation_loss": value, "validation_score": -value}
         if self._scoring is None and not self._estimator._judged_by_loss:
             score = self._estimator._score_raw(rows.targets, raw, rows.weight)
@@ -183,7 +195,7 @@ class OutOfFoldValidation(Validation):
         weight = None if rows.weight is None else rows.weight[numbers]
         left_out = Encoded(None, rows.y[numbers], rows.x, rows.targets[numbers], weight)
         super().__init__(estimator, network, loss, left_out, scoring)
-        self._out_of_fold, self._chunk = out_of_fold, len(numbers)
+        self._out_of_fold, self._chunk, self.unseen = out_of_fold, len(numbers), None
 
     def _raw(self, part):
         return self._out_of_fold(self._rows.x)

@@ -74,11 +74,11 @@ class Identity:
         plan = self._plan
         by_fold = sees_folds(self._estimator)
         own_rows = self._data.n_orders is not None and self._data.shares is not None
+        splits = plan.held_out.early_stopping and self._held_out is None and not by_fold
         Needs(
-            self._network, plan.optimization.optimizer, len(self._data.y),
-            plan.held_out.early_stopping and self._held_out is None and not by_fold,
+            self._network, plan.optimization.optimizer, len(self._data.y), splits,
             is_fraction(plan.held_out.fraction), plan.optimization.shuffle and not own_rows,
-            plan.stopping.keep_best, rng,
+            plan.stopping.keep_best, rng, splits and self._estimator._keeps_unseen,
         ).check(state)  # fmt: skip
 
     def _of_network(self):

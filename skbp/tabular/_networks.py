@@ -26,6 +26,7 @@ class _OfPreset(BaseBackprop):
 
     _preset: Preset
     _diagnoses = False  # its parameters are not the caller's
+    _keeps_unseen = True
     _set_aside: Any = None
     _redraws = True
     _outside: Any = None  # in a fit: the estimator for tables, of which callbacks are told
@@ -168,6 +169,10 @@ class TableClassifier(_OfPreset, BackpropClassifier):
         self.oof_decision_function_ /= temperature
         return temperature
 
+    def _row_losses(self, y, raw):
+        losses = type(self._loss)().losses(raw, y)
+        return losses.reshape(len(raw), -1).sum(axis=1)
+
     def set_scores(self, y):
         """Return how badly the labels fit of rows that training did not see: 1 - probability.
 
@@ -193,6 +198,11 @@ class TableClassifier(_OfPreset, BackpropClassifier):
 
 class TableRegressor(_OfPreset, BackpropRegressor):
     """A regressor."""
+
+    def _row_losses(self, y, raw):
+        loss = self._resolve_loss()
+        losses = loss.losses(raw, y) if loss.levels else (loss.predict(raw) - y) ** 2
+        return losses.reshape(len(raw), -1).sum(axis=1)
 
     def unseen_predictions(self):
         """Return rows that training did not see and predictions, shape (n, n_outputs); or None."""

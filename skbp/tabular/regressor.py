@@ -295,8 +295,8 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         All are equally wide: the error that the share `confidence` of the rows that were set aside
         did not exceed, split conformal prediction. Of several quantiles, the first and the last are
         moved apart, or together, by so much: such intervals have widths of their own. Rows count
-        once, whatever their weight. The epoch was chosen by the same rows: of fewer than some 700
-        training rows intervals are too narrow; use `skbp.uncertainty.ConformalRegressor` there.
+        once, whatever their weight, and each with its error in the epoch that the others would
+        choose: it has no say in what it judges.
 
         Parameters
         ----------
