@@ -134,7 +134,7 @@ def test_tokenizer_before_a_network_of_one_s_own(encoder):
 
 def test_set_output_of_the_tokenizer(encoder):
     frame = Tokenizer(encoder).set_output(transform="pandas").fit_transform(["a", "b c"])
-    assert frame.columns.tolist() == ["token0", "token1", "token2", "token3"]
+    assert frame.columns.tolist() == [f"tokenizer{i}" for i in range(4)]
 
 
 # ------------------------------------------------------------ TextEncoder

@@ -130,7 +130,7 @@ def low_rate(network, loss, rows, curve, rate):
     return (
         f"the loss hardly fell, from {curve[0]:.4g} to {min(curve):.4g} in {len(curve)} epochs, "
         f"but one longer step would have lowered it by {100 * (1 - best / start):.0f} %: the "
-        f"learning rate, {rate:.3g}, is too low. Raise learning_rate_init"
+        f"learning rate, {rate:.3g} at most, is too low. Raise learning_rate_init"
     )
 
 
@@ -158,7 +158,7 @@ def findings(finished):
             found.append(risen)
         stood_still = not risen and _stood_still(curve)
         stood_still = stood_still and not finished.has_learned(min(curve), finished.rows)
-        rate = finished.epochs[-1]["learning_rate"]
+        rate = max(finished.curve("learning_rate"))
         if stood_still and (low := low_rate(network, finished.loss, rows, curve, rate)):
             found.append(low)
         suspicious = (found or stood_still) and not network.takes_codes

@@ -40,18 +40,20 @@ class Ensemble(Component):
         At least 1.
     rows : {"all", "bootstrap", "folds"}, default="all"
         What a member is trained on: all rows; as many, drawn with replacement; or all but those of
-        a fold of its own. With "folds" and early stopping no rows are set aside: each row is
-        predicted by the member that has not seen it.
+        a fold of its own. With "folds" each row is predicted by the member that has not seen it:
+        `oof_decision_function_` of a classifier or regressor, shape (n_samples, n_outputs), raw
+        outputs, NaN for rows that all members see. With early stopping no rows are set aside then.
     n_folds : int or None, default=None
         With "folds" into how many the rows are divided, at least `n_members`, which is the default.
         The rows of folds beyond that are seen by all members.
     shared_batches : bool, default=True
         Whether members see the same rows in a step; those that are not among a member's own count
-        nothing for it. False: each goes through its rows in an order of its own, which makes steps
-        of weights that members share steadier, and with "folds" saves the rows that count nothing.
-        For layers that begin with such as `BatchEnsemble`, `MemberColumns` or `MemberScale`. Where
-        members have different numbers of rows, some see a few twice in an epoch; one that has
-        drawn none of the rows to train on sees all.
+        nothing for it. False: each goes through its rows in an order of its own. With "folds" that
+        saves the work on rows that count nothing; where members share weights, as in
+        `BatchEnsemble`, their steps become steadier. For layers that begin with such as
+        `MemberDense`, `BatchEnsemble`, `MemberColumns` or `MemberScale`. Where members have
+        different numbers of rows, some see a few twice in an epoch; one that has drawn none of the
+        rows to train on sees all.
 
     References
     ----------

@@ -31,7 +31,8 @@ class NearestExamples(ClassifierMixin, BaseEstimator):
         fitting, such as `HashingVectorizer`, or a fitted one within a
         `sklearn.frozen.FrozenEstimator`: the vectors of old and new examples must be of one kind.
     templates : dict or None, default=None
-        For each label an answer, a text, or a list of such: see `best_template`.
+        For each label an answer, a text, or a list of such: see `best_template`. There may be some
+        for labels that `partial_fit` will bring.
     n_neighbors : int, default=1
         How many examples have a say in a prediction; all, where there are fewer.
 
@@ -189,9 +190,11 @@ class NearestExamples(ClassifierMixin, BaseEstimator):
             texts = self.templates.get(label)
             texts = list(texts) if isinstance(texts, list | tuple) else [texts]
             if not texts or not all(isinstance(text, str) for text in texts):
+                others = [other for other in self.templates if other not in classes.tolist()]
+                hint = f" It has some for {others}, which are no labels." if others else ""
                 raise ValueError(
                     f"templates has {self.templates.get(label)!r} for the label {label!r}; give a "
-                    "text, or a list of texts, for each label."
+                    f"text, or a list of texts, for each label.{hint}"
                 )
             found.append((texts, vectors_of(vectorizer, texts) if len(texts) > 1 else None))
         return found

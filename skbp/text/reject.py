@@ -73,14 +73,16 @@ class RejectOption(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
           largest probability;
         - "energy": ``log(sum(exp(s)))``, which needs a `decision_function`;
         - "nearest": minus the Euclidean distance to the nearest training row; for a pipeline,
-          between rows as its last step sees them;
+          between rows as its last step sees them. Not for counts of words: a text without a known
+          word is a row of zeros, and near all short ones;
         - a function ``criterion(classifier, X)`` of a fitted classifier and rows, which returns an
           array of shape (n_samples,), larger where rows fit better.
     cv : int, splitter or iterable, default=5
         Number of folds, stratified, at least 2; or what scikit-learn takes as ``cv``.
     outside : str, int or None, default=None
-        The label that `predict` gives to rows out of scope. None: `predict` is the classifier's,
-        and only `in_scope` tells. So a score such as accuracy means what it means for the
+        The label that `predict` gives to rows out of scope; it may be one of the classes, where
+        some training rows are examples of what is out of scope. None: `predict` is the
+        classifier's, and only `in_scope` tells. So a score such as accuracy means what it means for the
         classifier, unless a label for the others is asked for.
 
     Attributes

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import Maybe, Whole, check_allowed
@@ -13,7 +13,7 @@ from skbp.text._tokens import codes_of, padded, tokenizer_of
 from skbp.text.encoder import TOKENIZER, Encoder
 
 
-class Tokenizer(TransformerMixin, BaseEstimator):
+class Tokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Splits texts into tokens, and returns their codes as a matrix.
 
     The `tokenizers` library does the work, as "tokenizer.json" of a model describes it. `fit`
@@ -149,20 +149,9 @@ class Tokenizer(TransformerMixin, BaseEstimator):
         rows = [row[row != self.padding_index_] % self.n_codes_ for row in np.asarray(X, int)]
         return tokenizer_of(self._text).decode_batch([row.tolist() for row in rows])
 
-    def get_feature_names_out(self, input_features=None):
-        """Return names of the columns: "token0", "token1" ...
-
-        Parameters
-        ----------
-        input_features : object
-            Not used.
-
-        Returns
-        -------
-        names : ndarray of str
-        """
-        check_is_fitted(self)
-        return np.array([f"token{i}" for i in range(self.n_steps_)], dtype=object)
+    @property
+    def _n_features_out(self):
+        return self.n_steps_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
