@@ -82,8 +82,8 @@ class RejectOption(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     outside : str, int or None, default=None
         The label that `predict` gives to rows out of scope; it may be one of the classes, where
         some training rows are examples of what is out of scope. None: `predict` is the
-        classifier's, and only `in_scope` tells. So a score such as accuracy means what it means for the
-        classifier, unless a label for the others is asked for.
+        classifier's, and only `in_scope` tells. So a score such as accuracy means what it means
+        for the classifier, unless a label for the others is asked for.
 
     Attributes
     ----------
