@@ -239,7 +239,7 @@ class Batches:
         if mean_factor is None:
             mean_factor = 1.0 if factor is None else float(np.average(factor, weights=weight))
         self._mean_factor = mean_factor
-        if shuffle or rows is not None:
+        if data.n_orders is None and (shuffle or rows is not None):
             self._y = np.empty((batch_size, *data.y.shape[1:]), data.y.dtype)
             if not self._sparse:
                 self._x = np.empty((batch_size, *data.x.shape[1:]), data.dtype)

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from skbp._kernels.compiler import compiled
-from skbp._kernels.numba_activations import column_sums
+from skbp._kernels.numba_activations import add_bias, column_sums
 from skbp._kernels.numba_dense import PLAIN, TRANSPOSED, gemm_address, matrix_at, product
 from skbp._kernels.numba_dropout import random_words
 from skbp._kernels.numba_tables import (
@@ -63,13 +63,6 @@ def _drop(units, cut, factor, y, excess, slope):
 
 
 @compiled
-def _add_bias(y, bias):
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] += bias[j]
-
-
-@compiled
 def blocks_forward(gemm, x, params, blocks, scales, cuts, keys, place, memory):
     """Run the rows of a member through all blocks.
 
@@ -110,7 +103,7 @@ def blocks_forward(gemm, x, params, blocks, scales, cuts, keys, place, memory):
         words = np.empty((units + 6) // 4, np.uint64)
         bits = words.view(np.uint16)
         if activation == IDENTITY:
-            _add_bias(y, bias)
+            add_bias(y, bias)
         else:
             for i in range(n):
                 if activation == SELU:
