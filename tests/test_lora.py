@@ -22,6 +22,7 @@ from skbp.layers import (
     Sequential,
     TransformerEncoder,
 )
+from skbp.layers.base import products_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -214,3 +215,37 @@ def test_as_a_child_of_other_layers():
     np.testing.assert_array_equal(new["1.weight"], old["1.weight"])
     assert (new["2.weight"] != old["2.weight"]).any()
     assert new["1.weight.b"].any()
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "conv" not in name])
+def test_gradients_of_what_stays_are_not_formed(name):
+    layer, shape, _ = CASES[name]
+    changed = LoRA(layer)
+    formed = {key for key in changed.work_shapes(shape, 4) if key.startswith("grads.")}
+    assert not formed & {f"grads.{product}" for product in products_of(layer)}
+    assert set(products_of(layer)) == {parameter for parameter, *_ in layer.matrices.values()}
+
+
+def test_a_backward_of_one_s_own_forms_all_gradients():
+    class Own(Dense):
+        def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+            np.matmul(x.T, dy, out=g["weight"])  # needs an array
+            np.sum(dy, axis=0, out=g["bias"])
+            np.matmul(dy, p["weight"].T, out=w["dx"])
+            return w["dx"]
+
+    for layer in (Own(3, "identity"), Sequential([Own(3, "identity")])):
+        assert products_of(layer) == ()
+        network = Network([LoRA(layer, rank=2)], (4,), np.float64)
+        network.init(np.random.RandomState(0))
+        network.params[...] = RNG.normal(size=network.params.size)
+        plain = Network([LoRA(Dense(3, "identity"), rank=2)], (4,), np.float64)
+        plain.params[...] = network.params
+        x, dy = RNG.normal(size=(5, 4)), RNG.normal(size=(5, 3))
+        grads = []
+        for one in (network, plain):
+            workspace = Workspace(one, 5)
+            one.forward(x, workspace, np.random.default_rng(0))
+            one.backward(dy.copy(), workspace)
+            grads.append(workspace.grads)
+        np.testing.assert_allclose(*grads, rtol=1e-12)

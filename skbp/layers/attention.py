@@ -6,6 +6,7 @@ from skbp import _kernels as kernels
 from skbp._component import Flag, Maybe, OneOf, Whole, resolve
 from skbp.initializers import INITIALIZERS
 from skbp.layers._attention_step import attend
+from skbp.layers._products import product_gradient
 from skbp.layers._steps import as_rows, check_sequence, rows_of
 from skbp.layers.base import AN_INITIALIZER, ENDLESS, LEAVE_OUT, NO_STEPS, Layer
 from skbp.layers.dropout import RATES, may_drop
@@ -75,7 +76,7 @@ class MultiHeadAttention(Layer):
     absent = LEAVE_OUT
     row_by_row = True
 
-    penalized = ("weight_qkv", "weight_out")
+    penalized = products = ("weight_qkv", "weight_out")
     matrices = {
         "q": ("weight_qkv", 0, 3), "k": ("weight_qkv", 1, 3), "v": ("weight_qkv", 2, 3),
         "out": ("weight_out", 0, 1),
@@ -210,7 +211,7 @@ class MultiHeadAttention(Layer):
         rows, kept = ctx.cache[self]
         dy = rows_of(dy, self, ctx, "dy")
         context, dqkv, dattention = w["context"], w["dqkv"], w["dattention"]
-        kernels.matmul_transposed(as_rows(context), dy, g["weight_out"])
+        product_gradient(as_rows(context), dy, g, "weight_out")
         kernels.column_sums(dy, g["bias_out"])
         kernels.matmul_by_transposed(dy, p["weight_out"], as_rows(context))  # now its gradient
         (q, k, v), (dq, dk, dv) = self._heads(w["qkv"]), self._heads(dqkv)
@@ -223,7 +224,7 @@ class MultiHeadAttention(Layer):
         np.matmul(dattention, k, out=dq)
         np.matmul(dattention.swapaxes(-1, -2), q, out=dk)
         self._rotate(dqkv, w, 0, back=True)
-        kernels.matmul_transposed(rows, as_rows(dqkv), g["weight_qkv"])
+        product_gradient(rows, as_rows(dqkv), g, "weight_qkv")
         kernels.column_sums(as_rows(dqkv), g["bias_qkv"])
         if not need_dx:
             return None

@@ -47,6 +47,9 @@ class Layer(Component):
     matrices : dict of str to (str, int, int)
         Matrices by which the layer multiplies, for `LoRA`: name of the parameter, whose last axis
         is the matrix's columns, which part of these it is, and of how many parts.
+    products : tuple of str
+        Those of its parameters, matrices, whose gradients `backward` hands to `product_gradient`,
+        so that who needs less than the whole gradient gets by with less.
     absent : {"refuse", "keep", "leave out"}
         What the layer does with absent steps (``ctx.absent``): it takes none; it works step by
         step, so that they stay absent; or it mixes steps, and leaves those out. At absent steps
@@ -89,6 +92,11 @@ class Layer(Component):
     def matrices(self) -> dict[str, tuple[str, int, int]]:
         """See the class."""
         return {}
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """See the class."""
+        return ()
 
     @property
     def ties(self) -> dict[str, str]:
@@ -329,11 +337,19 @@ def stepping_of(layer, input_shape):
     A class whose `forward` is newer than what it inherits of `Layer.stepping` does not step: what
     was said was said of another `forward`.
     """
+    return layer.stepping(input_shape) if _said_of(layer, "stepping", "forward") else NO_STEPS
+
+
+def products_of(layer):
+    """Return a layer's `products`: none if its `backward` is newer than what was said of them."""
+    return layer.products if _said_of(layer, "products", "backward") else ()
+
+
+def _said_of(layer, statement, method):
+    """Whether what a layer's class says was said of the method that it has, not of an older one."""
     classes = type(layer).__mro__
-    said, computes = (
-        next(c for c in classes if name in vars(c)) for name in ("stepping", "forward")
-    )
-    return layer.stepping(input_shape) if issubclass(said, computes) else NO_STEPS
+    said, computes = (next(c for c in classes if name in vars(c)) for name in (statement, method))
+    return issubclass(said, computes)
 
 
 def least_stepping(layers, shapes):

@@ -89,6 +89,8 @@ class _Branches(_Composite):
             join(y, output, out=y)
         return y
 
+    products = _Composite.products  # `backward` leaves them to the children
+
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         inputs, outputs = ctx.cache[self]
         # Copies, for a child may overwrite what it gets; all of them first, since it may overwrite

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from skbp.layers._chains import absent_of_chain, check_paddings, codes_of_chain, init_chain
-from skbp.layers.base import KEEP, REFUSE, Layer, least_stepping, wanted
+from skbp.layers.base import KEEP, REFUSE, Layer, least_stepping, products_of, wanted
 
 
 class _Composite(Layer):
@@ -91,6 +91,11 @@ class _Composite(Layer):
             for name, child in self._children().items()
             for key, (parameter, *part) in child.matrices.items()
         }
+
+    @property
+    def products(self):
+        """The children's; see `Layer.products`."""
+        return tuple(f"{n}.{key}" for n, c in self._children().items() for key in products_of(c))
 
     @property
     def stochastic(self):
@@ -298,6 +303,8 @@ class Sequential(_Composite):
             x = child.step(x, p.part(name), past)
         return x
 
+    products = _Composite.products  # `backward` leaves them to the children
+
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         inputs = ctx.cache[self]
         for i, (name, child) in reversed(list(enumerate(self._bound.items()))):
@@ -359,6 +366,8 @@ class Residual(Sequential):
 
     def step(self, x, p, past):
         return x + super().step(x, p, past)
+
+    products = _Composite.products  # `backward` leaves them to the children
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
         if need_dx:  # `dy` is scratch to the chain

@@ -4,6 +4,7 @@ from skbp import _kernels as kernels
 from skbp._component import Flag, Maybe, Range, Whole, resolve
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
+from skbp.layers._products import product_gradient
 from skbp.layers._steps import as_rows, rows_of
 from skbp.layers.base import AN_ACTIVATION, AN_INITIALIZER, ENDLESS, KEEP, NO_STEPS, Layer
 
@@ -54,7 +55,7 @@ class Dense(Layer):
     (2, 8)
     """
 
-    penalized = ("weight",)
+    penalized = products = ("weight",)
     matrices = {"weight": ("weight", 0, 1)}
     absent = KEEP
     allowed = {
@@ -130,7 +131,7 @@ class Dense(Layer):
         self._function.backward(dy, y, z, g["bias"])
         if self._scale is not None:
             dy *= self._scale
-        kernels.matmul_transposed(x, dy, g["weight"])
+        product_gradient(x, dy, g, "weight")
         if not need_dx:
             return None
         kernels.matmul_by_transposed(dy, p["weight"], dx)

@@ -150,6 +150,11 @@ class TransformerEncoder(Layer):
         return self._chain().matrices
 
     @property
+    def products(self):
+        """All of its matrices; see `Layer.products`."""
+        return self._chain().products
+
+    @property
     def stochastic(self):
         """Whether training differs from inference: with dropout."""
         return self._chain().stochastic
