@@ -12,6 +12,8 @@ from skbp import _kernels as kernels
 SMALLEST_SHARE = 1e-3
 
 
+#: Rows of like length are looked for among those of so many batches.
+POOL = 50
 #: Values that are cast at a time, where a batch is cast on its way into its buffer.
 CAST_VALUES = 2**14
 
@@ -152,7 +154,8 @@ class Data(NamedTuple):
     class_weight : likewise, the factors by class, which multiply them; shares : ndarray of shape
     (n, members), by how much a row counts for each member, or None; n_orders : the number of
     members that go through the rows in an order of their own, or None. With both, shares are
-    counts: so often a row is among a member's own.
+    counts: so often a row is among a member's own; lengths : ndarray of shape (n,), intp, of how
+    many steps a row needs, the first ones, or None; by_step : whether y has targets for each step.
     """
 
     x: np.ndarray | CSR | Deferred
@@ -161,6 +164,8 @@ class Data(NamedTuple):
     class_weight: np.ndarray | None = None
     shares: np.ndarray | None = None
     n_orders: int | None = None
+    lengths: np.ndarray | None = None
+    by_step: bool = False
 
     @property
     def dtype(self):
@@ -177,10 +182,11 @@ class Data(NamedTuple):
 class Batch(NamedTuple):
     """What one step of training sees.
 
-    x, y : the rows; weight : shape (n,), sums to one (with class weights on average), or (n,
-    members), where each member weighs rows in its own way; total : what
-    the weights summed to before (the number of rows where there are none), by which penalties are
-    divided. Where members have orders of their own, x and y have the shape (n, members, ...).
+    x, y : the rows; where they have lengths, only the steps that the longest one needs; weight :
+    shape (n,), sums to one (with class weights on average), or (n, members), where each member
+    weighs rows in its own way; total : what the weights summed to before (the number of rows where
+    there are none), by which penalties are divided. Where members have orders of their own, x and y
+    have the shape (n, members, ...).
     """
 
     x: np.ndarray | CSR
@@ -191,6 +197,9 @@ class Batch(NamedTuple):
 
 class Batches:
     """Cuts rows into batches, anew each epoch.
+
+    Rows of like length come together where rows have lengths: among those of 50 batches, so that
+    they meet others in each epoch.
 
     Parameters
     ----------
@@ -272,8 +281,20 @@ class Batches:
         if self._data.n_orders is not None:
             yield from self._own_batches()
             return
+        if self._data.lengths is not None:
+            self.order = self._by_length()
         for start in range(0, self.n_rows, self.batch_size):
             yield self._batch(start, min(start + self.batch_size, self.n_rows))
+
+    def _by_length(self):
+        """Return the order of the rows with those of like length in the same full batch."""
+        size, lengths = self.batch_size, self._data.lengths
+        order = np.arange(self.n_rows) if self.order is None else self.order
+        order, rest = np.split(order, [self.n_rows // size * size])
+        pools = [order[i : i + POOL * size] for i in range(0, len(order), POOL * size)]
+        pools = [pool[np.argsort(lengths[pool], kind="stable")] for pool in pools]
+        batches = np.concatenate([*pools, order[:0]]).reshape(-1, size)
+        return np.concatenate([batches[self.rng.permutation(len(batches))].reshape(-1), rest])
 
     def _own_batches(self):
         """Yield batches in which each member has rows of its own."""
@@ -310,6 +331,10 @@ class Batches:
                 x = self._x[:n]
                 gather = data.x.gather if isinstance(data.x, Deferred) else self._gather
                 gather(rows, x)
+        if data.lengths is not None:
+            steps = data.lengths[rows].max()
+            x = np.ascontiguousarray(x[:, :steps])
+            y = y[:, :steps] if data.by_step else y
         if self.lazy:
             x = x.with_columns()
         if data.weight is None and data.class_weight is None:

@@ -1,41 +1,19 @@
 """The network: layers over one flat vector of parameters, and the workspace of a batch."""
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from fnmatch import fnmatchcase
 from itertools import accumulate
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
+from skbp._engine.parameter import Parameter
 from skbp.layers._chains import absent_of_chain, init_chain
 from skbp.layers._draws import Draws
 from skbp.layers._pass import Arrays, Pass, allocate, shape_and_dtype
 from skbp.layers._steps import enter
 from skbp.layers.base import REFUSE, wanted
 from skbp.layers.members import MemberDense
-
-
-class Parameter(NamedTuple):
-    """A parameter's place in a network: ``params[start:stop]``.
-
-    name : such as "dense_0.weight"; layer, key : number of the layer, and the layer's own name for
-    it; penalized : whether weight penalties apply; table : whether its rows are looked up.
-    """
-
-    name: str
-    layer: int
-    key: str
-    start: int
-    stop: int
-    shape: tuple[int, ...]
-    penalized: bool
-    table: bool
-
-    def fits(self, pattern):
-        """Whether a pattern fits the name, or the part of it before one of its dots."""
-        beginnings = accumulate(self.name.split("."), "{}.{}".format)
-        return any(fnmatchcase(beginning, pattern) for beginning in beginnings)
 
 
 class Network:
@@ -155,6 +133,26 @@ class Network:
         for _, index, key, start, stop, shape, *_ in self.parameters:
             views[index][key] = flat[start:stop].reshape(shape)
         return views
+
+    def bound_to(self, input_shape):
+        """Return this network for rows of another shape: over the same parameters and state.
+
+        Raises
+        ------
+        ValueError
+            If the layers do not take such rows, or have other parameters for them.
+        """
+        twin = Network(self.specification, input_shape, self.params.dtype, self.params)
+        places = [[p[:6] for p in one.parameters] for one in (self, twin)]
+        if places[0] != places[1] or self._state_places != twin._state_places:
+            raise ValueError(
+                f"layers have other parameters for rows of shape {tuple(input_shape)} than for "
+                f"{self.input_shape}."
+            )
+        twin.state = self.state
+        twin._make_views()
+        twin.freeze(self.frozen)
+        return twin
 
     def same_shapes(self, other):
         """Whether another network has the same parameters and state in the same places."""
@@ -467,13 +465,21 @@ class Workspace:
             for layer, shape in zip(network.layers, network.input_shapes, strict=True)
         ]
 
+    def of(self, network):
+        """Return a workspace for the same network, bound to smaller rows, in the same memory."""
+        other = copy(self)
+        other._network, other._by_rows = network, {}
+        other.inputs = [None] * len(network.layers)
+        other.ctx.forget()
+        return other
+
     def rows(self, n):
         """Return, for each layer, its buffers by name for a batch of n rows."""
         if n not in self._by_rows:
             network = self._network
             self._by_rows[n] = [
                 Arrays(
-                    (name, _beginning(most[name], shape_and_dtype(spec, None)[0]))
+                    (name, beginning(most[name], shape_and_dtype(spec, None)[0]))
                     for name, spec in layer.work_shapes(shape, n, self._training).items()
                 )
                 for layer, shape, most in zip(
@@ -483,5 +489,6 @@ class Workspace:
         return self._by_rows[n]
 
 
-def _beginning(buffer, shape):
+def beginning(buffer, shape):
+    """Return the beginning of a buffer's memory as an array of a smaller shape."""
     return buffer.reshape(-1)[: prod(shape)].reshape(shape)

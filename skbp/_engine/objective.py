@@ -9,7 +9,7 @@ from skbp import _kernels as kernels
 from skbp._engine.batches import Batch, is_sparse, rows_between
 from skbp._engine.block_passes import block_passes_of
 from skbp._engine.dense_passes import dense_passes_of
-from skbp._engine.network import Workspace
+from skbp._engine.network import Workspace, beginning
 from skbp._engine.regularization import Penalty, add_l1
 from skbp._kernels import threads
 
@@ -59,6 +59,7 @@ class Objective:
         arguments = network, loss, max_rows, self.grads
         self._passes = dense_passes_of(*arguments) or block_passes_of(*arguments)
         self._others = []  # generators of the threads but the first
+        self._bound = {}  # the network and its workspaces for rows of other lengths, by shape
 
     # What compiled passes do not need is made when they do not suit.
 
@@ -93,27 +94,29 @@ class Objective:
         n = x.shape[0]
         if self._passes is not None and self._passes.take(x):
             return self._passes.value_and_grad(self.loss, x, y, weight, rng, progress)
-        shares = threads.even_shares(n, len(self._workspaces))
+        network, workspaces = self._for_rows(x.shape[1:])
+        shares = threads.even_shares(n, len(workspaces))
+        dy = beginning(self._dy, (n, *network.output_shape))
         if len(shares) == 1:
-            ctx = self._workspaces[0].ctx
+            ctx = workspaces[0].ctx
             ctx.exchange = ctx.place = None
-            return self._share(x, y, weight, self._dy[:n], self._workspaces[0], rng, progress)
+            return self._share(network, x, y, weight, dy, workspaces[0], rng, progress)
         rngs = self._generators(rng, len(shares))
         values = [0.0] * len(shares)
 
         def task(i, exchange=None):
-            rows, ctx = shares[i], self._workspaces[i].ctx
+            rows, ctx = shares[i], workspaces[i].ctx
             ctx.exchange, ctx.place = exchange, (rows.start, n)
             values[i] = self._share(
-                x[rows], y[rows], weight[rows], self._dy[rows], self._workspaces[i], rngs[i],
-                progress,
-            )  # fmt: skip
+                network, x[rows], y[rows], weight[rows], dy[rows], workspaces[i], rngs[i], progress
+            )
 
         run = threads.run_together if self.network.gathers else threads.run
         try:
             run(task, range(len(shares)))
         except threads.NoThreads:  # none has begun: this thread does it alone, from now on
             self._workspaces = [Workspace(self.network, self._max_rows, grads=self.grads)]
+            self._bound.clear()
             return self.data_value_and_grad(batch, rng, progress)
         grads = self.grads
         for workspace in self._workspaces[1 : len(shares)]:
@@ -178,11 +181,34 @@ class Objective:
             other.bit_generator.state = rng.bit_generator.state
         return [rng, *self._others[: n - 1]]
 
-    def _share(self, x, y, weight, dy, workspace, rng, progress):
-        raw = self.network.forward(x, workspace, rng, progress)
+    def _share(self, network, x, y, weight, dy, workspace, rng, progress):
+        raw = network.forward(x, workspace, rng, progress)
         value = self.loss.value_and_grad(raw, y, weight, dy)
-        self.network.backward(dy, workspace)
+        network.backward(dy, workspace)
         return value
+
+    def network_for(self, shape):
+        """Return the network for rows of a shape: another one, if these are shorter."""
+        network = self.network
+        if shape == network.input_shape:
+            return network
+        if shape not in self._bound:
+            bound = network.bound_to(shape)
+            self._bound[shape] = bound, [one.of(bound) for one in self._workspaces]
+        bound, _ = self._bound[shape]
+        if bound.frozen is not network.frozen:
+            bound.freeze(network.frozen)
+        return bound
+
+    def _for_rows(self, shape):
+        """Return network and workspaces for rows of a shape."""
+        network = self.network_for(shape)
+        if network is self.network:
+            return network, self._workspaces
+        _, workspaces = self._bound[shape]
+        for workspace in workspaces:
+            workspace.ctx.forget()  # memory for copies would add up over the shapes
+        return network, workspaces
 
     def _penalty(self, total):
         l2, l1 = self.penalty.strengths(total)

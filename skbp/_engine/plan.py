@@ -21,8 +21,9 @@ class Optimization:
         Strength of the penalty on the weights, not negative, and the share of the L1 norm in it.
     batch_size : int or "auto"
         Rows per update.
-    shuffle : bool
-        Whether each epoch goes through the rows in a new order.
+    shuffle : bool or "by_length"
+        Whether each epoch goes through the rows in a new order; by length: in batches of rows of
+        like length.
     frozen : tuple of str
         Names of parameters, or patterns, that are left as they are: see `Network.matching`.
     """
@@ -33,7 +34,7 @@ class Optimization:
     alpha: float = 0.0
     l1_ratio: float = 0.0
     batch_size: int | str = "auto"
-    shuffle: bool = True
+    shuffle: bool | str = True
     frozen: tuple[str, ...] = ()
 
     def rows_per_batch(self, n_rows):

@@ -401,4 +401,5 @@ class Training:
             return True
         x = self._last_batch.x
         rows = rows_between(x, 0, min(ROWS_TO_TRY, x.shape[0]))
-        return bool(np.isfinite(predict_raw(self.network, rows)).all())
+        network = self._objective.network_for(x.shape[1:])
+        return bool(np.isfinite(predict_raw(network, rows)).all())

@@ -47,10 +47,11 @@ from skbp.estimators._input_checks import (
     drop_rows_without_weight,
     engine_rows,
 )
-from skbp.estimators._members import OutOfFold, ensemble_of, for_own_rows
+from skbp.estimators._members import OutOfFold, ensemble_of, for_own_rows, n_orders
 from skbp.estimators._parameters import check_parameters
 from skbp.estimators._plan import Plan
 from skbp.estimators._start import copy_first_weights, rows_to_start_from, start_from_targets
+from skbp.estimators._trained_rows import lengths_of
 from skbp.losses.axes import _OwnTargets
 
 
@@ -163,7 +164,10 @@ class Fit:
         check_absent(self.network, X, kept)
         self.input_dtype = X.dtype
         x, targets = self._cast(X, targets, kept)
-        self._data = Data(x, targets, weight, class_weight, self._shares(targets), self._n_orders())
+        self._data = Data(
+            x, targets, weight, class_weight, self._shares(targets), n_orders(estimator),
+            self._lengths(x), estimator._targets_by_step,
+        )  # fmt: skip
         self._rows = Encoded(X, y, x, targets, self._data.row_weights(), kept)
         self.history = History() if self._fresh else estimator._history.copy()
         self._held_out = self._given_validation()
@@ -185,12 +189,11 @@ class Fit:
             return None
         return np.random.RandomState(self._rng.randint(2**31))
 
-    def _n_orders(self):
-        """Return how many members go through the rows in an order of their own, or None."""
-        ensemble = ensemble_of(self._estimator)
-        if ensemble is None or ensemble.shared_batches:
+    def _lengths(self, x):
+        """Return how many steps of each row there are, if batches are to be of like length."""
+        if self._plan.optimization.shuffle != "by_length":
             return None
-        return ensemble.n_members
+        return lengths_of(self.network, x, self._estimator._targets_by_step)
 
     @property
     def out_of_fold(self):

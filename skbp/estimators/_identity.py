@@ -77,7 +77,7 @@ class Identity:
         splits = plan.held_out.early_stopping and self._held_out is None and not by_fold
         Needs(
             self._network, plan.optimization.optimizer, len(self._data.y), splits,
-            is_fraction(plan.held_out.fraction), plan.optimization.shuffle and not own_rows,
+            is_fraction(plan.held_out.fraction), bool(plan.optimization.shuffle) and not own_rows,
             plan.stopping.keep_best, rng, splits and self._estimator._keeps_unseen,
         ).check(state)  # fmt: skip
 
@@ -101,7 +101,7 @@ class Identity:
             "alpha": float(how.alpha),
             "l1_ratio": float(how.l1_ratio),
             "batch_size": int(how.rows_per_batch(n_rows)),
-            "shuffle": bool(how.shuffle),
+            "shuffle": how.shuffle if isinstance(how.shuffle, str) else bool(how.shuffle),
             "freeze": sorted(how.frozen),
             "unfreezing": [
                 describe(callback)

@@ -5,7 +5,7 @@ import numpy as np
 from skbp._compat import InvalidParameterError
 from skbp._component import Component, Flag, OneOf, Whole
 from skbp._engine.batches import take_rows
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Workspace
 from skbp._engine.objective import PREDICT_BYTES
 from skbp.layers import (
     CategoryEmbedding,
@@ -176,6 +176,12 @@ def sees_folds(estimator):
     return ensemble is not None and ensemble.rows == "folds"
 
 
+def n_orders(estimator):
+    """Return how many members go through the rows in an order of their own, or None."""
+    ensemble = ensemble_of(estimator)
+    return None if ensemble is None or ensemble.shared_batches else ensemble.n_members
+
+
 def for_own_rows(network):
     """Return a network of members, bound to rows of their own, shape (members, features).
 
@@ -187,16 +193,14 @@ def for_own_rows(network):
         If a layer has other parameters then: rows that all share go into it first.
     """
     n_members = network.output_shape[0]
-    twin = Network(network.specification, (n_members, *network.input_shape), network.params.dtype)
-    if [one.shape for one in twin.parameters] != [one.shape for one in network.parameters]:
+    try:
+        return network.bound_to((n_members, *network.input_shape))
+    except ValueError as error:
         raise InvalidParameterError(
             "members that see rows of their own (folds, or shared_batches=False) need layers that "
             "have the same parameters for these as for rows that all share: begin with Dense, "
             "MemberColumns, MemberScale or BatchEnsemble."
-        )
-    twin.params, twin.state = network.params, network.state
-    twin._make_views()
-    return twin
+        ) from error
 
 
 class OutOfFold:

@@ -39,6 +39,7 @@ class NextSymbolBase(BaseBackprop):
 
     _numeric_targets = True
     _judged_by_loss = True
+    _targets_by_step = True
 
     def _given(self, X, sample_weight, X_val, sample_weight_val, groups=None):
         """Return what training takes: X again as targets, and rows weighted by next symbols."""

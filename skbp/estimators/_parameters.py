@@ -38,7 +38,7 @@ CONSTRAINTS: dict = {
     "learning_rate_init": [StrOptions({"auto"}), Number(0, closed="neither")],
     "power_t": [Number(0)],
     "max_iter": [Integer(1)],
-    "shuffle": ["boolean"],
+    "shuffle": ["boolean", StrOptions({"by_length"})],
     "random_state": ["random_state"],
     "tol": [Number(0)],
     "verbose": ["verbose"],

@@ -91,6 +91,8 @@ class Plan:
         rate = estimator.learning_rate_init
         if rate == "auto":
             rate = 0.0 if optimizer is None else optimizer.usual_rate
+        if optimizer is None and estimator.shuffle == "by_length":
+            warn("shuffle='by_length' is not used: solver='lbfgs' takes all rows at once.")
         frozen = estimator.freeze or ()
         if not isinstance(frozen, str) and not all(isinstance(name, str) for name in frozen):
             raise InvalidParameterError(

@@ -93,6 +93,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
     _numeric_targets = False
     _keeps_unseen = False  # whether outputs of held-out rows are kept, chosen by the others
     _diagnoses = True  # whether a finished training is looked at, with warnings of what it shows
+    _targets_by_step = False  # whether targets are symbols, one for each step
     _judged_by_loss = False  # whether the validation score, without `scoring`, is minus the loss
     _redraws = False  # whether a warm start draws what a new network would: then the same rows,
     # with the same seed, are set aside again

@@ -89,8 +89,10 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         Exponent for "invscaling", >= 0.
     max_iter : int, default=200
         The most epochs (passes over the rows); for "lbfgs" the most iterations.
-    shuffle : bool, default=True
-        Whether each epoch takes the rows in a new order.
+    shuffle : bool or "by_length", default=True
+        Whether each epoch takes the rows in a new order. "by_length", for sequences with absent
+        steps at their ends: batches are of rows of like length, and take no time for steps that
+        none of their rows has.
     random_state : int, RandomState or None, default=None
         Source of the first weights, the validation split, the batches and dropout. Pass an int for
         the same result at each call.

@@ -74,8 +74,8 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         Exponent for "invscaling".
     max_iter : int, default=200
         The most epochs; for "lbfgs" the most iterations.
-    shuffle : bool, default=True
-        Whether each epoch takes the rows in a new order.
+    shuffle : bool or "by_length", default=True
+        Whether each epoch takes the rows in a new order; "by_length" as in `BackpropClassifier`.
     random_state : int, RandomState or None, default=None
         Source of the first weights, the validation split, the batches and dropout; not of `sample`.
     tol : float, default=1e-4

@@ -81,6 +81,11 @@ class Pass:
             return [own]
         return self.exchange(tuple(np.copy(a) for a in own))
 
+    def forget(self):
+        """Let go of what layers have left, and of the memory for their copies."""
+        self.cache.clear()
+        self._scratch.clear()
+
     def contiguous(self, layer, name, x):
         """Return x if it is C-contiguous, else a copy that lives until the next one of that name.
 

@@ -63,7 +63,7 @@ def fine_tuned(encoder, head, after, codes, y, sample_weight, settings):
         layers=[*layers, *after], init_from=encoder.weights() | start, freeze=frozen or None,
         solver=AdamW(weight_decay=0.01, clip_norm=1.0), alpha=0.0, learning_rate="one_cycle",
         learning_rate_init=RATES[train] if rate is None else rate, tol=0.0,
-        n_iter_no_change=np.inf, dtype=encoder.dtype.name,
+        n_iter_no_change=np.inf, dtype=encoder.dtype.name, shuffle="by_length",
         batch_size=min(settings["batch_size"], len(codes)),
         **{name: settings[name]
            for name in ("max_iter", "class_weight", "random_state", "verbose")},
