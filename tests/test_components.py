@@ -14,8 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skbp import BackpropClassifier, BackpropRegressor
 from skbp._component import Range, resolve
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
 from skbp._engine.updater import Updater
+from skbp._engine.workspace import Workspace
 from skbp.activations import ACTIVATIONS, Activation
 from skbp.initializers import INITIALIZERS, Initializer, Orthogonal
 from skbp.layers import (

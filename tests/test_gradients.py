@@ -21,8 +21,9 @@ from sklearn.metrics import (
 
 import skbp._engine.objective as objective_module
 from skbp._engine.batches import CSR, Batch, Data
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
 from skbp._engine.objective import Objective
+from skbp._engine.workspace import Workspace
 from skbp.activations import ACTIVATIONS
 from skbp.layers import (
     LAYERS,

@@ -20,8 +20,8 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skbp import BackpropClassifier, BackpropRegressor
-from skbp._engine.network import Workspace
 from skbp._engine.objective import Objective
+from skbp._engine.workspace import Workspace
 from skbp.activations import Activation
 from skbp.schedules import Constant
 

@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from skbp import BackpropClassifier, BackpropRegressor
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
+from skbp._engine.workspace import Workspace
 from skbp.activations import Activation, Tanh
 from skbp.layers import BatchNorm, Dense, Dropout, GaussianNoise, LayerNorm
 from skbp.schedules import Schedule

@@ -5,7 +5,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from skbp import BackpropClassifier, Ensemble
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
+from skbp._engine.workspace import Workspace
 from skbp.inspection import gradient_x_input
 from skbp.layers import CategoryEmbedding, Dense, MemberColumns
 

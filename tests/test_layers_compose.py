@@ -9,7 +9,8 @@ from scipy.sparse import csr_array
 from sklearn.base import clone
 
 from skbp import BackpropRegressor
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
+from skbp._engine.workspace import Workspace
 from skbp.initializers import Normal
 from skbp.layers import (
     BatchNorm,

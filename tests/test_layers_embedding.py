@@ -8,7 +8,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from skbp import BackpropClassifier
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
+from skbp._engine.workspace import Workspace
 from skbp.layers import GRU, CodeDropout, Dense, Embedding, EmbeddingBag, SequencePool
 
 GOLDENS = dict(np.load(Path(__file__).parent / "goldens" / "attention.npz"))

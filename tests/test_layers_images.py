@@ -9,7 +9,8 @@ from _common import pairs
 from sklearn.base import clone
 
 from skbp import BackpropClassifier
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
+from skbp._engine.workspace import Workspace
 from skbp.activations import Activation
 from skbp.layers import (
     LAYERS,

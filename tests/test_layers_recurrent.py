@@ -11,8 +11,9 @@ import pytest
 from _common import pairs
 
 from skbp import _kernels as kernels
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
 from skbp._engine.objective import predict_raw
+from skbp._engine.workspace import Workspace
 from skbp.activations import ACTIVATIONS, Activation
 from skbp.layers import GRU, LSTM, RNN, Dense, Layer
 from skbp.layers.recurrent import _cell

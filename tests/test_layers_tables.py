@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from skbp import BackpropRegressor
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
+from skbp._engine.workspace import Workspace
 from skbp.activations import ACTIVATIONS
 from skbp.layers import (
     BatchEnsemble,

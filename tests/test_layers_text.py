@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import normalize
 
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
+from skbp._engine.workspace import Workspace
 from skbp.layers import (
     Dense,
     Dropout,

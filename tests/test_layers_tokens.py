@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from skbp import BackpropClassifier
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
+from skbp._engine.workspace import Workspace
 from skbp.activations import ACTIVATIONS
 from skbp.inspection import gradient_x_input
 from skbp.layers import GLU, Dense, Embedding, FeatureTokenizer, Flatten, SequencePool

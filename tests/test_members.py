@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from skbp import BackpropClassifier, BackpropRegressor, Ensemble
 from skbp._engine.batches import Batches, Data
-from skbp._engine.network import Workspace
+from skbp._engine.workspace import Workspace
 from skbp.callbacks import Checkpoint
 from skbp.estimators._fit import Fit, Given
 from skbp.inspection import integrated_gradients

@@ -12,8 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
 from skbp._engine.training import DivergenceError
+from skbp._engine.workspace import Workspace
 from skbp.layers import (
     GRU,
     LSTM,

@@ -10,8 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
 from skbp._engine.updater import rules_of
+from skbp._engine.workspace import Workspace
 from skbp.layers import LayerNorm
 from skbp.tabular import FTTransformer, ResNet, TabM, TabularClassifier, TabularRegressor
 

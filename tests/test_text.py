@@ -11,8 +11,9 @@ from _text import CONFIG, GOLDENS, TENSORS, write_encoder
 from sklearn.base import clone
 
 import skbp.text._inference as inference
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
 from skbp._engine.turns import Turns, sizes_of
+from skbp._engine.workspace import Workspace
 from skbp.layers import Dense, Dropout, SequencePool, UnitLength
 from skbp.text import Encoder, TextEncoder, load_encoder
 from skbp.text._bert import layers_of, read_config

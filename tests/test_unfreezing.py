@@ -12,7 +12,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 
 from skbp import BackpropClassifier
-from skbp._engine.network import Network, Workspace
+from skbp._engine.network import Network
+from skbp._engine.workspace import Workspace
 from skbp.callbacks import Call, Callback, Checkpoint, GradualUnfreezing
 from skbp.layers import BatchNorm, Conv2D, Dense, Dropout, Flatten, LayerNorm, MaxPool2D
 from skbp.optimizers import SGD, Adam, Group

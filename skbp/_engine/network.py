@@ -1,4 +1,4 @@
-"""The network: layers over one flat vector of parameters, and the workspace of a batch."""
+"""The network: layers over one flat vector of parameters."""
 
 from copy import copy, deepcopy
 from fnmatch import fnmatchcase
@@ -10,7 +10,7 @@ import numpy as np
 from skbp._engine.parameter import Parameter
 from skbp.layers._chains import absent_of_chain, init_chain
 from skbp.layers._draws import Draws
-from skbp.layers._pass import Arrays, Pass, allocate, shape_and_dtype
+from skbp.layers._pass import Arrays, Pass, shape_and_dtype
 from skbp.layers._steps import enter
 from skbp.layers.base import REFUSE, wanted
 from skbp.layers.members import MemberDense
@@ -48,13 +48,20 @@ class Network:
         The parameters, in the order of the vector.
     views : list of Arrays
         For each layer its parameters and its state by name, as views into `params` and `state`.
+    begin : int
+        Number of the layer that rows go into: 0, but for a network `beginning_at` a later one.
     frozen : frozenset of int
         Numbers of the parameters that training leaves as they are; see `freeze`.
+    first_trained : int
+        Number of the first layer that has others.
+    still : set of int
+        Numbers of the layers that keep something beside parameters, and leave it as it is.
     """
 
     def __init__(self, layers, input_shape, dtype, params=None):
         self.specification = list(layers)
-        self.input_shape = tuple(input_shape)
+        self._first_shape = self.input_shape = tuple(input_shape)
+        self.begin = 0
         self._bind()
         n_params, n_state = self._lay_out()
         self.params = np.zeros(n_params, dtype) if params is None else params
@@ -68,7 +75,7 @@ class Network:
         self.freeze(())
 
     def _bind(self):
-        shape, self.layers, self.input_shapes = self.input_shape, [], []
+        shape, self.layers, self.input_shapes = self._first_shape, [], []
         for layer in self.specification:
             try:
                 self.layers.append(layer.bind(shape))
@@ -79,7 +86,6 @@ class Network:
             self.input_shapes.append(shape)
             shape = layer.output_shape(shape)
         self.output_shape = shape
-        self._enters_steps = len(self.input_shape) == 2
 
     def _lay_out(self):
         """Find the place of each array in its vector; return the sizes of the vectors."""
@@ -142,7 +148,10 @@ class Network:
         ValueError
             If the layers do not take such rows, or have other parameters for them.
         """
-        twin = Network(self.specification, input_shape, self.params.dtype, self.params)
+        shape = tuple(input_shape)
+        if self.begin:  # those are sequences all the way: see `beginning_at`
+            shape = shape[0], *self._first_shape[1:]
+        twin = Network(self.specification, shape, self.params.dtype, self.params)
         places = [[p[:6] for p in one.parameters] for one in (self, twin)]
         if places[0] != places[1] or self._state_places != twin._state_places:
             raise ValueError(
@@ -152,6 +161,12 @@ class Network:
         twin.state = self.state
         twin._make_views()
         twin.freeze(self.frozen)
+        return twin.beginning_at(self.begin) if self.begin else twin
+
+    def beginning_at(self, number):
+        """Return this network for rows that have gone through so many layers already."""
+        twin = copy(self)
+        twin.begin, twin.input_shape = number, self.input_shapes[number]
         return twin
 
     def same_shapes(self, other):
@@ -201,7 +216,7 @@ class Network:
             Rows of training data, for a network that `needs_batch`.
         """
         x, ctx = x if self.needs_batch else None, Pass()
-        if x is not None and self._enters_steps:
+        if x is not None and len(self.input_shape) == 2:
             x = enter(x, self, ctx)
         init_chain(self.specification, self.input_shapes, self.views, rng, x, ctx)
 
@@ -276,8 +291,8 @@ class Network:
         trained = {p.layer for i, p in enumerate(self.parameters) if i not in self.frozen}
         trained |= {index for index, _, owner in self._ties if owner.layer in trained}
         frozen = {p.layer for p in self.parameters} - trained
-        self._still = frozen & {place[0] for place in self._state_places}
-        self._first_trained = min(trained, default=len(self.layers))
+        self.still = frozen & {place[0] for place in self._state_places}
+        self.first_trained = min(trained, default=len(self.layers))
 
     def absent_inputs(self):
         """Where a row may hold NaN: see `Layer.absent_inputs`."""
@@ -329,7 +344,7 @@ class Network:
         """Return how much workspace a row takes, roughly, at least 1."""
         sizes = (
             prod(shape_and_dtype(spec, None)[0])
-            for layer, shape in zip(self.layers, self.input_shapes, strict=True)
+            for layer, shape in list(zip(self.layers, self.input_shapes, strict=True))[self.begin :]
             for spec in layer.work_shapes(shape, 32, training).values()
         )
         return max(1, sum(sizes) * self.params.itemsize // 32)
@@ -358,13 +373,13 @@ class Network:
         work, ctx = workspace.rows(x.shape[0]), workspace.ctx
         ctx.absent, ctx.progress = None, progress
         draws = None if rng is None else Draws(rng, ctx.place)
-        if self._enters_steps:
+        if len(self.input_shape) == 2:
             x = enter(x, self, ctx)
-        for index, layer in enumerate(self.layers[:depth]):
+        for index, layer in enumerate(self.layers[self.begin : depth], self.begin):
             if ctx.absent is not None and layer.absent == REFUSE:
                 ctx.refuse(layer)
             workspace.inputs[index] = x
-            ctx.rng = None if index in self._still else draws
+            ctx.rng = None if index in self.still else draws
             x = layer.forward(x, self.views[index], work[index], ctx)
         return x
 
@@ -388,7 +403,7 @@ class Network:
             Lives in the workspace; without `need_dx` it means nothing.
         """
         work = workspace.rows(len(dy))
-        first = 0 if need_dx else self._first_trained
+        first = self.begin if need_dx else self.first_trained
         for index in range(len(self.layers) - 1, first - 1, -1):
             layer, x, need = self.layers[index], workspace.inputs[index], need_dx or index > first
             dy = layer.backward(
@@ -410,85 +425,3 @@ class Network:
         self.__dict__.update(state)
         self._bind()
         self._make_views()
-
-
-class Workspace:
-    """The gradient vector and every buffer a batch needs, allocated once.
-
-    Parameters
-    ----------
-    network : Network
-        Whose buffers these are.
-    max_rows : int
-        The most rows a batch will have.
-    training : bool, default=True
-        Whether `backward` will be called; without, there is no gradient vector.
-    grads : ndarray of shape (n_params,), optional
-        Gradient vector to write to, by default a new one.
-    memory : Turns, optional
-        For inference: where arrays are, by default each has memory of its own.
-
-    Attributes
-    ----------
-    grads : ndarray of shape (n_params,) or None
-        Gradient of the loss with respect to the network's parameters.
-    views : list of dict of str to ndarray
-        Named views into `grads`, as `Network.views`.
-    inputs : list
-        The input of each layer in the last forward pass.
-    ctx : Pass
-        Of the last forward pass.
-    tied : list of (ndarray, ndarray)
-        For each tied parameter its gradient, and the owner's, to which it is added.
-    """
-
-    def __init__(self, network, max_rows, training=True, grads=None, memory=None):
-        self._network = network
-        self._training = training
-        if training and grads is None:
-            grads = np.zeros_like(network.params)
-        self.grads = grads
-        self.views = network.views_of(self.grads) if training else []
-        self.tied = []
-        for index, key, owner in network._ties if training else ():
-            own = self.views[index][key] = np.zeros_like(network.views[index][key])
-            self.tied.append((own, self.views[owner.layer][owner.key]))
-        self.inputs = [None] * len(network.layers)
-        self.ctx = Pass()
-        self._most = memory.allocate(network, max_rows) if memory else self._allocate(max_rows)
-        self._by_rows = {max_rows: self._most}
-
-    def _allocate(self, n):
-        network = self._network
-        return [
-            allocate(layer, shape, n, network.params.dtype, self._training)
-            for layer, shape in zip(network.layers, network.input_shapes, strict=True)
-        ]
-
-    def of(self, network):
-        """Return a workspace for the same network, bound to smaller rows, in the same memory."""
-        other = copy(self)
-        other._network, other._by_rows = network, {}
-        other.inputs = [None] * len(network.layers)
-        other.ctx.forget()
-        return other
-
-    def rows(self, n):
-        """Return, for each layer, its buffers by name for a batch of n rows."""
-        if n not in self._by_rows:
-            network = self._network
-            self._by_rows[n] = [
-                Arrays(
-                    (name, beginning(most[name], shape_and_dtype(spec, None)[0]))
-                    for name, spec in layer.work_shapes(shape, n, self._training).items()
-                )
-                for layer, shape, most in zip(
-                    network.layers, network.input_shapes, self._most, strict=True
-                )
-            ]
-        return self._by_rows[n]
-
-
-def beginning(buffer, shape):
-    """Return the beginning of a buffer's memory as an array of a smaller shape."""
-    return buffer.reshape(-1)[: prod(shape)].reshape(shape)

@@ -9,8 +9,8 @@ from skbp import _kernels as kernels
 from skbp._engine.batches import Batch, is_sparse, rows_between
 from skbp._engine.block_passes import block_passes_of
 from skbp._engine.dense_passes import dense_passes_of
-from skbp._engine.network import Workspace, beginning
 from skbp._engine.regularization import Penalty, add_l1
+from skbp._engine.workspace import Workspace, beginning
 from skbp._kernels import threads
 
 #: Rows that a full-batch pass works on at a time.
@@ -60,6 +60,11 @@ class Objective:
         self._passes = dense_passes_of(*arguments) or block_passes_of(*arguments)
         self._others = []  # generators of the threads but the first
         self._bound = {}  # the network and its workspaces for rows of other lengths, by shape
+
+    @property
+    def compiled(self):
+        """Whether batches go through the network in compiled passes."""
+        return self._passes is not None
 
     # What compiled passes do not need is made when they do not suit.
 

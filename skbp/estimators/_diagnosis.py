@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from skbp._engine.batches import Batch, is_sparse, rows_between
-from skbp._engine.network import Workspace
 from skbp._engine.objective import Objective, chunk_rows
+from skbp._engine.workspace import Workspace
 from skbp.activations import ReLU
 from skbp.estimators._finished import SAMPLE
 

@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from skbp._compat import InvalidParameterError
-from skbp._engine.batches import CSR, Batches, Data
+from skbp._engine.batches import CSR, Data
 from skbp._engine.history import History
 from skbp._engine.lbfgs import train_lbfgs
 from skbp._engine.lines import say
@@ -47,12 +47,11 @@ from skbp.estimators._input_checks import (
     drop_rows_without_weight,
     engine_rows,
 )
-from skbp.estimators._members import OutOfFold, ensemble_of, for_own_rows, n_orders
+from skbp.estimators._members import OutOfFold, ensemble_of, n_orders
 from skbp.estimators._parameters import check_parameters
 from skbp.estimators._plan import Plan
 from skbp.estimators._start import copy_first_weights, rows_to_start_from, start_from_targets
-from skbp.estimators._trained_rows import lengths_of
-from skbp.losses.axes import _OwnTargets
+from skbp.estimators._trained_rows import TrainedRows, lengths_of
 
 
 class Given(NamedTuple):
@@ -134,7 +133,7 @@ class Fit:
                 "solver='lbfgs' finds its own step sizes: there is no learning rate to look for. "
                 "Use a stochastic solver, such as 'adam'."
             )
-        objective, batches = self._objective_and_batches()
+        objective, batches = self._trained.objective_and_batches()
         return losses_at(rates, objective, batches, optimizer, self._noise())
 
     def _prepare(self):
@@ -160,7 +159,7 @@ class Fit:
         if self._fresh:
             warn_of_channels(self.network)
             start_from_targets(estimator, self.network, self.loss, targets, (weight, class_weight))
-        self._check_freeze()
+        frozen = self._check_freeze()
         check_absent(self.network, X, kept)
         self.input_dtype = X.dtype
         x, targets = self._cast(X, targets, kept)
@@ -169,6 +168,12 @@ class Fit:
             self._lengths(x), estimator._targets_by_step,
         )  # fmt: skip
         self._rows = Encoded(X, y, x, targets, self._data.row_weights(), kept)
+        # What a piece of the data weighs on average says nothing of the others.
+        self._trained = TrainedRows(
+            self.network, self.loss, self._data, self._plan.optimization, self._rng,
+            frozen if self._plan.stopping.max_iter > 1 else None,
+            1.0 if self._incremental else None,
+        )  # fmt: skip
         self.history = History() if self._fresh else estimator._history.copy()
         self._held_out = self._given_validation()
 
@@ -230,6 +235,7 @@ class Fit:
                 f"freeze={self._estimator.freeze!r} fits every parameter of the network: nothing "
                 "is trained. Leave some out, such as those of the output layer."
             )
+        return frozen
 
     @property
     def rows(self):
@@ -373,7 +379,7 @@ class Fit:
         if not self._incremental:
             n_rows = len(self._data.y) if train is None else len(train)
             warn_of_large_batch(plan.optimization.batch_size, n_rows)
-        objective, batches = self._objective_and_batches(train, rest)
+        objective, batches = self._trained.objective_and_batches(train, rest)
         first = self.network.snapshot(), history.samples
         self._validation: Any = self._make_validation(held_out, train)
         training = Training(
@@ -382,21 +388,6 @@ class Fit:
             identity=identity,
         )  # fmt: skip
         return training, train, first
-
-    def _objective_and_batches(self, train=None, held_out=None):
-        """Return what to minimise, and the batches of some rows (of all, by default)."""
-        how = self._plan.optimization
-        batch_size = how.rows_per_batch(len(self._data.y) if train is None else len(train))
-        network, loss = self.network, self.loss
-        if self._data.n_orders is not None:
-            network, loss = for_own_rows(network), _OwnTargets(loss.of_one)
-        objective = Objective(network, loss, how.alpha, batch_size, how.l1_ratio)
-        # What a piece of the data weighs on average says nothing of the others.
-        mean_factor = 1.0 if self._incremental else None
-        return objective, Batches(
-            self._data, train, batch_size, how.shuffle, self._rng, how.optimizer.lazy, held_out,
-            mean_factor,
-        )  # fmt: skip
 
     def _state_to_resume(self, identity):
         """Return the state that a callback has to go on from, checked; or None."""
@@ -446,7 +437,7 @@ class Fit:
         stopping = replace(
             plan.stopping, max_iter=len(epochs), patience=np.inf, keep_best=False, verbose=False
         )
-        objective, batches = self._objective_and_batches()
+        objective, batches = self._trained.objective_and_batches()
         hooks = None if self._hooks is None else BetweenUpdates(self._hooks)
         return Training(
             how, stopping, objective, batches, History(samples=samples), rng=self._noise(),

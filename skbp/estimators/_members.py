@@ -5,8 +5,8 @@ import numpy as np
 from skbp._compat import InvalidParameterError
 from skbp._component import Component, Flag, OneOf, Whole
 from skbp._engine.batches import take_rows
-from skbp._engine.network import Workspace
 from skbp._engine.objective import PREDICT_BYTES
+from skbp._engine.workspace import Workspace
 from skbp.layers import (
     CategoryEmbedding,
     Dense,

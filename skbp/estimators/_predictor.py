@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbp._component import Whole
-from skbp._engine.network import Workspace
+from skbp._engine.workspace import Workspace
 from skbp._quiet import quiet
 
 

@@ -25,8 +25,12 @@ def layers_to_train(encoder, train, rank):
     names = [layer.name for layer in layers if layer.name != "dropout"]
     if train == "all":
         return layers, []
-    if train == "last":
-        return layers, names[:-1]
+    if train == "last":  # what is below never changes, so it is computed once
+        *below, last = (layer for layer in layers if layer.name != "dropout")
+        for layer in below:
+            if layer.name.startswith("block"):
+                layer.set_params(dropout=0.0, attention_dropout=0.0)
+        return [*below, last], names[:-1]
     changed = [
         LoRA(layer, rank, name=layer.name) if layer.name.startswith("block") else layer
         for layer in layers

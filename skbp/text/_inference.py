@@ -3,8 +3,8 @@
 import numpy as np
 
 from skbp import _kernels as kernels
-from skbp._engine.network import Workspace
 from skbp._engine.turns import Turns, sizes_of
+from skbp._engine.workspace import Workspace
 from skbp._kernels import threads
 from skbp._quiet import quiet
 from skbp.text._tokens import padded
