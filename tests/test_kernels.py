@@ -167,6 +167,29 @@ def _(kernel, shape, dtype, rng):
     return (dy, expected), (dbias, expected.sum(axis=0))
 
 
+@check_of("bias_gelu")
+def _(kernel, shape, dtype, rng):
+    z, bias = 3 * normal(rng, shape, dtype), frozen(normal(rng, shape[1], dtype))
+    z[0, 0], summed = -bias[0], wide(z) + wide(bias)
+    out = np.full(shape, np.nan, dtype)
+    summed[0, 0] = 0
+    kernel(z, bias, out)
+    same = z.copy()
+    kernel(same, np.zeros_like(bias), same)
+    return (z, summed), (out, summed * norm.cdf(summed)), (same, summed * norm.cdf(summed))
+
+
+@check_of("gelu_backward")
+def _(kernel, shape, dtype, rng):
+    z, dy = 3 * normal(rng, shape, dtype), normal(rng, shape, dtype)
+    z[0, 0] = 0
+    slope = norm.cdf(wide(z)) + wide(z) * norm.pdf(wide(z))
+    y = (wide(z) * norm.cdf(wide(z))).astype(dtype)
+    dbias, expected = np.full(shape[1], np.nan, dtype), wide(dy) * slope
+    kernel(dy, frozen(y), frozen(z), dbias)
+    return (dy, expected), (dbias, expected.sum(axis=0))
+
+
 @check_of("normal_distribution")
 def _(kernel, shape, dtype, rng):
     z = frozen(3 * normal(rng, np.prod(shape), dtype))
@@ -683,6 +706,22 @@ def test_digits_of_the_normal_distribution(tier, dtype):
     z = np.array([-1e4, -0.0, 0.0, 1e4, np.nan], dtype)
     tier.normal_distribution(z, probability[:5], density[:5])
     np.testing.assert_allclose(probability[:5], [0, 0.5, 0.5, 1, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(density[:4], [0, norm.pdf(0), norm.pdf(0), 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("tier", KERNELS, ids=lambda tier: tier.__name__.rpartition(".")[2])
+def test_gelu_far_out(tier, dtype):
+    z = np.array([[-1e30, -40, -1e-30, 0, 1e-30, 40, 1e30, np.nan]], dtype)
+    y, dy, dbias = np.empty_like(z), np.ones_like(z), np.empty(z.shape[1], dtype)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in training
+        tier.bias_gelu(z, np.zeros(z.shape[1], dtype), y)
+        tier.gelu_backward(dy, y, z, dbias)
+    np.testing.assert_allclose(
+        y[0], [0, 0, -5e-31, 0, 5e-31, 40, 1e30, np.nan], rtol=1e-6, atol=1e-37
+    )
+    np.testing.assert_allclose(dy[0], [0, 0, 0.5, 0.5, 0.5, 1, 1, np.nan], rtol=1e-6, atol=1e-37)
+    np.testing.assert_array_equal(dbias, dy[0])
 
 
 @pytest.mark.parametrize("rate", [0.0001, 0.1, 1 / 3, 0.5, 0.9, 0.999])

@@ -213,7 +213,8 @@ def test_gradients_at_absent_steps_are_zero(stack):
     x = np.where(ABSENT[..., None], np.nan, X)
     y = network.forward(x, workspace, np.random.default_rng(0))
     np.testing.assert_array_equal(workspace.ctx.absent, ABSENT)
-    dy = np.where(ABSENT[..., None], 0, np.ones_like(y))
+    # Not the same for all features: the gradient of a normalisation would be zero.
+    dy = np.where(ABSENT[..., None], 0, np.random.default_rng(1).normal(size=y.shape))
     for index in range(len(network.layers) - 1, -1, -1):
         dy = network.layers[index].backward(
             dy, workspace.inputs[index], network.views[index], workspace.views[index],

@@ -1,12 +1,6 @@
 """Activations, compiled by numba; see ``numba_kernels``."""
 
-import math
-from functools import cache
-
-import numpy as np
-
 from skbp._kernels.compiler import compiled
-from skbp._kernels.numpy_kernels import _mills_ratio
 
 __all__ = [
     "add_bias",
@@ -16,7 +10,6 @@ __all__ = [
     "column_sums",
     "hardswish_backward",
     "logistic_backward",
-    "normal_distribution",
     "rectifier_backward",
     "relu_backward",
     "tanh_backward",
@@ -141,36 +134,3 @@ def hardswish_backward(dy, z, dbias):
             value = dy[i, j] * slope
             dy[i, j] = value
             dbias[j] += value
-
-
-@compiled
-def _normal_distribution(z, high, low, probability, density):
-    one, two = z.dtype.type(1), z.dtype.type(2)
-    stretch, norm = z.dtype.type(0.3), z.dtype.type(1 / math.sqrt(2 * math.pi))
-    for i in range(z.size):
-        s = two / (one + stretch * abs(z[i])) - one
-        tail = high[0]
-        for j in range(1, len(high)):
-            tail = tail * s + high[j]
-        for j in range(len(low)):
-            tail = tail * s + low[j]
-        p = density[i] * norm
-        density[i] = p
-        tail *= p
-        probability[i] = one - tail if z[i] > 0 else tail
-
-
-@cache
-def _mills_ratio_in_halves(dtype):
-    """Return the coefficients as two tuples: short enough that the compiler unrolls their loops."""
-    coefficients = tuple(_mills_ratio(dtype))
-    half = len(coefficients) // 2
-    return coefficients[:half], coefficients[half:]
-
-
-def normal_distribution(z, probability, density):
-    """Compute the standard normal distribution P(z) and its density p(z)."""
-    np.square(z, out=density)
-    density *= -0.5
-    np.exp(density, out=density)
-    _normal_distribution(z, *_mills_ratio_in_halves(z.dtype), probability, density)

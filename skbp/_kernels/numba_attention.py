@@ -3,6 +3,7 @@
 import numpy as np
 
 from skbp._kernels.compiler import compiled
+from skbp._kernels.numba_exp import coefficients, exponential
 from skbp._kernels.numpy_attention import blocks_of
 
 __all__ = ["attention_softmax", "attention_softmax_backward"]
@@ -45,9 +46,42 @@ def _normalize(exponentials):
             row[j] *= factor
 
 
+@compiled
+def _softmax(scores, scale, absent, causal, high, low):
+    """Do all three steps in float32, in one pass over each row."""
+    n, heads, time, _ = scores.shape
+    lowest, zero, one = np.float32(-np.inf), np.float32(0), np.float32(1)
+    for i in range(n):
+        for head in range(heads):
+            for query in range(time):
+                row = scores[i, head, query]
+                end = query + 1 if causal else time
+                if absent is not None:
+                    for j in range(end):
+                        row[j] = lowest if absent[i, j] else row[j]
+                largest = lowest
+                for j in range(end):
+                    largest = row[j] if row[j] > largest else largest
+                if largest == lowest:
+                    largest = zero  # no key at all
+                total = zero
+                for j in range(end):
+                    value = exponential((row[j] - largest) * scale, high, low)
+                    row[j] = value
+                    total += value
+                factor = one / (total if total != zero else one)
+                for j in range(end):
+                    row[j] *= factor
+                for j in range(end, time):
+                    row[j] = zero
+
+
 def attention_softmax(scores, scale, absent, causal):
     """In place ``softmax(scale * scores)`` over the keys that may be seen."""
     scale = scores.dtype.type(scale)
+    if scores.dtype == np.float32:
+        _softmax(scores, scale, absent, causal, *coefficients())
+        return
     for block in blocks_of(scores):
         part = scores[block]
         _scale_and_shift(part, scale, None if absent is None else absent[block], causal)

@@ -14,6 +14,7 @@ from skbp._kernels.numba_attention import *  # noqa: F403
 from skbp._kernels.numba_blocks import block_passes
 from skbp._kernels.numba_dense import dense_passes
 from skbp._kernels.numba_dropout import *  # noqa: F403
+from skbp._kernels.numba_gelu import *  # noqa: F403
 from skbp._kernels.numba_images import *  # noqa: F403
 from skbp._kernels.numba_images import (
     channel_moments,

@@ -6,15 +6,13 @@ cache, and so that scratch memory is of the size of a block, not of a batch.
 """
 
 import functools
-import math
 
 import numpy as np
-from numpy.polynomial import chebyshev
 from scipy.sparse import _sparsetools  # public products allocate; these write in place
-from scipy.special import erfcx
 
 from skbp._kernels.numpy_attention import *  # noqa: F403
 from skbp._kernels.numpy_dropout import *  # noqa: F403
+from skbp._kernels.numpy_gelu import *  # noqa: F403
 from skbp._kernels.numpy_images import *  # noqa: F403
 from skbp._kernels.numpy_images import channel_sums
 from skbp._kernels.numpy_losses import *  # noqa: F403
@@ -188,48 +186,6 @@ def hardswish_backward(dy, z, dbias):
         slope /= 6
         flat_dy[block] *= slope
     column_sums(dy, dbias)
-
-
-@functools.cache
-def _mills_ratio(dtype):
-    """Return the coefficients of Mills' ratio P(-x) / p(x), highest first.
-
-    On x >= 0 it is as good as a polynomial in ``s = 2 / (1 + 0.3 x) - 1``, which runs from 1 down
-    to -1: of degree 10 to the rounding of float32, of degree 22 to that of float64. With it the
-    normal distribution takes one exponential and runs in vector registers; SciPy's erf goes number
-    by number, which takes three times as long in float32.
-    """
-
-    def ratio(s):
-        x = (2 / (1 + s) - 1) / 0.3
-        return np.sqrt(np.pi / 2) * erfcx(x / np.sqrt(2))
-
-    series = chebyshev.chebinterpolate(ratio, 10 if dtype == np.float32 else 22)
-    return chebyshev.cheb2poly(series)[::-1].astype(dtype)
-
-
-def normal_distribution(z, probability, density):
-    """Compute the standard normal distribution P(z) and its density p(z).
-
-    All three are one-dimensional; the caller hands in a block at a time.
-    """
-    s = np.abs(z)
-    s *= 0.3
-    s += 1
-    np.divide(2, s, out=s)
-    s -= 1
-    first, *others = _mills_ratio(z.dtype)
-    probability.fill(first)
-    for coefficient in others:
-        probability *= s
-        probability += coefficient
-    np.square(z, out=density)
-    density *= -0.5
-    np.exp(density, out=density)
-    density *= 1 / math.sqrt(2 * math.pi)
-    probability *= density  # P(-|z|)
-    np.subtract(z > 0, probability, out=probability)
-    np.abs(probability, out=probability)
 
 
 # ---------------------------------------------------------------- normalisation

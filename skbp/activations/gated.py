@@ -110,24 +110,28 @@ class GELU(Activation):
         self.approximate = approximate
 
     def apply(self, z, out):
-        block, n_scratch = (_tanh_gelu, 1) if self.approximate == "tanh" else (_gelu, 2)
-        blockwise(block, n_scratch, z, out)
+        if self.approximate == "tanh":
+            blockwise(_tanh_gelu, 1, z, out)
+        else:
+            self.forward(z, np.zeros(z.shape[1], z.dtype), out)
 
     def gradient(self, dy, y, z):
-        tanh = self.approximate == "tanh"
-        blockwise(*((_tanh_gelu_slope, 3) if tanh else (_gelu_slope, 2)), dy, z)
+        if self.approximate == "tanh":
+            blockwise(_tanh_gelu_slope, 3, dy, z)
+        else:
+            self.backward(dy, y, z, np.empty(dy.shape[1], dy.dtype))
 
+    def forward(self, z, bias, out):
+        if self.approximate == "tanh":
+            super().forward(z, bias, out)
+        else:
+            kernels.bias_gelu(z, bias, out)
 
-def _gelu(z, out, gate, density):
-    kernels.normal_distribution(z, gate, density)
-    np.multiply(z, gate, out=out)
-
-
-def _gelu_slope(dy, z, gate, density):
-    kernels.normal_distribution(z, gate, density)
-    density *= z
-    density += gate
-    dy *= density
+    def backward(self, dy, y, z, dbias):
+        if self.approximate == "tanh":
+            super().backward(dy, y, z, dbias)
+        else:
+            kernels.gelu_backward(dy, y, z, dbias)
 
 
 def _tanh_exponent(z, out):
