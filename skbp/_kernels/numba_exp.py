@@ -27,7 +27,8 @@ def in_halves(coefficients):
 @cache
 def coefficients():
     """Return those of a polynomial for exp(r), |r| <= ln(2) / 2, highest first, in halves."""
-    series = chebyshev.chebinterpolate(lambda s: np.exp(s * HALF_LN2), 6)
+    points = chebyshev.chebpts1(7)
+    series = chebyshev.chebfit(points, np.exp(points * HALF_LN2), 6)
     powers = chebyshev.cheb2poly(series) / HALF_LN2 ** np.arange(7)
     return in_halves(powers[::-1].astype(np.float32))
 

@@ -59,6 +59,16 @@ def _bias_gelu(z, bias, exp_high, exp_low, high, low, out):
 
 
 @compiled
+def _bias_gelu_in_place(z, bias, exp_high, exp_low, high, low):
+    """Do it where `out` is `z`; loops over two arrays that may be one are slow."""
+    for i in range(z.shape[0]):
+        for j in range(z.shape[1]):
+            value = z[i, j] + bias[j]
+            gate, _ = _gate_and_density(value, exp_high, exp_low, high, low)
+            z[i, j] = value * gate
+
+
+@compiled
 def _gelu_backward(dy, z, exp_high, exp_low, high, low, dbias):
     dbias[:] = 0
     for i in range(dy.shape[0]):
@@ -102,7 +112,10 @@ def normal_distribution(z, probability, density):
 def bias_gelu(z, bias, out):
     """``z += bias``; ``out = z P(z)``, P being the normal distribution. `out` may be `z`."""
     if z.dtype == np.float32:
-        _bias_gelu(z, bias, *_coefficients(), out)
+        if out is z:
+            _bias_gelu_in_place(z, bias, *_coefficients())
+        else:
+            _bias_gelu(z, bias, *_coefficients(), out)
         return
     add_bias(z, bias)
     numpy_gelu.in_blocks(_gelu, z, out)

@@ -42,9 +42,12 @@ class Activation(Component):
     ----------
     needs_input : bool
         Whether `gradient` reads `z`. If not, the layer keeps no copy of `z`, and `z` is `y`.
+    in_place : bool
+        Whether `apply` may get `z` itself as `out` even so, which spares memory in inference.
     """
 
     needs_input = False
+    in_place = False
 
     def apply(self, z, out):
         """Compute ``out = f(z)``.
@@ -52,7 +55,8 @@ class Activation(Component):
         Parameters
         ----------
         z, out : ndarray of shape (n, k), float32 or float64
-            The weighted sums, and where the result goes; `out` is `z` unless `needs_input`.
+            The weighted sums, and where the result goes; `out` is `z` unless `needs_input`, and in
+            inference if also `in_place`.
         """
         raise NotImplementedError(f"{type(self).__name__} must define apply(z, out)")
 

@@ -104,7 +104,7 @@ class GELU(Activation):
     """
 
     allowed = {"approximate": OneOf(["none", "tanh"])}
-    needs_input = True
+    needs_input = in_place = True
 
     def __init__(self, approximate="none"):
         self.approximate = approximate

@@ -87,10 +87,10 @@ class Dense(Layer):
 
     def work_shapes(self, input_shape, n, training=True):
         y = (n, *self.output_shape(input_shape))
-        shapes = {"y": y}
+        shapes, function = {"y": y}, resolve(self.activation, ACTIVATIONS, "activation")
         if training:
             shapes["dx"] = (n, *input_shape)
-        if resolve(self.activation, ACTIVATIONS, "activation").needs_input:
+        if function.needs_input and (training or not function.in_place):
             shapes["z"] = y
         return shapes
 
@@ -111,11 +111,11 @@ class Dense(Layer):
         return ENDLESS if len(input_shape) == 2 else NO_STEPS
 
     def forward(self, x, p, w, ctx):
-        y = out = w["y"]
-        z = w.get("z", y)
+        out = w["y"]
+        y = as_rows(out)
+        z = as_rows(w["z"]) if "z" in w else y
         if self._in_steps:
-            x, y, z = rows_of(x, self, ctx), as_rows(y), as_rows(z)
-            ctx.cache[self] = x
+            x = ctx.cache[self] = rows_of(x, self, ctx)
         kernels.matmul(x, p["weight"], z)
         if self._scale is not None:
             z *= self._scale
