@@ -142,8 +142,6 @@ class BaseText(Around, CallbackSupportMixin, BaseEstimator, ABC):
         if weight is None or weight.all():
             return texts, y, weight
         kept = np.flatnonzero(weight)
-        if not len(kept):
-            raise ValueError("sample_weight is zero for all texts. Give some a weight.")
         return [texts[i] for i in kept], rows_of_any(y, kept), weight[kept]
 
     def _validation(self, given):

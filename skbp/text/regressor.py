@@ -183,7 +183,8 @@ class TextRegressor(RegressorMixin, BaseText):
             raise ValueError(
                 f"y_val has {columns.shape[1]} outputs and y {n_outputs}. Give the same ones."
             )
-        return (columns - self._targets.mean) / self._targets.scale
+        standard = (columns - self._targets.mean) / self._targets.scale
+        return standard[:, 0] if n_outputs == 1 else standard
 
     def _row_weights(self, targets, weight):
         return weight
