@@ -1,6 +1,7 @@
 """What the estimators on top of a pretrained encoder share: a head, and training from there on."""
 
 from abc import ABC, abstractmethod
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ class BaseText(Around, CallbackSupportMixin, BaseEstimator, ABC):
     def _end_with(self, given, head):
         """Publish the head alone, and tell callbacks of it."""
         hooks = begin_hooks(self, given, 0)
-        self.__dict__.update(self._made_of(self.model, head), n_iter_=0, history_={})
+        self.__dict__.update(self._made_of(self.model, head), n_iter_=1, history_={})
         if hooks is not None:
             hooks.end()
             hooks.close()
@@ -136,7 +137,9 @@ class BaseText(Around, CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        check_consistent_length(texts, y, sample_weight)
+        check_consistent_length(texts, y)
+        if not isinstance(sample_weight, Real):
+            check_consistent_length(texts, sample_weight)
         y = targets_to_score(self, y, texts)
         weight = check_weights(sample_weight, texts)
         if weight is None or weight.all():

@@ -55,7 +55,7 @@ def refuse_gaps(X):
         raise ValueError("X is a single text, expected a list of texts. Give [text].")
     values = X.to_numpy() if hasattr(X, "to_numpy") else X
     if isinstance(values, np.ndarray):
-        if values.ndim != 1 or values.dtype.kind not in "OT":
+        if values.ndim != 1 or values.dtype.kind not in "OTU":
             return
         values = values.tolist()
     if not isinstance(values, list | tuple):

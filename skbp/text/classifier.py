@@ -44,7 +44,7 @@ class TextClassifier(ClassifierMixin, BaseText):
     batch_size : int, default=32
         Texts per update, and the most that are encoded together.
     learning_rate_init : float or None, default=None
-        The largest learning rate, > 0. None means 1e-4 for "last", 5e-4 for "lora" and 5e-5 for
+        The largest learning rate, > 0. None means 5e-4 for "last" and "lora", and 5e-5 for
         "all". Like the rest down to
         `validation_fraction`, not for "head".
     max_iter : int or None, default=None
@@ -80,7 +80,7 @@ class TextClassifier(ClassifierMixin, BaseText):
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Biases of the head.
     n_iter_ : int
-        Passes over the texts; 0 for "head".
+        Passes over the texts; 1 for "head".
     history_ : dict of str to list
         Curves of the training, a number a pass: "loss", "learning_rate", "seconds", and with texts
         to validate on "validation_score" and "validation_loss". Empty for "head".
@@ -176,10 +176,8 @@ class TextClassifier(ClassifierMixin, BaseText):
     def _new_targets(self, y):
         targets = ClassTargets.of(y)
         if targets.kind != "multilabel" and len(targets.classes) < 2:
-            raise ValueError(
-                f"y has the single class {targets.classes[0]!r}; at least 2 classes are needed to "
-                "tell texts apart."
-            )
+            (only,) = targets.classes.tolist()
+            raise ValueError(f"y has one class only, {only!r}; at least 2 classes are needed.")
         return targets
 
     def _encoded(self, y):

@@ -287,7 +287,8 @@ def load_encoder(path, dtype="float32", by_reference=False):
     tensors, pooling = Tensors(weights), _pooling(folder / POOLING)
     check_sizes(config, tensors)
     network = Network(layers_of(config), (n_positions(config),), np.dtype(dtype))
-    fill(Arrays(network.by_name()), config, tensors)
+    with np.errstate(over="ignore"):  # of what is too large for float32: not finite, then
+        fill(Arrays(network.by_name()), config, tensors)
     if not network.finite:
         raise ValueError(f"{weights} holds weights that are not finite. Fetch or copy it again.")
     reference = given.resolve() if by_reference else None

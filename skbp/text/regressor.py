@@ -58,7 +58,7 @@ class TextRegressor(RegressorMixin, BaseText):
     batch_size : int, default=32
         Texts per update, and the most that are encoded together.
     learning_rate_init : float or None, default=None
-        The largest learning rate, > 0. None means 1e-4 for "last", 5e-4 for "lora" and 5e-5 for
+        The largest learning rate, > 0. None means 5e-4 for "last" and "lora", and 5e-5 for
         "all". Like the rest down to
         `validation_fraction`, not for "head".
     max_iter : int or None, default=None
@@ -92,7 +92,7 @@ class TextRegressor(RegressorMixin, BaseText):
     intercept_ : ndarray of shape (n_outputs,)
         Biases of the head.
     n_iter_ : int
-        Passes over the texts; 0 for "head".
+        Passes over the texts; 1 for "head".
     history_ : dict of str to list
         Curves of the training; see `TextClassifier`.
 

@@ -20,7 +20,6 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_para
 from skbp._compat import check_sample_weight, count_rows, rows_of_any
 from skbp._component import OneOf, Range, Whole, check_allowed
 from skbp._numbers import plain_labels
-from skbp.text._texts import refuse_gaps
 
 #: Share of the total weight that rounding may cost.
 ROUNDING = 1e-9
@@ -191,7 +190,6 @@ class RejectOption(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """Return rows, labels and weights, checked."""
         if y is None:
             raise ValueError("RejectOption requires y to be passed, but the target y is None.")
-        refuse_gaps(X)
         y = column_or_1d(plain_labels(y), warn=True)
         check_classification_targets(y)
         X, y = indexable(X, y)
