@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
@@ -36,7 +35,7 @@ OF_TRAINING = {
 }  # fmt: skip
 
 
-class BaseText(Around, CallbackSupportMixin, BaseEstimator, ABC):
+class BaseText(Around, BaseEstimator, ABC):
     """Base class of the estimators; use `TextClassifier` or `TextRegressor`."""
 
     model: Encoder
