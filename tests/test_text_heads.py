@@ -262,6 +262,7 @@ def test_few_texts_have_more_passes():
     assert n_passes(10, 32, 2) == 2
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", ["number", "numbers"])
 def test_the_best_pass_stands(steady, kind):
     cls, y = TARGETS[kind]
