@@ -10,9 +10,7 @@ from scipy.sparse import issparse
 
 from skbp._numbers import plain_labels
 from skbp.estimators import BackpropClassifier, BackpropRegressor
-from skbp.estimators._hooks import begin_hooks
-from skbp.estimators.base import BaseBackprop
-from skbp.tabular._hooks import OutsideHooks
+from skbp.estimators._inside import Inside
 from skbp.tabular._preset import Preset
 
 #: Added to the share of errors, so that the log loss counts where there are none.
@@ -21,7 +19,7 @@ LEAST_ERROR = 0.01
 COLDEST, HOTTEST = -3.0, 3.0
 
 
-class _OfPreset(BaseBackprop):
+class _OfPreset(Inside):
     """A network whose last layers are a preset's, which the estimator for tables hands it."""
 
     _preset: Preset
@@ -29,7 +27,6 @@ class _OfPreset(BaseBackprop):
     _keeps_unseen = True
     _set_aside: Any = None
     _redraws = True
-    _outside: Any = None  # in a fit: the estimator for tables, of which callbacks are told
 
     def _output_layers(self, shape, n_outputs):
         return self._preset.output_layers(shape, n_outputs)
@@ -59,18 +56,6 @@ class _OfPreset(BaseBackprop):
             return unseen
         rows = np.flatnonzero(np.isfinite(raw).all(axis=1))
         return rows, raw[rows]
-
-    def _hooks(self, given, incremental):
-        if self._outside is None:
-            return super()._hooks(given, incremental)
-        told = self._outside._under_way.given
-        return begin_hooks(self._outside, told, self.max_iter, OutsideHooks)
-
-    def __getstate__(self):
-        state = super().__getstate__()
-        if state.pop("_outside", None) is not None:
-            state.pop("_skl_callbacks", None)
-        return state
 
     def take_up(self, other):
         """Go on from another one of the same layers, which is left as it is.

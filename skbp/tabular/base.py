@@ -2,21 +2,18 @@
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from copy import copy
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skbp._compat import InvalidParameterError, check_sample_weight, rows_of_any
 from skbp._component import Flag, Maybe, Range
 from skbp.callbacks import TimeLimit
-from skbp.estimators._hooks import without_fit
+from skbp.estimators._inside import Around
 from skbp.estimators._parameters import with_objects
-from skbp.tabular._hooks import UnderWay
 from skbp.tabular._preset import Preset
 from skbp.tabular.presets import PRESETS
 
@@ -24,7 +21,7 @@ from skbp.tabular.presets import PRESETS
 ALLOWED: dict[str, Any] = {"max_time": Maybe(Range(0, low_open=True)), "warm_start": Flag()}
 
 
-class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
+class BaseTabular(Around, BaseEstimator, ABC):
     """Base class of the estimators; use `TabularClassifier` or `TabularRegressor`."""
 
     preset: Any
@@ -35,7 +32,6 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
     random_state: Any
     verbose: Any
     warm_start: Any
-    _under_way: UnderWay  # in a fit only
 
     @abstractmethod
     def _new_network(self, parameters):
@@ -115,18 +111,10 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
         network, rows, stopping = self._network_for(given.X)
         for name in ("temperature_", "oof_decision_function_"):  # those of an earlier fit
             self.__dict__.pop(name, None)
-        own = getattr(self, "_skl_callbacks", [])
-        network.set_callbacks(*own, *stopping)
-        self.set_callbacks(*own, *stopping)  # they are told of this estimator
-        self._under_way = UnderWay(network, given, own)
-        network._outside = self
         with self._named():
-            network.fit(rows, targets, sample_weight=given.sample_weight)
-        if self.__dict__.get("network_") is not network:
-            self._publish()
-        del self._under_way, network._outside
-        network.set_callbacks()
-        self.set_callbacks(*own)
+            self._train_inside(
+                network, given, rows, targets, stopping, sample_weight=given.sample_weight
+            )
 
     @contextmanager
     def _named(self):
@@ -166,10 +154,6 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
         """Whether training goes on from the encoder and the weights there are."""
         return hasattr(self, "network_") and (incremental or bool(self.warm_start))
 
-    def _publish(self):
-        """Set the attributes of a network whose training has ended."""
-        self.__dict__.update(self._attributes_of(self._under_way.network))
-
     def _pass_over(self, given, targets, **classes):
         """Go once over the rows; sets `encoder_` and `network_`.
 
@@ -192,21 +176,6 @@ class BaseTabular(CallbackSupportMixin, BaseEstimator, ABC):
     def _attributes_of(self, network):
         """Return the attributes that come of a network, by name."""
         return {"network_": network, "calibration_scores_": None}
-
-    def _fitted(self, fit, network, history):
-        """Return the attributes that there were if training ended now; see `Hooks`."""
-        inner = copy(self._under_way.network)
-        inner.__dict__.update(inner._fitted(fit, network, history))
-        return self._attributes_of(inner)
-
-    def __getstate__(self):
-        state = without_fit(super().__getstate__())
-        under_way = state.pop("_under_way", None)
-        if under_way is not None:
-            state.pop("_skl_callbacks", None)
-            if under_way.callbacks:
-                state["_skl_callbacks"] = list(under_way.callbacks)
-        return state
 
     # ------------------------------------------------------------ tables
 

@@ -17,7 +17,7 @@ READ = {
 #: The same, with what it is where it is not said.
 OPTIONAL = {
     "type_vocab_size": (Whole(1), 2), "pad_token_id": (Whole(), 0),
-    "layer_norm_eps": (Range(0, low_open=True), 1e-12), "hidden_dropout_prob": (RATE, 0.1),
+    "layer_norm_eps": (Range(0, 1, low_open=True), 1e-12), "hidden_dropout_prob": (RATE, 0.1),
     "attention_probs_dropout_prob": (RATE, 0.1), "hidden_act": (ACTIVATIONS, "gelu"),
 }  # fmt: skip
 #: What must be as here, where it is said: other values mean another network.
@@ -76,12 +76,43 @@ def read_config(given, where):
             f"{where}: hidden_size is {found['hidden_size']}, which "
             f"{found['num_attention_heads']} heads (num_attention_heads) cannot share."
         )
+    if found["pad_token_id"] >= found["vocab_size"]:
+        raise ValueError(
+            f"{where}: pad_token_id is {found['pad_token_id']}, and there are only "
+            f"{found['vocab_size']} tokens (vocab_size), numbered from 0."
+        )
     if n_positions(found) < 1:
         raise ValueError(
             f"{where}: max_position_embeddings is {found['max_position_embeddings']}, which leaves "
             f"no position after pad_token_id {found['pad_token_id']}."
         )
     return found
+
+
+def with_padding(config, code, where):
+    """Return a configuration whose code of what is absent is that of its tokenizer.
+
+    That of BERT's configuration only says which row of the table was not trained: there are models
+    with another tokenizer's. Others count positions from it.
+
+    Parameters
+    ----------
+    config : dict
+        As `read_config` returns it.
+    code : int or None
+        The tokenizer's; None where it has none.
+    where : str
+        The file of the configuration, for errors.
+    """
+    own, n_codes = config["pad_token_id"], config["vocab_size"]
+    if code in (None, own) or code not in Whole() or code >= n_codes:
+        return config
+    if config["model_type"] == "bert":
+        return config | {"pad_token_id": code}
+    raise ValueError(
+        f"{where}: pad_token_id is {own}, and the tokenizer's code for padding is {code}. The two "
+        "files do not belong together."
+    )
 
 
 def first_position(config):
@@ -132,6 +163,39 @@ def layers_of(config):
     ]  # fmt: skip
 
 
+def check_sizes(config, tensors):
+    """Compare the sizes of a configuration with the tensors of a file, before memory is taken.
+
+    Parameters
+    ----------
+    config : dict
+        As `read_config` returns it.
+    tensors : Tensors
+        Of the file.
+
+    Raises
+    ------
+    ValueError
+        If a number of the configuration is another one than the file's.
+    """
+    prefix, k, n_hidden = prefix_of(tensors), config["hidden_size"], config["intermediate_size"]
+    shapes = {
+        "embeddings.word_embeddings": (config["vocab_size"], k),
+        "embeddings.position_embeddings": (config["max_position_embeddings"], k),
+        "embeddings.token_type_embeddings": (config["type_vocab_size"], k),
+        "encoder.layer.0.intermediate.dense": (n_hidden, k),
+    }
+    for name, shape in shapes.items():
+        tensors.check(f"{prefix}{name}.weight", shape)
+    for i in range(config["num_hidden_layers"]):
+        tensors.check(f"{prefix}encoder.layer.{i}.attention.output.dense.weight", (k, k))
+
+
+def prefix_of(tensors):
+    """Return what the names of an encoder's tensors begin with."""
+    return next((p for p in PREFIXES if any(name.startswith(p) for name in tensors.names)), "")
+
+
 def fill(arrays, config, tensors):
     """Copy the tensors of a file to where they belong.
 
@@ -150,9 +214,7 @@ def fill(arrays, config, tensors):
         If a tensor is missing, has another shape than the configuration says, or has no place.
     """
     places = dict(_places(config))
-    prefix = next(
-        (one for one in PREFIXES if any(name.startswith(one) for name in tensors.names)), ""
-    )
+    prefix = prefix_of(tensors)
     unused = first_position(config)
     for name, array in arrays.items():
         sources = [prefix + source for source in places[name]]

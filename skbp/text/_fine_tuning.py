@@ -1,13 +1,46 @@
 """An encoder and the head on top of it, trained together."""
 
+from math import ceil
+
 import numpy as np
 
+from skbp.estimators._inside import Inside
 from skbp.estimators.classifier import BackpropClassifier
+from skbp.estimators.regressor import BackpropRegressor
 from skbp.layers import LoRA
-from skbp.optimizers import AdamW
+from skbp.optimizers import AdamW, Group
 
 #: What is trained beside the head, and at which largest rate if none is given.
-RATES = {"last": 1e-4, "lora": 5e-4, "all": 5e-5}
+RATES = {"last": 5e-4, "lora": 5e-4, "all": 5e-5}
+#: The fewest updates and passes over the texts, if their number is not given, and the most passes.
+MIN_UPDATES, MIN_ITER, MAX_ITER = 60, 3, 20
+
+
+class ClassifierInside(Inside, BackpropClassifier):
+    """The network of `TextClassifier`."""
+
+
+class RegressorInside(Inside, BackpropRegressor):
+    """The network of `TextRegressor`."""
+
+
+def n_passes(n, batch_size, max_iter):
+    """Return the number of passes over n texts: as given, or such that updates are not too few."""
+    if max_iter is not None:
+        return max_iter
+    updates = ceil(n / min(batch_size, n))
+    return min(MAX_ITER, max(MIN_ITER, ceil(MIN_UPDATES / updates)))
+
+
+def groups_of(encoder, decay):
+    """Return groups in which the rate of each block is so much of that of the block above it.
+
+    What stands below the blocks has the smallest rate, the last block and the head the full one.
+    """
+    n_blocks = encoder.config["num_hidden_layers"]
+    below = [Group(name, rate=decay**n_blocks) for name in ("tokens", "positions", "norm")]
+    blocks = [Group(f"block_{i}", rate=decay ** (n_blocks - 1 - i)) for i in range(n_blocks)]
+    return [*below, *blocks]
 
 
 def layers_to_train(encoder, train, rank):
@@ -38,41 +71,58 @@ def layers_to_train(encoder, train, rank):
     return changed, [name for name in names if not name.startswith("block")]
 
 
-def fine_tuned(encoder, head, after, codes, y, sample_weight, settings):
-    """Return an encoder and a head that were trained on codes and labels.
+def network_for(kind, encoder, head, after, n, settings):
+    """Return a network that begins as an encoder and a head are, ready to be trained.
 
     Parameters
     ----------
+    kind : type
+        `ClassifierInside` or `RegressorInside`.
     encoder : Encoder
-        Where training starts.
     head : (ndarray of shape (n_outputs, n_features), ndarray of shape (n_outputs,))
-        Weights and biases to start from.
+        Weights and biases.
     after : list of Layer
         What is between the two.
-    codes : ndarray of shape (n, n_steps), int32
-    y : array-like of shape (n,)
-    sample_weight : array-like of shape (n,) or None
+    n : int
+        Number of texts to train on.
     settings : dict
-        Parameters of `TextClassifier`.
+        Parameters of the estimator for texts.
+
+    Returns
+    -------
+    network : Inside
+    """
+    train, rate, decay = (settings[k] for k in ("train", "learning_rate_init", "layer_decay"))
+    layers, frozen = layers_to_train(encoder, train, settings["rank"])
+    start = {"output.weight": head[0].T, "output.bias": head[1]}
+    groups = groups_of(encoder, decay) if train != "last" and decay != 1 else None
+    return kind(
+        layers=[*layers, *after], init_from=encoder.weights() | start, freeze=frozen or None,
+        solver=AdamW(weight_decay=0.01, clip_norm=1.0, groups=groups), alpha=0.0,
+        learning_rate="one_cycle", learning_rate_init=RATES[train] if rate is None else rate,
+        tol=0.0, n_iter_no_change=np.inf, dtype=encoder.dtype.name, shuffle="by_length",
+        max_iter=n_passes(n, settings["batch_size"], settings["max_iter"]),
+        batch_size=min(settings["batch_size"], n),
+        **{name: settings[name] for name in ("early_stopping", "random_state", "verbose")},
+    )  # fmt: skip
+
+
+def parts_of(network, encoder):
+    """Return what a trained network is made of.
+
+    Parameters
+    ----------
+    network : Inside
+        As `network_for` made it.
+    encoder : Encoder
+        Where training began.
 
     Returns
     -------
     encoder : Encoder
-    head : (ndarray, ndarray)
+    head : (ndarray of shape (n_outputs, n_features), ndarray of shape (n_outputs,))
     """
-    train, rate = settings["train"], settings["learning_rate_init"]
-    layers, frozen = layers_to_train(encoder, train, settings["rank"])
-    start = {"output.weight": head[0].T, "output.bias": head[1]}
-    net = BackpropClassifier(
-        layers=[*layers, *after], init_from=encoder.weights() | start, freeze=frozen or None,
-        solver=AdamW(weight_decay=0.01, clip_norm=1.0), alpha=0.0, learning_rate="one_cycle",
-        learning_rate_init=RATES[train] if rate is None else rate, tol=0.0,
-        n_iter_no_change=np.inf, dtype=encoder.dtype.name, shuffle="by_length",
-        batch_size=min(settings["batch_size"], len(codes)),
-        **{name: settings[name]
-           for name in ("max_iter", "class_weight", "random_state", "verbose")},
-    )  # fmt: skip
-    net.fit(codes, y, sample_weight=sample_weight)
-    weights = (net.merge_lora() if train == "lora" else net).weights_
+    has_lora = any(isinstance(layer, LoRA) for layer in network.layers)
+    weights = (network.merge_lora() if has_lora else network).weights_
     head = weights.pop("output.weight").T, weights.pop("output.bias")
     return encoder._with_weights(weights), head

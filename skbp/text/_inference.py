@@ -1,6 +1,7 @@
 """Rows of codes of any length through an encoder, in batches of like length."""
 
 import numpy as np
+from joblib import effective_n_jobs
 
 from skbp import _kernels as kernels
 from skbp._engine.turns import Turns, sizes_of
@@ -15,7 +16,7 @@ BATCH_BYTES = 2**25
 
 
 @quiet
-def run(encoder, codes, after, batch_size):
+def run(encoder, codes, after, batch_size, n_jobs=None, progress=None):
     """Return what an encoder, and layers after it, make of rows of codes.
 
     Long rows come first: a batch has rows of about the same length, and the memory for the first
@@ -29,6 +30,10 @@ def run(encoder, codes, after, batch_size):
         Without parameters; the last one gives one vector a row.
     batch_size : int
         The most rows of a batch.
+    n_jobs : int or None
+        Threads, as joblib counts them; None for as many as BLAS was told to use.
+    progress : Progress or None
+        Told of each batch.
 
     Returns
     -------
@@ -36,7 +41,7 @@ def run(encoder, codes, after, batch_size):
     """
     vectors = np.empty((len(codes), encoder.n_features), encoder.dtype)
     batches = list(_batches(encoder, codes, after, batch_size))
-    n_threads = min(threads.count() if kernels.CONCURRENT else 1, len(batches))
+    n_threads = min(_n_threads(n_jobs), len(batches))
 
     def task(part):
         memory = Turns()
@@ -45,9 +50,17 @@ def run(encoder, codes, after, batch_size):
             x = padded([codes[i] for i in rows], n_steps, encoder.padding_index)
             workspace = Workspace(network, len(rows), training=False, memory=memory)
             vectors[rows] = network.forward(x, workspace)
+            if progress is not None:
+                progress.add(len(rows))
 
     threads.run(task, range(n_threads))
     return vectors
+
+
+def _n_threads(n_jobs):
+    if n_jobs is None:
+        return threads.count() if kernels.CONCURRENT else 1
+    return effective_n_jobs(n_jobs)
 
 
 def _batches(encoder, codes, after, batch_size):

@@ -52,6 +52,11 @@ class Tensors:
         ValueError
             If there is none of that name, or of another shape or type.
         """
+        kind = self.check(name, shape)
+        return self._bfloat16(name, shape) if kind == "BF16" else self._file.get_tensor(name)
+
+    def check(self, name, shape):
+        """Return the type of a tensor, by its name in the file; raise as `read` does."""
         if name not in self.names:
             raise ValueError(
                 f"{self.path} lacks the tensor {name!r}, of shape {shape}, which its configuration "
@@ -69,7 +74,7 @@ class Tensors:
                 f"{self.path}: the tensor {name!r} has type {kind}; supported are "
                 f"{', '.join(TYPES)}."
             )
-        return self._bfloat16(name, shape) if kind == "BF16" else self._file.get_tensor(name)
+        return kind
 
     def _bfloat16(self, name, shape):
         """Return a tensor of a type that NumPy lacks: float32 without the last 16 bits."""

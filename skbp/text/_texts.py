@@ -1,5 +1,7 @@
 """Texts as they come in: lists, arrays and columns of strings, or pairs of these."""
 
+from numbers import Number
+
 import numpy as np
 
 
@@ -36,6 +38,34 @@ def as_texts(X, pairs=False):
     return [item if isinstance(item, str) else tuple(item) for item in items]
 
 
+def refuse_gaps(X):
+    """Refuse missing values and numbers among texts, for estimators around a vectorizer.
+
+    Of what holds no texts only missing values in a single column are refused: another vectorizer
+    may take it.
+
+    Raises
+    ------
+    TypeError
+        Names the first.
+    ValueError
+        If it is a single text.
+    """
+    if isinstance(X, str):
+        raise ValueError("X is a single text, expected a list of texts. Give [text].")
+    values = X.to_numpy() if hasattr(X, "to_numpy") else X
+    if isinstance(values, np.ndarray):
+        if values.ndim != 1 or values.dtype.kind not in "OTU":
+            return
+        values = values.tolist()
+    if not isinstance(values, list | tuple):
+        return
+    has_texts = any(isinstance(item, str) for item in values)
+    for i, item in enumerate(values):
+        if _is_missing(item) or (has_texts and isinstance(item, Number)):
+            raise TypeError(f"X[{i}] is {_told(item)}, expected a string{_advice(item, True)}.")
+
+
 def _items(X):
     values = X.to_numpy() if hasattr(X, "to_numpy") else X
     if isinstance(values, np.ndarray):
@@ -70,7 +100,11 @@ def _advice(item, pairs):
         return ". Decode bytes first: text.decode()"
     if isinstance(item, tuple | list) and not pairs:
         return ". Pairs of texts are for Tokenizer and TextEncoder"
-    is_nan = isinstance(item, float) and item != item
-    if item is None or is_nan or type(item).__name__ in ("NAType", "NaTType"):
+    if _is_missing(item):
         return '. Fill in missing texts, such as by "", or leave their rows out'
     return " or a pair of strings" if pairs else ""
+
+
+def _is_missing(item):
+    is_nan = isinstance(item, float) and item != item
+    return item is None or is_nan or type(item).__name__ in ("NAType", "NaTType", "MaskedConstant")

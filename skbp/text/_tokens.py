@@ -71,6 +71,11 @@ def codes_of(texts, text, max_length, n_codes):
         except (TypeError, UnicodeError):
             _refuse_surrogates(texts)
             raise
+        except Exception as error:  # the library knows no other
+            raise ValueError(
+                f"tokenizer.json does not fit the texts: {error}. Without a token for what is "
+                "unknown, it takes texts of its own vocabulary only."
+            ) from error
         for one in found:
             types = np.array(one.type_ids, np.int32)
             codes.append(np.array(one.ids, np.int32) + n_codes * types)

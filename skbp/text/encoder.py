@@ -10,10 +10,19 @@ import numpy as np
 
 from skbp._engine.network import Network
 from skbp.layers._pass import Arrays
-from skbp.text._bert import fill, layers_of, n_positions, read_config
+from skbp.text._bert import (
+    check_sizes,
+    fill,
+    layers_of,
+    n_positions,
+    read_config,
+    with_padding,
+)
 from skbp.text._tensors import Tensors
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
+#: What tokens for padding are called.
+PADDING = ("[PAD]", "<pad>", "<|padding|>")
 #: The file that says how vectors of tokens are put together, and its entries by our names.
 POOLING = "1_Pooling/config.json"
 MODES = {
@@ -58,7 +67,7 @@ class Encoder:
     max_length : int
         Most tokens of a text, those that begin and end it included.
     padding_index : int
-        The code of what is absent.
+        The code of what is absent: that of the tokenizer's token for padding, if it has one.
     n_params : int
         Number of weights.
     dtype : numpy dtype
@@ -270,18 +279,20 @@ def load_encoder(path, dtype="float32", by_reference=False):
         raise ValueError(f"dtype must be 'float32' or 'float64'. Got {dtype!r} instead.")
     given = Path(path)
     folder, weights = _folder_and_weights(given)
-    config = read_config(_json(folder / CONFIG), str(folder / CONFIG))
-    tokenizer = folder / TOKENIZER
-    text = None
+    config = read_config(read_json(folder / CONFIG)[1], str(folder / CONFIG))
+    tokenizer, text = folder / TOKENIZER, None
     if tokenizer.exists():
-        _json(tokenizer)  # whether it is whole
-        text = tokenizer.read_text(encoding="utf-8")
+        text, described = read_json(tokenizer)
+        config = with_padding(config, padding_of(described), str(folder / CONFIG))
+    tensors, pooling = Tensors(weights), _pooling(folder / POOLING)
+    check_sizes(config, tensors)
     network = Network(layers_of(config), (n_positions(config),), np.dtype(dtype))
-    fill(Arrays(network.by_name()), config, Tensors(weights))
+    with np.errstate(over="ignore"):  # of what is too large for float32: not finite, then
+        fill(Arrays(network.by_name()), config, tensors)
     if not network.finite:
         raise ValueError(f"{weights} holds weights that are not finite. Fetch or copy it again.")
     reference = given.resolve() if by_reference else None
-    return Encoder(config, network.params, text, _pooling(folder / POOLING), reference)
+    return Encoder(config, network.params, text, pooling, reference)
 
 
 def _folder_and_weights(given):
@@ -294,8 +305,11 @@ def _folder_and_weights(given):
     folder = given if given.is_dir() else given.parent
     weights = folder / WEIGHTS if given.is_dir() else given
     for file in (folder / CONFIG, weights):
-        if not file.exists():
-            raise FileNotFoundError(f"{folder} lacks {file.name!r}. It holds {_names(folder)}.")
+        if not file.is_file():
+            there = ", a folder in its place" if file.exists() else ""
+            raise FileNotFoundError(
+                f"{folder} lacks {file.name!r}{there}. It holds {_names(folder)}."
+            )
     return folder, weights
 
 
@@ -303,7 +317,9 @@ def _pooling(path):
     """Return the mode of pooling that a file asks for; None if there is no such file."""
     if not path.exists():
         return None
-    given = _json(path)
+    given = read_json(path)[1]
+    if not isinstance(given, dict):
+        raise ValueError(f"{path} holds a {type(given).__name__}, expected an object of modes.")
     asked = [
         key for key, value in given.items() if key.startswith("pooling_mode") and value is True
     ]
@@ -316,11 +332,43 @@ def _pooling(path):
     return found[0]
 
 
-def _json(path):
+def read_json(path):
+    """Return the text of a JSON file, and what it says.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is a folder.
+    ValueError
+        If it is no whole JSON.
+    """
+    if path.is_dir():
+        raise FileNotFoundError(f"{path} is a folder, expected a file. Fetch that file again.")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # that of what is no UTF-8 too
-        raise ValueError(f"{path} is no whole JSON file ({error}).") from error
+        text = path.read_text(encoding="utf-8")
+        return text, json.loads(text)
+    except (ValueError, RecursionError) as error:  # that of what is no UTF-8 too
+        told = str(error) if len(str(error)) <= 200 else f"{str(error)[:200]} ..."
+        raise ValueError(
+            f"{path} is no whole JSON file ({told}). Fetch or copy it again."
+        ) from error
+
+
+def padding_of(described):
+    """Return the code of a tokenizer's token for padding, as its file tells; None if it does not.
+
+    Parameters
+    ----------
+    described : object
+        What tokenizer.json says.
+    """
+    described = described if isinstance(described, dict) else {}
+    padding, added = described.get("padding"), described.get("added_tokens")
+    if isinstance(padding, dict):
+        return padding.get("pad_id")
+    added = [token for token in added if isinstance(token, dict)] if isinstance(added, list) else []
+    codes = {token.get("content"): token.get("id") for token in added}
+    return next((codes[name] for name in PADDING if name in codes), None)
 
 
 def _names(folder):

@@ -10,8 +10,10 @@ from sklearn.utils import check_array, gen_batches, get_tags, indexable
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from skbp._compat import count_rows
 from skbp._component import Whole, check_allowed
 from skbp._numbers import plain_labels
+from skbp.text._texts import refuse_gaps
 
 #: The most bytes of similarities that are computed at a time.
 MOST_BYTES = 2**26
@@ -154,8 +156,7 @@ class NearestExamples(ClassifierMixin, BaseEstimator):
         check_allowed(self, {"n_neighbors": Whole(1)})
         if y is None:
             raise ValueError("NearestExamples requires y to be passed, but the target y is None.")
-        if isinstance(X, str):
-            raise ValueError("X is a single text, expected a list of texts.")
+        refuse_gaps(X)
         y = column_or_1d(plain_labels(y), warn=True)
         check_classification_targets(y)
         X, y = indexable(X, y)
@@ -315,11 +316,15 @@ def _dense(a):
 
 def vectors_of(vectorizer, X):
     """Return the vectors of texts, of unit length, dense or CSR."""
-    if isinstance(X, str):
-        raise ValueError("X is a single text, expected a list of texts.")
+    refuse_gaps(X)
     vectors = check_array(
         vectorizer.transform(X), accept_sparse="csr", dtype=[np.float64, np.float32]
     )
+    if vectors.shape[0] != count_rows(X):
+        raise ValueError(
+            f"the vectorizer made {vectors.shape[0]} vectors of {count_rows(X)} rows. If X is a "
+            'frame, give the column of texts: frame["text"].'
+        )
     return normalize(vectors)
 
 

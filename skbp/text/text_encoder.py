@@ -1,21 +1,48 @@
 """Texts to vectors."""
 
+from numbers import Integral
+
+import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from skbp._component import Flag, Maybe, OneOf, Whole, check_allowed
+from skbp._component import AnyOf, Flag, Maybe, OneOf, Whole, check_allowed
 from skbp.layers import SequencePool, UnitLength
 from skbp.text._inference import run
+from skbp.text._progress import Progress
 from skbp.text._texts import as_texts
 from skbp.text._tokens import codes_of
 from skbp.text.encoder import Encoder
 from skbp.text.tokenizer import limit, tokenizer_text
 
 POOLING = ("mean", "first", "max", "last")
+
+
+class _Jobs:
+    """Numbers of threads, as joblib counts them."""
+
+    def __contains__(self, value):
+        is_whole = isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+        return is_whole and value != 0
+
+    def __str__(self):
+        return "a whole number other than 0, such as 2, or -1 for all cores"
+
+
 #: What parameters may be, of this and of what is built on it.
 ALLOWED = {
     "pooling": Maybe(OneOf(POOLING)), "normalize": Flag(), "max_length": Maybe(Whole(1)),
-    "batch_size": Whole(1),
+    "batch_size": Whole(1), "n_jobs": Maybe(_Jobs()), "verbose": AnyOf(Flag(), Whole()),
 }  # fmt: skip
+
+
+def check_model(estimator):
+    """Raise a TypeError unless the model of an estimator is an Encoder."""
+    if not isinstance(estimator.model, Encoder):
+        told = repr(estimator.model)
+        raise TypeError(
+            f"The 'model' parameter of {type(estimator).__name__} must be an Encoder: "
+            f"load_encoder(folder). Got {told if len(told) <= 80 else told[:80] + ' ...'} instead."
+        )
 
 
 def layers_after(estimator):
@@ -46,7 +73,12 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     batch_size : int, default=32
         The most texts that are encoded together. Batches of long texts are smaller: a batch takes
         at most 32 MiB of memory, so that the work stays in cache, unless a single text takes more.
-        With compiled kernels as many threads as BLAS was told to use work on a batch each.
+    n_jobs : int or None, default=None
+        How many threads work on a batch each, as joblib counts: -1 for one a core. None means as
+        many as BLAS was told to use with compiled kernels, and otherwise one.
+    verbose : bool or int, default=False
+        Whether `transform` prints, every two seconds, how many texts are done. (scikit-learn's
+        callbacks are told of `fit` alone.)
 
     See Also
     --------
@@ -67,12 +99,17 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     (2, 384)
     """
 
-    def __init__(self, model, pooling=None, normalize=True, max_length=None, batch_size=32):
+    def __init__(
+        self, model, pooling=None, normalize=True, max_length=None, batch_size=32, n_jobs=None,
+        verbose=False,
+    ):  # fmt: skip
         self.model = model
         self.pooling = pooling
         self.normalize = normalize
         self.max_length = max_length
         self.batch_size = batch_size
+        self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def fit(self, X=None, y=None):
         """Check the parameters, and the texts if there are any.
@@ -100,11 +137,7 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self
 
     def _check(self):
-        if not isinstance(self.model, Encoder):
-            raise TypeError(
-                f"The 'model' parameter of {type(self).__name__} must be an Encoder: "
-                f"load_encoder(folder). Got {self.model!r} instead."
-            )
+        check_model(self)
         check_allowed(self, ALLOWED)
         tokenizer_text(self.model)
         limit(self.model, self.max_length)
@@ -131,7 +164,8 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self._check()
         texts, model = as_texts(X, pairs=True), self.model
         codes = codes_of(texts, tokenizer_text(model), limit(model, self.max_length), model.n_codes)
-        return run(model, codes, layers_after(self), self.batch_size)
+        progress = Progress(len(codes), type(self).__name__) if self.verbose else None
+        return run(model, codes, layers_after(self), self.batch_size, self.n_jobs, progress)
 
     @property
     def _n_features_out(self):

@@ -1,6 +1,6 @@
 """Texts to rows of codes, for any network that looks up codes."""
 
-import json
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skbp._component import Maybe, Whole, check_allowed
 from skbp.text._texts import as_texts
 from skbp.text._tokens import codes_of, padded, tokenizer_of
-from skbp.text.encoder import TOKENIZER, Encoder
+from skbp.text.encoder import PADDING, TOKENIZER, Encoder, padding_of, read_json
 
 
 class Tokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -99,15 +99,18 @@ class Tokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             encoder = self.model
             text = tokenizer_text(encoder)
             return text, encoder.n_codes, encoder.padding_index, limit(encoder, self.max_length)
+        if not isinstance(self.model, str | PathLike):
+            raise TypeError(
+                "The 'model' parameter of Tokenizer must be an Encoder, a tokenizer.json or the "
+                f"folder that holds one. Got {self.model!r} instead."
+            )
         path = Path(self.model)
         path = path / TOKENIZER if path.is_dir() else path
         if not path.exists():
             raise FileNotFoundError(f"there is no {str(path)!r}; model is a folder that holds one.")
-        text = path.read_text(encoding="utf-8")
+        text, described = read_json(path)
         tokenizer = tokenizer_of(text)
-        padding = (json.loads(text).get("padding") or {}).get("pad_id")
-        names = ("[PAD]", "<pad>", "<|padding|>")
-        found = [padding, *map(tokenizer.token_to_id, names)]
+        found = [padding_of(described), *map(tokenizer.token_to_id, PADDING)]
         found = [code for code in found if code is not None]
         if not found:
             raise ValueError(
