@@ -147,7 +147,7 @@ def split(table, rng):
 
 
 def quiet_weeks(table, n_histories=150):
-    """Return the number of false alarms per week, of each shuffle."""
+    """Return false alarms per week, of each shuffle: the detector's, and those of daily counts."""
     rates = []
     for seed in range(n_histories):
         rng = np.random.default_rng(seed)
@@ -155,8 +155,12 @@ def quiet_weeks(table, n_histories=150):
         detector = SurgeDetector(RUN_LENGTH).fit(history.negative, history.topic)
         again = history.iloc[rng.permutation(len(history))]
         detector.update(again.negative, again.topic)  # so that sums are not zero at the start
-        alarms = detector.update(stream.negative, stream.topic)
-        rates.append(len(alarms) / len(stream) * PER_WEEK)
+        alarms = len(detector.update(stream.negative, stream.topic))
+        days = sum(
+            len(bad_days(stream.negative[stream.topic == topic].to_numpy(), history, topic))
+            for topic in detector.baseline_
+        )
+        rates.append(np.array([alarms, days]) / len(stream) * PER_WEEK)
     return np.array(rates)
 
 
@@ -174,33 +178,38 @@ def delays(table, factor, n_histories=30, longest=3000):
         rng = np.random.default_rng(1000 + seed)
         history, stream = split(table, rng)
         detector = SurgeDetector(RUN_LENGTH).fit(history.negative, history.topic)
-        for topic, usual in detector.baseline_.items():
+        for topic in detector.baseline_:
             after = surge(stream[stream.topic == topic], factor, longest, rng).negative.to_numpy()
             alarms = copy.deepcopy(detector).update(after, [topic] * longest)
-            first = alarms[0].at + 1 if alarms else longest
-            per_day = (history.topic == topic).mean() * PER_DAY
-            found.append((first, by_day(after, usual, per_day, len(detector.baseline_))))
+            days = bad_days(after, history, topic)
+            found.append((alarms[0].at + 1 if alarms else longest, (days or [longest])[0]))
     return np.array(found)
 
 
-def by_day(negative, usual, per_day, n_topics):
-    """Return the texts to an alarm of a rule for days: a count that is rare enough by chance."""
-    chance = PER_DAY / (RUN_LENGTH * n_topics)
-    ends = np.unique(np.arange(per_day, len(negative), per_day).astype(int))
-    for start, end in zip([0, *ends], ends, strict=False):
-        if binom.sf(negative[start:end].sum() - 1, end - start, usual) < chance:
-            return end
-    return len(negative)
+def bad_days(negative, history, topic):
+    """Return the ends of days with more negative reviews of a topic than are likely by chance.
+
+    That is a control chart of daily counts, with the false alarms of `RUN_LENGTH` too.
+    """
+    is_own = history.topic == topic
+    usual, per_day = history.negative[is_own].mean(), is_own.mean() * PER_DAY
+    chance = PER_DAY / (RUN_LENGTH * history.topic.nunique())
+    ends = np.unique(np.arange(per_day, len(negative), per_day).astype(int)).tolist()
+    return [
+        end
+        for start, end in zip([0, *ends], ends, strict=False)
+        if binom.sf(negative[start:end].sum() - 1, end - start, usual) < chance
+    ]
 
 
-def picture(table, path, topic="hotels", factor=2.0):
+def picture(table, path, topic="hotels", other="tops", factor=2.0):
     """Draw the shares of two topics by day, with the alarms of a surge in one of them."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(0)
     history, stream = split(table, rng)
     detector = SurgeDetector(RUN_LENGTH).fit(history.negative, history.topic)
     start = len(stream) // 2
@@ -215,19 +224,21 @@ def picture(table, path, topic="hotels", factor=2.0):
         batch = stream.iloc[day * PER_DAY : (day + 1) * PER_DAY]
         alarms += detector.update(batch.negative, batch.topic)
     figure, axes = plt.subplots(2, 1, figsize=(8.5, 4.6), sharex=True, layout="constrained")
-    for axis, name in zip(axes, (topic, "dresses"), strict=True):
+    for axis, name in zip(axes, (topic, other), strict=True):
         days = range(0, n_days - 1, 2)
-        shares = [interval(history, stream, name, day) for day in days]
-        share, low, high = np.array(shares).T
-        middle = np.array(days) + 1
-        axis.errorbar(middle, share, [share - low, high - share], fmt="o", capsize=3, ms=4)
-        axis.axhline(history[history.topic == name].truly.mean(), color="gray", lw=1)
+        share, low, high = np.array([interval(history, stream, name, day) for day in days]).T
+        bars = [share - low, high - share]
+        axis.errorbar(np.array(days) + 1, share, bars, fmt="o", capsize=3, ms=4, label="two days")
+        usual = history[history.topic == name].truly.mean()
+        axis.axhline(usual, color="gray", lw=1, label="usual share")
         for alarm in alarms:
             if alarm.topic == name:
                 axis.axvline(alarm.at / PER_DAY, color="C3")
                 axis.axvspan(alarm.since / PER_DAY, alarm.at / PER_DAY, color="C3", alpha=0.15)
         axis.set(ylim=(0, 1), ylabel=f"negative, {name}")
-    axes[0].axvline(start / PER_DAY, color="black", ls="--", lw=1)
+    axes[0].axvline(start / PER_DAY, color="black", ls="--", lw=1, label="surge begins")
+    axes[0].plot([], [], color="C3", label="alarm")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     axes[1].set(xlabel="day")
     figure.savefig(path, dpi=110)
 
@@ -253,7 +264,7 @@ def figures(encoder, snownlp, widedeep):
             table = thinned(table, np.random.default_rng(0))
         tables.append(table)
     table = pd.concat(tables, ignore_index=True)
-    told["false alarms a week"] = quiet_weeks(table)
+    told["false alarms a week"], told["false alarms a week, by day"] = quiet_weeks(table).T
     for factor in (1.5, 2.0, 3.0):
         told[f"delay, {factor:g} times"], told[f"delay, {factor:g} times, by day"] = delays(
             table, factor
