@@ -249,6 +249,7 @@ def routes(desk, questions, documents, in_archive):
         "retrieval: hit@1, TF-IDF": (plain_found[:, :1] == place).mean(),
         "retrieval: hit@5, TF-IDF": (plain_found[:, :5] == place).any(axis=1).mean(),
         "with a document: it is among the five given": right[in_archive].mean(),
+        "with a document: given five": (who == "documents")[in_archive].mean(),
         "with a document: person": (who == "person")[in_archive].mean(),
         "without a document: person": (who == "person")[~in_archive].mean(),
         "without a document: given others": (who == "documents")[~in_archive].mean(),
