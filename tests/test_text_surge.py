@@ -192,6 +192,7 @@ def test_parameters_and_not_fitted():
         ({}, [np.nan, 1], None, "other values"),
         ({}, ["yes", "no"], None, "other values"),
         ({}, [1, 0], ["a"], "2 texts and 1 topics"),
+        ({}, [1, 0], [1.0, np.nan], r"topics\[1\] is nan"),
     ],
 )
 def test_bad_history(params, negative, topics, message):

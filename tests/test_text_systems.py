@@ -151,7 +151,7 @@ def test_days_with_too_many(table):
 
 def test_the_picture(table, tmp_path):
     pytest.importorskip("matplotlib")
-    table = table.replace({"topic": {"a": "hotels", "b": "dresses"}})
+    table = table.replace({"topic": {"a": "hotels", "b": "tops"}})
     monitor.picture(table, tmp_path / "out.png")
     assert (tmp_path / "out.png").stat().st_size > 10_000
     assert SurgeDetector().fit(table.negative, table.topic).baseline_.keys() == {

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import Range, check_allowed
 
-#: The largest denominator of what a text that is not negative takes off the sum, unless small shares
-#: need a larger one. With 30 the fraction is off by .01 at most.
+#: The largest denominator of what a text that is not negative takes off the sum, save that small
+#: shares may need a larger one. With 30 that fraction is off by .01 at most.
 DENOMINATOR = 30
 #: Shares that stand for all that are plausible after the history: nodes and weights on (0, 1).
 NODES = np.polynomial.legendre.leggauss(16)
@@ -320,4 +320,7 @@ def _checked(negative, topics, least=1):
     topics = np.asarray(topics).tolist()
     if len(topics) != len(values):
         raise ValueError(f"there are {len(values)} texts and {len(topics)} topics.")
+    for i, topic in enumerate(topics):
+        if topic != topic:  # NaN, which is no topic, not even the same as itself
+            raise ValueError(f"topics[{i}] is {topic}. Leave the text out, or name its topic.")
     return values.astype(bool), topics
