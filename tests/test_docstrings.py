@@ -192,6 +192,8 @@ def test_fitted_attributes(name, tmp_path):
         net = cls(LogisticRegression()).fit(X, y)
     elif cls is skbp.text.NearestExamples:
         net = cls(StandardScaler()).fit(X, y)
+    elif cls is skbp.text.SurgeDetector:
+        net = cls().fit(y)
     elif cls.__module__.startswith("skbp.text"):
         pytest.importorskip("tokenizers", reason="needs skbp[text]")
         net = cls(skbp.text.load_encoder(write_encoder(tmp_path))).fit(["a", "b"], [0, 1])

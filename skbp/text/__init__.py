@@ -1,4 +1,4 @@
-"""Texts: pretrained encoders, estimators on top of them, retrieval, and what is out of scope.
+"""Texts: pretrained encoders, estimators on top of them, retrieval, rejection, monitoring.
 
 Encoders and tokens need the packages `tokenizers` and `safetensors`: ``pip install "skbp[text]"``.
 """
@@ -8,10 +8,12 @@ from skbp.text.encoder import Encoder, load_encoder
 from skbp.text.nearest import NearestExamples
 from skbp.text.regressor import TextRegressor
 from skbp.text.reject import RejectOption
+from skbp.text.shares import share_interval
+from skbp.text.surge import Alarm, SurgeDetector
 from skbp.text.text_encoder import TextEncoder
 from skbp.text.tokenizer import Tokenizer
 
 __all__ = [
-    "Encoder", "NearestExamples", "RejectOption", "TextClassifier", "TextEncoder",
-    "TextRegressor", "Tokenizer", "load_encoder",
+    "Alarm", "Encoder", "NearestExamples", "RejectOption", "SurgeDetector", "TextClassifier",
+    "TextEncoder", "TextRegressor", "Tokenizer", "load_encoder", "share_interval",
 ]  # fmt: skip
