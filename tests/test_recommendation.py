@@ -203,7 +203,7 @@ def test_vectors_are_those_of_the_network(features, monkeypatch):
     model = TwoTowerRecommender(**SMALL).fit(X, item_features=features)
     users = np.arange(20)
     begins, ends = model._histories.whole(users)
-    rows = bags(model._histories.items, begins, ends, len(model.items_), (1.0, 0.8), 200)
+    rows = bags(model._histories.items, begins, ends, len(model.items_), (1.0, 0.9, 0.5), 200)
     expected = kept[0].decision_function(rows)
     scores = model.user_vectors(users) @ model.item_vectors_.T + model.item_bias_
     np.testing.assert_allclose(scores[:, :12], expected, atol=1e-5)
@@ -280,7 +280,8 @@ def test_more_interactions(fitted):
     own = [*X[X[:, 0] == 3, 1], 14]
     weight, bias = model._user_weight, model._user_bias
     for user, history in ((3, own), ("Ann", [2, 1])):
-        rows = bags(np.array(history), np.array([0]), np.array([len(history)]), 15, (1.0, 0.8), 200)
+        ends = np.array([len(history)])
+        rows = bags(np.array(history), ends - ends, ends, 15, (1.0, 0.9, 0.5), 200)
         np.testing.assert_allclose(
             model.user_vectors([user]), np.tanh(rows @ weight + bias), atol=1e-6
         )

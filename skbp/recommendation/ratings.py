@@ -6,6 +6,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skbp._component import AnyOf, Flag, Range, Whole, check_allowed
+from skbp.estimators._transaction import transaction
 from skbp.estimators.regressor import BackpropRegressor
 from skbp.initializers import Normal
 from skbp.layers import ColumnBranch, Dense, Dropout, EmbeddingBag, Parallel
@@ -111,6 +112,7 @@ class RatingRegressor(RegressorMixin, BaseEstimator):
             "batch_size": Whole(1), "verbose": AnyOf(Flag(), Whole()),
         })  # fmt: skip
 
+    @transaction
     def fit(self, X, y, item_features=None, user_features=None):
         """Train on ratings.
 

@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import AnyOf, Flag, Range, Whole, check_allowed
 from skbp._warnings import warn
+from skbp.estimators._transaction import transaction
 from skbp.estimators.classifier import BackpropClassifier
 from skbp.layers import Dense, Parallel, Sequential
 from skbp.optimizers import AdamW
@@ -56,12 +57,12 @@ class TwoTowerRecommender(BaseEstimator):
     """Recommends items by two towers: users from their behaviour, items from ids and features.
 
     A user's vector is ``u = tanh(b + sum_k B_k' h_k)``, with h_k bags of the items of the user's
-    history: one for each of `decays`, in which later items count more. An item's vector is ``v =
-    e + M' f``, with e its own and f its features, and its score ``u . v`` plus a bias made likewise.
+    history: one for each of `decays`, in which later items count more. An item's vector is ``v = e
+    + M f``, with e its own and f its features. Its score is ``u . v`` plus a bias made likewise.
     Training predicts each item of each history from those before it, by the log loss of the softmax
-    over all items. Weight decay keeps e small, so that features explain what they can: an item
-    that nobody has had yet, e = 0, is ranked by its features alone. A user is nothing but a
-    history, so a new one needs no training.
+    over all items. Weight decay keeps e small, so that features explain what they can: an item that
+    nobody has had yet, e = 0, is ranked by its features alone. A user is nothing but a history, so
+    a new one needs no training.
 
     Parameters
     ----------
@@ -127,7 +128,7 @@ class TwoTowerRecommender(BaseEstimator):
     """
 
     def __init__(
-        self, dim=64, decays=(1.0, 0.8), max_history=200, n_components=64, weight_decay=0.3,
+        self, dim=64, decays=(1.0, 0.9, 0.5), max_history=200, n_components=64, weight_decay=0.3,
         learning_rate_init=0.005, max_iter=6, batch_size=500, random_state=None, verbose=False,
     ):  # fmt: skip
         self.dim = dim
@@ -149,6 +150,7 @@ class TwoTowerRecommender(BaseEstimator):
             "max_iter": Whole(1), "batch_size": Whole(1), "verbose": AnyOf(Flag(), Whole()),
         })  # fmt: skip
 
+    @transaction
     def fit(self, X, y=None, item_features=None):
         """Train on interactions.
 
@@ -183,7 +185,8 @@ class TwoTowerRecommender(BaseEstimator):
         ids = Ids(union(items) if given is None else union(items, given.ids))
         features = None if given is None else given.table(ids, self.n_components)
         histories = Histories(ids_of_users.codes(users), ids.codes(items), len(ids_of_users))
-        rows = bags(histories.items, *histories.before(), len(ids), self.decays, self.max_history)
+        begins, ends = histories.before()
+        rows = bags(histories.items, begins, ends, len(ids), self.decays, self.max_history)
         net = self._network(features, np.unique(histories.items), len(histories.items))
         net.fit(rows, histories.items)
         self._publish(net, features, ids, ids_of_users, histories)
@@ -201,8 +204,8 @@ class TwoTowerRecommender(BaseEstimator):
         net = _NextItem(
             layers=[Dense(self.dim, "tanh", name="user")], solver=AdamW(self.weight_decay),
             alpha=0.0, learning_rate="one_cycle", learning_rate_init=self.learning_rate_init,
-            max_iter=self.max_iter, batch_size=min(self.batch_size, n_rows), dtype="float32", tol=0.0,
-            n_iter_no_change=np.inf, init_from=start, freeze=frozen,
+            max_iter=self.max_iter, batch_size=min(self.batch_size, n_rows), dtype="float32",
+            tol=0.0, n_iter_no_change=np.inf, init_from=start, freeze=frozen,
             random_state=self.random_state, verbose=self.verbose,
         )  # fmt: skip
         net._n_components = 0 if features is None else features.shape[1]
@@ -258,12 +261,12 @@ class TwoTowerRecommender(BaseEstimator):
                 f"{np.count_nonzero(~there)} interactions are with items that fit did not know, "
                 f"such as {missing!r}, and are left out; give fit their features, or fit anew."
             )
-        before = self._histories.pairs()
-        both = [
-            np.concatenate([old, new[there]])
-            for old, new in zip(before, (codes, numbers), strict=True)
-        ]
-        self._histories = Histories(*both, len(ids))
+        earlier_users, earlier_items = self._histories.pairs()
+        self._histories = Histories(
+            np.concatenate([earlier_users, codes[there]]),
+            np.concatenate([earlier_items, numbers[there]]),
+            len(ids),
+        )
         self._users, self.users_ = ids, ids.array()
         return self
 
@@ -304,9 +307,8 @@ class TwoTowerRecommender(BaseEstimator):
         """
         check_is_fitted(self)
         users, items = read_pairs(self, X)
-        vectors = self._vectors(
-            self._users.codes(Factor(np.arange(len(users.values)), users.values))
-        )
+        each = Factor(np.arange(len(users.values)), users.values)
+        vectors = self._vectors(self._users.codes(each))
         numbers = self._items.codes(items)
         scores = np.vecdot(vectors[users.codes], self.item_vectors_[numbers])
         scores += self.item_bias_[numbers]
