@@ -339,7 +339,10 @@ def ratings(n=2500, seed=0):
     return np.column_stack([users, items]), y, (np.arange(40), style)
 
 
-SETTINGS = {"dim": 16, "n_members": 2, "batch_size": 100, "random_state": 0, "dropout": 0.3}
+SETTINGS = {
+    "dim": 8, "n_members": 1, "batch_size": 100, "random_state": 0, "dropout": 0.3, "max_iter": 15,
+    "learning_rate_init": 0.01,
+}  # fmt: skip
 
 
 def test_factors_are_learned():
@@ -375,7 +378,7 @@ def test_a_new_user_is_rated_by_its_features():
 
 def test_members_are_averaged_and_clipped():
     pairs, y, features = ratings(500)
-    model = RatingRegressor(**SETTINGS).fit(pairs, y, features)
+    model = RatingRegressor(**SETTINGS | {"n_members": 2}).fit(pairs, y, features)
     assert len(model.estimators_) == 2
     assert model.range_ == (y.min(), y.max())
     rows = np.column_stack([pairs + 1, model._tables[1][pairs[:, 1]]])
