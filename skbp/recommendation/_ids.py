@@ -24,7 +24,7 @@ class Ids:
     def codes(self, factor):
         """Return the numbers of values, intp; -1 for those that are not known."""
         numbers = [self._number.get(value, -1) for value in factor.values]
-        return np.array([*numbers, -1], np.intp)[factor.codes]  # a missing one has the code -1
+        return np.array(numbers, np.intp)[factor.codes]
 
     def array(self):
         """Return the ids as an array: of numbers or texts if all are such, else of objects."""
