@@ -68,7 +68,7 @@ class TwoTowerRecommender(BaseEstimator):
     ----------
     dim : int, default=64
         Length of the vectors.
-    decays : tuple of float, default=(1.0, 0.8)
+    decays : tuple of float, default=(1.0, 0.9, 0.5)
         For each bag by what factor, in (0, 1], an item counts less than the one after it. With
         ``(1.0,)`` order does not matter.
     max_history : int, default=200
