@@ -250,7 +250,7 @@ class TwoTowerRecommender(BaseEstimator):
         """
         check_is_fitted(self)
         users, items = read_pairs(self, X)
-        known = [*self.users_.tolist()]
+        known = self.users_.tolist()
         seen = set(known)
         ids = Ids(known + [one for one in union(users) if one not in seen])
         numbers, codes = self._items.codes(items), ids.codes(users)
