@@ -109,7 +109,8 @@ print(f"({time.process_time() - began:.0f} CPU seconds)")
 # A new user needs no training: three films are told, more are recommended.
 
 told = ["Star Wars (1977)", "Alien (1979)", "Blade Runner (1982)"]
-model.partial_fit([("new", names.index[names == name][0]) for name in told])
+codes = [names.index[names == name][0] for name in told]
+model.partial_fit(pd.DataFrame({"user_id": "new", "item_id": codes}))
 found, _ = model.recommend(["new"], n=5)
 print("after", ", ".join(told), "->", ", ".join(names[found[0]]))
 
