@@ -30,7 +30,7 @@ FLOORS = [
     ],
     ["callbacks", "inspection", "model_selection", "persistence", "distributed", "uncertainty"],
     ["estimators"],
-    ["tabular", "text"],
+    ["tabular", "text", "recommendation"],
     [""],  # skbp/__init__.py
 ]  # fmt: skip
 HIGHEST_WITHOUT_SKLEARN = 3  # that of training
@@ -38,8 +38,8 @@ MAY_KNOW_SKLEARN = ("_compat", "_distributions", "preprocessing")
 ALLOWED_FROM_SKLEARN = {("sklearn.base", "BaseEstimator")}
 ROOMS = {
     "estimators", "callbacks", "inspection", "persistence", "preprocessing", "distributed",
-    "tabular", "text", "uncertainty", "_engine", "_kernels", "activations", "layers", "losses",
-    "optimizers", "schedules",
+    "tabular", "text", "recommendation", "uncertainty", "_engine", "_kernels", "activations",
+    "layers", "losses", "optimizers", "schedules",
 }  # fmt: skip
 LARGEST_FILE = 500
 

@@ -197,6 +197,8 @@ def test_fitted_attributes(name, tmp_path):
     elif cls.__module__.startswith("skbp.text"):
         pytest.importorskip("tokenizers", reason="needs skbp[text]")
         net = cls(skbp.text.load_encoder(write_encoder(tmp_path))).fit(["a", "b"], [0, 1])
+    elif cls.__module__.startswith("skbp.recommendation"):
+        net = cls(dim=2, max_iter=1, batch_size=20).fit(X[["a", "b"]], y)
     elif cls is skbp.HiddenFeatures:
         net = cls(skbp.BackpropClassifier((4,), **settings)).fit(X, y)
     else:

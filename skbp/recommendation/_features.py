@@ -1,0 +1,85 @@
+"""What is known of users or items beside their behaviour: a row of numbers for each."""
+
+import numpy as np
+from scipy.linalg import svd
+from sklearn.utils import check_array
+
+from skbp.recommendation._ids import read_ids
+
+#: Components that are smaller than this, beside the largest, are rounding.
+LEAST_SPREAD = 1e-7
+
+
+class Features:
+    """Rows of numbers by id.
+
+    Parameters
+    ----------
+    given : DataFrame or (ids, matrix)
+        A frame has the ids as its index.
+    what : str
+        What an error is to call it.
+
+    Attributes
+    ----------
+    ids : Factor
+    rows : ndarray of shape (n_ids, n_features), float64
+
+    Raises
+    ------
+    ValueError
+        If there are not as many ids as rows, if an id comes twice, or rows are no finite numbers.
+    """
+
+    def __init__(self, given, what):
+        if hasattr(given, "index") and hasattr(given, "to_numpy"):
+            given = given.index, given.to_numpy()
+        if not isinstance(given, list | tuple) or len(given) != 2:
+            raise ValueError(
+                f"{what} must be a DataFrame whose index holds the ids, or a pair (ids, matrix). "
+                f"Got {given!r} instead."
+            )
+        self._what = what
+        ids, rows = given
+        rows = check_array(rows, accept_sparse="csr", dtype=np.float64, input_name=what)
+        self.rows = rows if isinstance(rows, np.ndarray) else rows.toarray()
+        self.ids = read_ids(ids, f"the ids of {what}")
+        if len(self.ids.codes) != len(self.rows):
+            raise ValueError(
+                f"{what} has {len(self.ids.codes)} ids and {len(self.rows)} rows of numbers."
+            )
+        if len(self.ids.values) != len(self.rows):
+            twice = self.ids.values[int(np.bincount(self.ids.codes).argmax())]
+            raise ValueError(f"{what} has more than one row for {twice!r}.")
+
+    def table(self, ids, most):
+        """Return features of ids, as few as possible.
+
+        The columns are the principal components of the rows given, at most `most`, scaled as a
+        whole so that the mean squared norm of a row is 1. An id without a row has zeros: the mean.
+
+        Parameters
+        ----------
+        ids : Ids
+        most : int
+
+        Returns
+        -------
+        table : ndarray of shape (n_ids, n_components), float32
+
+        Raises
+        ------
+        ValueError
+            If all rows are the same.
+        """
+        centred = self.rows - self.rows.mean(axis=0)
+        u, s, _ = svd(centred, full_matrices=False)
+        n = min(most, np.count_nonzero(s > LEAST_SPREAD * max(s[0], np.abs(self.rows).max())))
+        if n == 0:
+            raise ValueError(f"{self._what} has the same numbers in all rows, which tell nothing.")
+        rows = u[:, :n] * s[:n]
+        rows /= np.sqrt((rows**2).sum() / len(rows))
+        table = np.zeros((len(ids), n), np.float32)
+        numbers = ids.codes(self.ids)
+        table[numbers[numbers >= 0]] = rows[numbers >= 0]
+        return table
