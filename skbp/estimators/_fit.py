@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from skbp._compat import InvalidParameterError
-from skbp._engine.batches import CSR, Batches, Data
+from skbp._engine.batches import CSR, Data
 from skbp._engine.history import History
 from skbp._engine.lbfgs import train_lbfgs
 from skbp._engine.lines import say
@@ -390,7 +390,7 @@ class Fit:
         objective = Objective(network, loss, how.alpha, batch_size, how.l1_ratio)
         # What a piece of the data weighs on average says nothing of the others.
         mean_factor = 1.0 if self._incremental else None
-        return objective, Batches(
+        return objective, self._estimator._make_batches(
             self._data, train, batch_size, how.shuffle, self._rng, how.optimizer.lazy, held_out,
             mean_factor,
         )  # fmt: skip

@@ -252,11 +252,11 @@ class _Rows:
         """Return which codes are in rows already, ndarray of shape (m, n_symbols), bool."""
         return self._used[rows]
 
-    def note(self, rows, drawn, padding_index):
-        """Take down what rows have drawn, and which of them end with it."""
+    def note(self, rows, drawn, padding_index, ended):
+        """Take down what rows have drawn, and which of them end with it, by `ended` too."""
         self._used[rows, drawn] = True
         self._left[rows] -= 1
-        over = self._left[rows] == 0
+        over = (self._left[rows] == 0) | ended
         if padding_index is not None:
             over |= drawn == padding_index
         if self._stop:
@@ -285,7 +285,8 @@ def draws(model, starts, n_steps, sampling, rng):
     Yields
     ------
     rows, codes : ndarray of shape (m,), intp
-        Which rows have drawn, and what.
+        Which rows have drawn, and what. What is sent back says which of them end with it, an array
+        of bool of shape (m,); None says that none does but those that `sampling` stops.
     """
     padding = model.padding_index
     growth = Growth(model._network, len(starts), padding or 0)
@@ -303,8 +304,8 @@ def draws(model, starts, n_steps, sampling, rng):
             else:
                 probability = sampling.probability(raw[drawing], rows.used(own), model._loss)
             codes[drawing] = drawn = sampling.draw(probability, rng)
-            yield own, drawn
-            rows.note(own, drawn, padding)
+            ended = yield own, drawn
+            rows.note(own, drawn, padding, False if ended is None else ended)
         stay = rows.going[numbers]
         if not stay.any():
             return

@@ -9,8 +9,9 @@ from skbp.text.nearest import NearestExamples
 from skbp.text.reject import RejectOption
 from skbp.text.text_encoder import TextEncoder
 from skbp.text.tokenizer import Tokenizer
+from skbp.text.trained_tokenizers import BytePairTokenizer, CharacterTokenizer
 
 __all__ = [
-    "Encoder", "NearestExamples", "RejectOption", "TextClassifier", "TextEncoder", "Tokenizer",
-    "load_encoder",
+    "BytePairTokenizer", "CharacterTokenizer", "Encoder", "NearestExamples", "RejectOption",
+    "TextClassifier", "TextEncoder", "Tokenizer", "load_encoder",
 ]  # fmt: skip

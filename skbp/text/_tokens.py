@@ -11,7 +11,7 @@ CHUNK = 4096
 
 
 @lru_cache(maxsize=8)
-def tokenizer_of(text, max_length=None):
+def tokenizer_of(text, max_length=None, plain=False):
     """Return the library's tokenizer that a JSON text describes, which nobody changes further.
 
     Parameters
@@ -20,6 +20,8 @@ def tokenizer_of(text, max_length=None):
         As in tokenizer.json.
     max_length : int or None
         The most codes of a text, or of a pair; None leaves them as long as they are.
+    plain : bool, default=False
+        Whether the name of a special token, as part of a text, is text like any other.
 
     Raises
     ------
@@ -35,6 +37,7 @@ def tokenizer_of(text, max_length=None):
             f"tokenizer.json describes no tokenizer that the installed `tokenizers` reads: {error}."
         ) from error
     tokenizer.no_padding()
+    tokenizer.encode_special_tokens = plain
     if max_length is None:
         tokenizer.no_truncation()
         return tokenizer
