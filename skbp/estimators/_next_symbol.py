@@ -124,14 +124,7 @@ class NextSymbolBase(BaseBackprop):
 
     def _check_architecture(self):
         own_layers(self.layers)
-        if self.crops is None:
-            return
-        if self.separator_index is not None:
-            raise ValueError(
-                f"crops={self.crops} is for running text, in which everything is predicted, and "
-                f"separator_index={self.separator_index} for rows of their own. Give one of them."
-            )
-        if not self.shuffle:
+        if self.crops is not None and not self.shuffle:
             raise ValueError("crops are drawn at random: with them leave shuffle=True.")
 
     def _make_batches(self, *arguments):

@@ -5,6 +5,7 @@ Encoders and tokens need the packages `tokenizers` and `safetensors`: ``pip inst
 
 from skbp.text.classifier import TextClassifier
 from skbp.text.encoder import Encoder, load_encoder
+from skbp.text.model import TextModel
 from skbp.text.nearest import NearestExamples
 from skbp.text.reject import RejectOption
 from skbp.text.text_encoder import TextEncoder
@@ -13,5 +14,5 @@ from skbp.text.trained_tokenizers import BytePairTokenizer, CharacterTokenizer
 
 __all__ = [
     "BytePairTokenizer", "CharacterTokenizer", "Encoder", "NearestExamples", "RejectOption",
-    "TextClassifier", "TextEncoder", "Tokenizer", "load_encoder",
+    "TextClassifier", "TextEncoder", "TextModel", "Tokenizer", "load_encoder",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """The `tokenizers` library: texts to codes."""
 
+import re
 from functools import lru_cache
 
 import numpy as np
@@ -8,6 +9,10 @@ from skbp.text._optional import library
 
 #: Texts that the library gets at a time: what it returns is many times as large as the codes.
 CHUNK = 4096
+#: Characters of a text that it gets at a time, or a few more, for the same reason.
+PIECE = 2**16
+#: White space that stands alone: tokens may begin with it, and none reaches across its beginning.
+SPACE = re.compile(r"(?<=\S)\s(?=\S)")
 
 
 @lru_cache(maxsize=8)
@@ -51,7 +56,7 @@ def tokenizer_of(text, max_length=None, plain=False):
     return tokenizer
 
 
-def codes_of(texts, text, max_length, n_codes):
+def codes_of(texts, text, max_length, n_codes, plain=False):
     """Return the codes of each text; those of the second one in a pair have ``n_codes`` added.
 
     Parameters
@@ -62,17 +67,21 @@ def codes_of(texts, text, max_length, n_codes):
         As in tokenizer.json.
     max_length : int or None
     n_codes : int
+    plain : bool, default=False
+        Whether there are codes of the texts alone, none of special tokens.
 
     Returns
     -------
     codes : list of ndarray of shape (length,), int32
     """
-    tokenizer, codes = tokenizer_of(text, max_length), []
+    tokenizer, codes = tokenizer_of(text, max_length, plain), []
     for start in range(0, len(texts), CHUNK):
         try:
-            found = tokenizer.encode_batch_fast(texts[start : start + CHUNK])
+            found = tokenizer.encode_batch_fast(
+                texts[start : start + CHUNK], add_special_tokens=not plain
+            )
         except (TypeError, UnicodeError):
-            _refuse_surrogates(texts)
+            refuse_surrogates(texts)
             raise
         for one in found:
             types = np.array(one.type_ids, np.int32)
@@ -80,7 +89,7 @@ def codes_of(texts, text, max_length, n_codes):
     return codes
 
 
-def _refuse_surrogates(texts):
+def refuse_surrogates(texts):
     """Raise a ValueError for the first text that is no Unicode: half a surrogate pair is in it."""
     for i, item in enumerate(texts):
         for part in [item] if isinstance(item, str) else item:
@@ -110,3 +119,12 @@ def padded(rows, n_steps, padding):
     for i, row in enumerate(rows):
         codes[i, : len(row)] = row[:n_steps]
     return codes
+
+
+def in_pieces(text):
+    """Yield a long text in pieces that have, one after another, the tokens of the whole."""
+    start = 0
+    while len(text) - start > PIECE and (space := SPACE.search(text, start + PIECE)):
+        yield text[start : space.start()]
+        start = space.start()
+    yield text[start:] if start else text

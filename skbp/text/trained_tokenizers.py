@@ -5,6 +5,7 @@ from abc import abstractmethod
 
 from skbp._component import Whole, check_allowed
 from skbp.text._optional import library
+from skbp.text._tokens import in_pieces, refuse_surrogates
 from skbp.text.tokenizer import Tokenizer
 
 #: Tokens that no text holds, with the codes 0, 1, 2: the end of a text, which also fills up shorter
@@ -24,7 +25,11 @@ class _Trained(Tokenizer):
         for i, text in enumerate(texts):
             if not isinstance(text, str):
                 raise TypeError(f"X[{i}] is a pair; {type(self).__name__} is trained on texts.")
-        described = json.loads(self._trained(texts).to_str())
+        try:
+            described = json.loads(self._trained(texts).to_str())
+        except (TypeError, UnicodeError):
+            refuse_surrogates(texts)
+            raise
         # They stay tokens, but what a text spells like one is text: nobody writes an end into it.
         described["added_tokens"] = []
         described["padding"] = {
@@ -150,5 +155,5 @@ class BytePairTokenizer(_Trained):
             vocab_size=self.n_codes, special_tokens=list(SPECIAL), show_progress=False,
             initial_alphabet=lib.pre_tokenizers.ByteLevel.alphabet(),
         )  # fmt: skip
-        tokenizer.train_from_iterator(texts, trainer)
+        tokenizer.train_from_iterator((piece for text in texts for piece in in_pieces(text)), trainer)
         return tokenizer

@@ -1,0 +1,69 @@
+"""The network inside a text model."""
+
+from typing import Any
+
+from skbp.estimators import BackpropSequenceModel
+from skbp.estimators._hooks import begin_hooks
+from skbp.initializers import Normal
+from skbp.layers import Dropout, Embedding, LayerNorm, LoRA, Tied, TransformerEncoder
+from skbp.layers.dropout import may_drop
+from skbp.tabular._hooks import OutsideHooks
+
+#: Standard deviation of the first table of tokens, that of GPT-2.
+STD = 0.02
+#: Matrices that LoRA changes: all of a block.
+MATRICES = ("q", "k", "v", "out", "weight")
+
+
+class TextNetwork(BackpropSequenceModel):
+    """The sequence model of a text model, whose callbacks are told of that one."""
+
+    _outside: Any = None  # in a fit: the text model
+
+    def _hooks(self, given, incremental):
+        if self._outside is None:
+            return super()._hooks(given, incremental)
+        told = self._outside._under_way.given
+        return begin_hooks(self._outside, told, self.max_iter, OutsideHooks)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if state.pop("_outside", None) is not None:
+            state.pop("_skl_callbacks", None)
+        return state
+
+
+def layers_of(n_codes, shape, dropout, padding, rank=None):
+    """Return the layers of a GPT.
+
+    Parameters
+    ----------
+    n_codes : int
+    shape : dict
+        "width", "n_blocks", "n_heads", "n_hidden".
+    dropout : float or Scheduled
+    padding : int or None
+        The code of absent steps.
+    rank : int or None, default=None
+        Of the changes in the blocks, where only these are trained.
+
+    Returns
+    -------
+    layers : list of Layer
+    """
+    blocks: list = [
+        TransformerEncoder(
+            shape["n_heads"], shape["n_hidden"], dropout=dropout, causal=True, positions="rotary",
+            name=f"block_{i}",
+        )
+        for i in range(shape["n_blocks"])
+    ]  # fmt: skip
+    if rank is not None:
+        blocks = [LoRA(block, rank, targets=list(MATRICES), name=block.name) for block in blocks]
+    return [
+        Embedding(n_codes, shape["width"], padding, Normal(STD), name="tokens"),
+        *([Dropout(dropout)] if may_drop(dropout) else []),
+        *blocks,
+        LayerNorm(name="norm"),
+        Tied("tokens.weight", n_codes, name="next"),
+    ]
