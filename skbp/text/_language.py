@@ -114,7 +114,9 @@ def held_out(data, model):
     share = model.validation_fraction
     if len(data.texts) > 1:
         rng = check_random_state(model.random_state)
-        train, rest = train_test_split(np.arange(len(data.texts)), test_size=share, random_state=rng)
+        train, rest = train_test_split(
+            np.arange(len(data.texts)), test_size=share, random_state=rng
+        )
         return data.take(train), data.take(rest)
     if data.answers is not None:
         raise ValueError(
@@ -208,7 +210,9 @@ def tokenizer_for(model, data):
 def shape_of(model, source):
     """Return the numbers that say what a network is like: those of the model to start from."""
     if source is not None:
-        return source._shape if model.context is None else source._shape | {"context": model.context}
+        return (
+            source._shape if model.context is None else source._shape | {"context": model.context}
+        )
     width = model.width
     if width % (2 * model.n_heads):
         raise ValueError(
@@ -235,7 +239,7 @@ def network_for(model, data, vocabulary, shape, source, n_rows):
         layers, n_symbols=vocabulary.n_codes, padding_index=vocabulary.end,
         separator_index=vocabulary.answer, crops=(model.epoch_size or n_rows) if running else None,
         solver=AdamW(model.weight_decay, beta_2=BETA_2, clip_norm=model.clip_norm), alpha=0.0,
-        batch_size=min(model.batch_size, model.epoch_size or n_rows),
+        batch_size=min(model.batch_size, n_rows),
         learning_rate=WarmUp(Cosine(LAST_RATE), share=model.warm_up),
         learning_rate_init=rate or (TUNING[model.train] if tunes else FROM_ZERO),
         max_iter=model.max_iter, random_state=model.random_state, tol=0.0, verbose=model.verbose,

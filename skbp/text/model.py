@@ -32,7 +32,7 @@ from skbp.text._writing import written
 
 
 class TextModel(CallbackSupportMixin, BaseEstimator):
-    """Language model of texts: a GPT with its tokenizer, which writes and tells how likely texts are.
+    """A GPT with its tokenizer: a language model that writes texts, and tells how likely some are.
 
     A `BackpropSequenceModel` with strings in and out. ``fit(texts)`` trains it on running text.
     ``fit(prompts, answers)`` trains it to answer: the loss is on the answers alone. That is for few
@@ -180,9 +180,7 @@ class TextModel(CallbackSupportMixin, BaseEstimator):
 
     @transaction
     @with_callbacks
-    def fit(
-        self, X, y=None, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None
-    ):
+    def fit(self, X, y=None, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None):
         """Train on texts, or on prompts and answers.
 
         Parameters
@@ -209,8 +207,8 @@ class TextModel(CallbackSupportMixin, BaseEstimator):
             If a parameter is not allowed, if there are no texts or empty ones only, or other
             numbers of prompts and answers; the model then is as it was before the call.
         """
-        check(self, running=y is None)
         source = source_of(self)
+        check(self, running=y is None)
         data = text_data(X, y, sample_weight)
         data_val = self._validation_data(X_val, y_val, sample_weight_val, y is not None)
         if data_val is None and self.early_stopping:
@@ -399,7 +397,8 @@ class TextModel(CallbackSupportMixin, BaseEstimator):
         A text that is longer than the context is read in pieces: the first tokens of a piece are
         predicted from few others.
         """
-        return self.network_.score(self._rows(X, y))
+        rows = self._rows(X, y)
+        return self.network_.score(rows)
 
     def perplexity(self, X, y=None):
         """Return ``exp(-score(X, y))``: among how many tokens, in effect, the model wavers.
@@ -430,7 +429,8 @@ class TextModel(CallbackSupportMixin, BaseEstimator):
             At least 0: minus the binary logarithm of the likelihood of all texts, their ends
             included, divided by the number of their characters.
         """
-        likelihood = self.network_.score_samples(self._rows(X, y)).sum()
+        rows = self._rows(X, y)
+        likelihood = self.network_.score_samples(rows).sum()
         scored = X if y is None else y
         n = sum(map(len, [scored] if isinstance(scored, str) else as_texts(scored)))
         if not n:

@@ -155,5 +155,7 @@ class BytePairTokenizer(_Trained):
             vocab_size=self.n_codes, special_tokens=list(SPECIAL), show_progress=False,
             initial_alphabet=lib.pre_tokenizers.ByteLevel.alphabet(),
         )  # fmt: skip
-        tokenizer.train_from_iterator((piece for text in texts for piece in in_pieces(text)), trainer)
+        tokenizer.train_from_iterator(
+            (piece for text in texts for piece in in_pieces(text)), trainer
+        )
         return tokenizer

@@ -286,9 +286,9 @@ def chinese(path, seed=0):
     found = {}
     for tokenizer in ("bpe", "characters"):
         at = process_time()
+        own = {"tokenizer": "bpe", "n_codes": 4000} if tokenizer == "bpe" else {}
         model = TextModel(
-            **RECIPE | {"tokenizer": tokenizer}, **({"n_codes": 4000} if tokenizer == "bpe" else {}),
-            epoch_size=1200, max_iter=10, random_state=seed,
+            **RECIPE | own, epoch_size=1200, max_iter=10, random_state=seed,
         ).fit(train)  # fmt: skip
         found |= {
             f"{tokenizer}: seconds, CPU": process_time() - at,
