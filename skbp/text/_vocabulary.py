@@ -38,7 +38,8 @@ class Vocabulary:
     def codes(self, texts):
         """Return the codes of each text, without marks: a list of ndarray, int32."""
         pieces = [list(in_pieces(text)) for text in texts]
-        found = iter(codes_of(sum(pieces, []), self._described, None, 0, plain=True))
+        flat = [piece for of_one in pieces for piece in of_one]
+        found = iter(codes_of(flat, self._described, None, 0, plain=True))
         return [
             np.concatenate([np.empty(0, np.int32), *(next(found) for _ in of_one)])
             for of_one in pieces
