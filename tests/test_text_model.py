@@ -616,3 +616,13 @@ def test_not_fitted_and_not_strings(model):
     assert np.isfinite(model.score("a cat " * 17_000))  # 102,000 characters
     assert isinstance(model.generate("日本", n=3, random_state=0), str)  # unknown characters
     assert tiny().fit("a").generate("a", n=3, random_state=0) is not None
+
+
+def test_texts_are_encoded_a_few_at_a_time(monkeypatch):
+    texts = ["ab", ("abc", "c"), "", "b" * 30, "c"] * 3
+    for characters, chunk in ((10, 4096), (10**6, 2), (1, 1), (10**6, 4096)):
+        monkeypatch.setattr(tokens, "CHARACTERS", characters)
+        monkeypatch.setattr(tokens, "CHUNK", chunk)
+        chunks = list(tokens._chunks(texts))
+        assert sum(chunks, []) == texts and all(chunks)  # noqa: RUF017
+        assert max(map(len, chunks)) <= chunk

@@ -9,6 +9,8 @@ from skbp.text._optional import library
 
 #: Texts that the library gets at a time: what it returns is many times as large as the codes.
 CHUNK = 4096
+#: Characters of these together, unless a single text has more.
+CHARACTERS = 2**17
 #: Characters of a text that it gets at a time, or a few more, for the same reason.
 PIECE = 2**16
 #: White space that stands alone: tokens may begin with it, and none reaches across its beginning.
@@ -75,11 +77,9 @@ def codes_of(texts, text, max_length, n_codes, plain=False):
     codes : list of ndarray of shape (length,), int32
     """
     tokenizer, codes = tokenizer_of(text, max_length, plain), []
-    for start in range(0, len(texts), CHUNK):
+    for some in _chunks(texts):
         try:
-            found = tokenizer.encode_batch_fast(
-                texts[start : start + CHUNK], add_special_tokens=not plain
-            )
+            found = tokenizer.encode_batch_fast(some, add_special_tokens=not plain)
         except (TypeError, UnicodeError):
             refuse_surrogates(texts)
             raise
@@ -87,6 +87,18 @@ def codes_of(texts, text, max_length, n_codes, plain=False):
             types = np.array(one.type_ids, np.int32)
             codes.append(np.array(one.ids, np.int32) + n_codes * types)
     return codes
+
+
+def _chunks(texts):
+    """Yield a few texts, or pairs, at a time."""
+    start, n = 0, 0
+    for i, text in enumerate(texts):
+        n += len(text) if isinstance(text, str) else sum(map(len, text))
+        if n >= CHARACTERS or i + 1 - start == CHUNK:
+            yield texts[start : i + 1]
+            start, n = i + 1, 0
+    if start < len(texts):
+        yield texts[start:]
 
 
 def refuse_surrogates(texts):
