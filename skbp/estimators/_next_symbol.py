@@ -128,7 +128,8 @@ class NextSymbolBase(BaseBackprop):
             raise ValueError("crops are drawn at random: with them leave shuffle=True.")
 
     def _make_batches(self, *arguments):
-        return Batches(*arguments) if self.crops is None else Crops(*arguments, self.crops)
+        crops: Any = Crops
+        return Batches(*arguments) if self.crops is None else crops(*arguments, self.crops)
 
     def _hidden_layers(self):
         if self.layers is not None:

@@ -139,8 +139,8 @@ class TextModel(CallbackSupportMixin, BaseEstimator):
     >>> model = TextModel("characters", context=16, n_blocks=1, width=32, learning_rate_init=0.01,
     ...                   max_iter=60, random_state=0)
     >>> model = model.fit("she sells sea shells by the sea shore. " * 20)
-    >>> model.generate("she sells", n=25, top_k=1, stop=".")
-    ' sea shells by the sea sho'
+    >>> model.generate("she sells", top_k=1, stop="by")
+    ' sea shells by'
     """
 
     _under_way: UnderWay  # in a fit only

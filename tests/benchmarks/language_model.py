@@ -278,7 +278,7 @@ def answers(text=None, seed=0, n_pairs=400):
 # ------------------------------------------------------------ Chinese
 
 
-def chinese(path, seed=0):
+def chinese(path, seed=0, updates=1000):
     """Train on Chinese reviews; return what it learns, and a text."""
     from skbp.text import TextModel
 
@@ -288,7 +288,8 @@ def chinese(path, seed=0):
         at = process_time()
         own = {"tokenizer": "bpe", "n_codes": 4000} if tokenizer == "bpe" else {}
         model = TextModel(
-            **RECIPE | own, epoch_size=1200, max_iter=10, random_state=seed,
+            **RECIPE | own, epoch_size=updates // 10 * RECIPE["batch_size"], max_iter=10,
+            random_state=seed,
         ).fit(train)  # fmt: skip
         found |= {
             f"{tokenizer}: seconds, CPU": process_time() - at,
@@ -326,7 +327,7 @@ def main():
     jobs += [("answers", {"seed": seed}, given.threads[0]) for seed in range(given.seeds)]
     if given.chinese:
         path = str(Path(given.chinese).resolve())
-        jobs += [("chinese", {"path": path}, given.threads[0])]
+        jobs += [("chinese", {"path": path, "updates": given.updates // 2}, given.threads[0])]
     elif "chinese" in given.parts:
         print("left out: chinese; see --chinese")
     for part, arguments, threads in jobs:
