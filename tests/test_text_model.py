@@ -24,6 +24,7 @@ from skbp.losses.axes import has_next
 from skbp.text import BytePairTokenizer, CharacterTokenizer, TextModel, Tokenizer
 from skbp.text._tokens import in_pieces
 from skbp.text._vocabulary import Vocabulary, answered, packed, windows
+from skbp.text._writing import _Growing
 
 pytest.importorskip("tokenizers", reason="needs skbp[text]")
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -397,13 +398,36 @@ def test_stops():
     assert "".join(net.stream("abc", n=30, top_k=1, stop=["xyz", "ef"])) == "def"
 
 
-def test_a_stop_within_a_token(bpe):
-    from skbp.text._writing import _Growing
+def test_a_stop_within_a_token():
+    tokenizer = BytePairTokenizer(270).fit(["abcd.x abcd.x"])
+    text = _Growing(Vocabulary(tokenizer), ["cd", "bc"])
+    (word,) = vocabulary_of(tokenizer, " abcd")
+    assert text.add(word) == (" abc", True)
+    text = _Growing(Vocabulary(tokenizer), ["xx ab"])
+    x = vocabulary_of(tokenizer, "x")
+    assert [text.add(code) for code in [*x, *x, word]] == [
+        ("x", False),
+        ("x", False),
+        (" ab", True),
+    ]
 
-    text = _Growing(iter(["ab", "cd.\nx", ""]).__next__, ["d.", "bc"])
-    text._stream = lambda code: {1: "ab", 2: "cd.\nx"}[code]
-    assert text.add(1) == ("ab", False)
-    assert text.add(2) == ("c", True)
+
+def vocabulary_of(tokenizer, text):
+    return Vocabulary(tokenizer).codes([text])[0].tolist()
+
+
+def test_bytes_of_any_kind_become_text_as_they_do_at_once():
+    """Bytes that are no character come out as such, unless they are the last."""
+    tokenizer = BytePairTokenizer(300).fit(["你好😀 abc é" * 5])
+    vocabulary, rng = Vocabulary(tokenizer), np.random.default_rng(0)
+    for _ in range(300):
+        codes = (
+            rng.integers(3, vocabulary.n_codes, 12).tolist() + vocabulary.codes(["好"])[0].tolist()
+        )
+        codes = codes[: rng.integers(1, len(codes) + 1)]
+        text = _Growing(vocabulary, [])
+        pieces = "".join(text.add(code)[0] for code in codes)
+        assert pieces == vocabulary.text(codes).rstrip("\ufffd")
 
 
 def test_marks_are_not_written(model):

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from skbp.text._optional import library
 from skbp.text._tokens import codes_of, in_pieces, tokenizer_of
 from skbp.text.trained_tokenizers import ANSWER, START
 
@@ -50,15 +49,13 @@ class Vocabulary:
         mark = [self.answer] if answering else []
         return [np.r_[self.start, codes, mark].astype(np.intp) for codes in self.codes(texts)]
 
-    def text_stream(self):
-        """Return a function from one code after another to the text that is whole with it."""
-        stream = library("tokenizers").decoders.DecodeStream(skip_special_tokens=True)
-        tokenizer, marks = tokenizer_of(self._described), {self.end, self.start, self.answer}
+    def is_mark(self, code):
+        """Whether a code is no part of a text."""
+        return code in (self.end, self.start, self.answer)
 
-        def step(code):
-            return "" if code in marks else stream.step(tokenizer, code) or ""
-
-        return step
+    def text(self, codes):
+        """Return the text of a list of codes."""
+        return tokenizer_of(self._described).decode(codes)
 
 
 # ------------------------------------------------------------ rows to train on, and to score

@@ -5,6 +5,9 @@ import numpy as np
 from skbp._quiet import quiet_context
 from skbp.estimators._generation import draws_in_parts, sent
 
+#: What stands for bytes that are no character, or not yet.
+NO_CHARACTER = "\ufffd"
+
 
 def written(model, vocabulary, starts, n, sampling, stops, rng):
     """Draw texts; yield each piece as soon as its characters are whole.
@@ -28,7 +31,7 @@ def written(model, vocabulary, starts, n, sampling, stops, rng):
     piece : str
         What the text of that row goes on with.
     """
-    texts = [_Growing(vocabulary.text_stream(), stops) for _ in starts]
+    texts = [_Growing(vocabulary, stops) for _ in starts]
     found = draws_in_parts(model, starts, [n] * len(starts), sampling, rng)
     context, ended = quiet_context(), None
     while (step := context.run(sent, found, ended)) is not None:
@@ -45,22 +48,35 @@ class _Growing:
 
     Parameters
     ----------
-    stream : callable
-        As `Vocabulary.text_stream` returns it.
+    vocabulary : Vocabulary
     stops : list of str
     """
 
-    def __init__(self, stream, stops):
-        self._stream, self._stops = stream, stops
+    def __init__(self, vocabulary, stops):
+        self._vocabulary, self._stops = vocabulary, stops
+        self._codes: list[int] = []  # since the last whole character, and the one before
+        self._begin, self._said = 0, ""  # the text of that one's length; what is out of the rest
         self._kept = max(map(len, stops), default=1) - 1
         self._tail = ""  # the last characters so far, with which a stop may begin
 
     def add(self, code):
         """Return what a code adds to the text, and whether the text ends with it."""
-        piece = self._stream(code)
+        piece = self._whole(code)
         text = self._tail + piece
         ends = [text.find(stop) + len(stop) for stop in self._stops if stop in text]
         if ends:
             return text[len(self._tail) : min(ends)], True
         self._tail = text[len(text) - self._kept :] if self._kept else ""
         return piece, False
+
+    def _whole(self, code):
+        """Return the characters that are whole with one more code."""
+        if self._vocabulary.is_mark(code):
+            return ""
+        self._codes.append(code)
+        text = self._vocabulary.text(self._codes)[self._begin :]
+        whole = text.rstrip(NO_CHARACTER)
+        piece, self._said = whole[len(self._said) :], whole
+        if whole == text:  # the last code stays: a space may depend on what is before
+            self._codes, self._begin, self._said = [code], len(self._vocabulary.text([code])), ""
+        return piece
