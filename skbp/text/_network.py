@@ -19,6 +19,7 @@ class TextNetwork(BackpropSequenceModel):
     """The sequence model of a text model, whose callbacks are told of that one."""
 
     _outside: Any = None  # in a fit: the text model
+    _diagnoses = False  # which takes raw outputs of a thousand rows, each as many as tokens
 
     def _hooks(self, given, incremental):
         if self._outside is None:
