@@ -26,7 +26,7 @@ FLOORS = [
         "_engine.checkpoint", "_engine.range_test", "_engine.lines",
         "_engine.content", "_engine.fingerprint", "_engine.dense_passes",
         "_engine.block_passes", "_engine.member_passes", "_engine.turns", "_engine.stepping",
-        "_engine.unseen", "_engine.parameter", "_engine.workspace",
+        "_engine.unseen", "_engine.parameter", "_engine.workspace", "_engine.crops",
     ],
     ["callbacks", "inspection", "model_selection", "persistence", "distributed", "uncertainty"],
     ["estimators"],

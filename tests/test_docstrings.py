@@ -194,6 +194,10 @@ def test_fitted_attributes(name, tmp_path):
         net = cls(StandardScaler()).fit(X, y)
     elif cls is skbp.text.SurgeDetector:
         net = cls().fit(y)
+    elif cls in (skbp.text.BytePairTokenizer, skbp.text.CharacterTokenizer, skbp.text.TextModel):
+        pytest.importorskip("tokenizers", reason="needs skbp[text]")
+        small = {"width": 16, "n_heads": 2} if cls is skbp.text.TextModel else {}
+        net = cls(**small).fit(["a", "b"])
     elif cls.__module__.startswith("skbp.text"):
         pytest.importorskip("tokenizers", reason="needs skbp[text]")
         net = cls(skbp.text.load_encoder(write_encoder(tmp_path))).fit(["a", "b"], [0, 1])

@@ -75,6 +75,7 @@ OTHERS = {
     "layers": ([LayerNorm(), Dense(3)], {"hidden_layer_sizes": (100,), "activation": "relu"}),
     "l1_ratio": (0.5, {"alpha": 0.1}), "freeze": ("*.bias", {}), "n_members": (2, {}),
     "scoring": ("loss", STOP), "padding_index": (3, {}), "n_symbols": (20, {}),
+    "separator_index": (3, {}), "crops": (30, {}),
 }  # fmt: skip
 LOSS = {BackpropClassifier: "focal", BackpropRegressor: "huber"}
 #: What takes two fits to matter, and where it has its tests.

@@ -473,6 +473,26 @@ def _(kernel, shape, dtype, rng):
     return [(d, expected)]
 
 
+@check_of("rotate")
+def _(kernel, shape, dtype, rng):
+    n, k = shape
+    cases = []
+    for back in (False, True):
+        whole = normal(rng, (n, 3, 3, 2, 2, k), dtype)
+        kept, pairs = whole.copy(), whole[:, :, :2]
+        angle = normal(rng, (3, 1, 1, 1, k), np.float64)
+        cos, sin = np.cos(angle), np.concatenate([-np.sin(angle), np.sin(angle)], axis=-2)
+        turned = (wide(kept[..., 0, :]) + 1j * wide(kept[..., 1, :])) * np.exp(
+            (-1j if back else 1j) * angle[..., 0, :]
+        )
+        expected = np.stack([turned.real, turned.imag], axis=-2)
+        expected[:, :, 2] = kept[:, :, 2]
+        scratch = np.empty(pairs.shape, dtype)
+        kernel(pairs, frozen(cos.astype(dtype)), frozen(sin.astype(dtype)), scratch, back)
+        cases.append((whole, expected))
+    return cases
+
+
 @check_of("softmax_cross_entropy")
 def _(kernel, shape, dtype, rng):
     n, k = shape

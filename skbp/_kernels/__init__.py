@@ -49,6 +49,7 @@ NAMES = (
     "normal_distribution",
     "rectifier_backward",
     "relu_backward",
+    "rotate",
     "sgd_step",
     "sigmoid_cross_entropy",
     "softmax_cross_entropy",

@@ -6,7 +6,7 @@ from skbp._kernels.compiler import compiled
 from skbp._kernels.numba_exp import coefficients, exponential
 from skbp._kernels.numpy_attention import blocks_of
 
-__all__ = ["attention_softmax", "attention_softmax_backward"]
+__all__ = ["attention_softmax", "attention_softmax_backward", "rotate"]
 
 
 @compiled
@@ -106,3 +106,23 @@ def attention_softmax_backward(dattention, attention, scale):
     _softmax_backward(
         dattention.reshape(-1, time), attention.reshape(-1, time), attention.dtype.type(scale)
     )
+
+
+@compiled
+def _rotate(pairs, cos, sin, sign):
+    n, time, parts, heads, _, n_pairs = pairs.shape
+    for i in range(n):
+        for t in range(time):
+            c, s = cos[t, 0, 0, 0], sin[t, 0, 0, 1]
+            for part in range(parts):
+                for head in range(heads):
+                    points = pairs[i, t, part, head]
+                    for k in range(n_pairs):
+                        a, b, turn = points[0, k], points[1, k], sign * s[k]
+                        points[0, k] = a * c[k] - b * turn
+                        points[1, k] = b * c[k] + a * turn
+
+
+def rotate(pairs, cos, sin, scratch, back):
+    """Rotate points in place: see `skbp.layers.positions.rotate`."""
+    _rotate(pairs, cos, sin, pairs.dtype.type(-1 if back else 1))

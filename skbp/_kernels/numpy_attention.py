@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["attention_softmax", "attention_softmax_backward"]
+__all__ = ["attention_softmax", "attention_softmax_backward", "rotate"]
 
 #: Elements per block: scores of a few sequences, which stay in a core's cache.
 BLOCK = 65536
@@ -49,3 +49,13 @@ def attention_softmax_backward(dattention, attention, scale):
         part -= np.vecdot(part, p)[..., None]
         part *= p
         part *= scale
+
+
+def rotate(pairs, cos, sin, scratch, back):
+    """Rotate points in place: see `skbp.layers.positions.rotate`."""
+    np.multiply(pairs[..., ::-1, :], sin, out=scratch)
+    pairs *= cos
+    if back:
+        pairs -= scratch
+    else:
+        pairs += scratch

@@ -172,7 +172,7 @@ class Fit:
         self._trained = TrainedRows(
             self.network, self.loss, self._data, self._plan.optimization, self._rng,
             frozen if self._plan.stopping.max_iter > 1 else None,
-            1.0 if self._incremental else None,
+            1.0 if self._incremental else None, estimator._make_batches,
         )  # fmt: skip
         self.history = History() if self._fresh else estimator._history.copy()
         self._held_out = self._given_validation()

@@ -252,11 +252,11 @@ class _Rows:
         """Return which codes are in rows already, ndarray of shape (m, n_symbols), bool."""
         return self._used[rows]
 
-    def note(self, rows, drawn, padding_index):
-        """Take down what rows have drawn, and which of them end with it."""
+    def note(self, rows, drawn, padding_index, ended):
+        """Take down what rows have drawn, and which of them end with it, by `ended` too."""
         self._used[rows, drawn] = True
         self._left[rows] -= 1
-        over = self._left[rows] == 0
+        over = (self._left[rows] == 0) | ended
         if padding_index is not None:
             over |= drawn == padding_index
         if self._stop:
@@ -285,7 +285,8 @@ def draws(model, starts, n_steps, sampling, rng):
     Yields
     ------
     rows, codes : ndarray of shape (m,), intp
-        Which rows have drawn, and what.
+        Which rows have drawn, and what. What is sent back says which of them end with it, an array
+        of bool of shape (m,); None says that none does but those that `sampling` stops.
     """
     padding = model.padding_index
     growth = Growth(model._network, len(starts), padding or 0)
@@ -303,8 +304,8 @@ def draws(model, starts, n_steps, sampling, rng):
             else:
                 probability = sampling.probability(raw[drawing], rows.used(own), model._loss)
             codes[drawing] = drawn = sampling.draw(probability, rng)
-            yield own, drawn
-            rows.note(own, drawn, padding)
+            ended = yield own, drawn
+            rows.note(own, drawn, padding, False if ended is None else ended)
         stay = rows.going[numbers]
         if not stay.any():
             return
@@ -336,15 +337,44 @@ def sampled(model, starts, n_steps, sampling, rng):
     codes = np.full((len(starts), most), -1 if model.padding_index is None else model.padding_index)
     for row, start in zip(codes, starts, strict=True):
         row[: len(start)] = start
-    at, drawing = np.array(ends), [row for row, step in enumerate(steps) if step]
+    at = np.array(ends)
+    for rows, drawn in draws_in_parts(model, starts, steps, sampling, rng):
+        codes[rows, at[rows]] = drawn
+        at[rows] += 1
+    return codes
+
+
+def draws_in_parts(model, starts, steps, sampling, rng):
+    """Draw any number of sequences, as `draws` does, so many at a time as memory allows.
+
+    Parameters
+    ----------
+    model, starts, sampling, rng
+        As in `draws`.
+    steps : list of int
+        How many codes each row draws at most; rows of 0 draw none.
+
+    Yields
+    ------
+    rows, codes : ndarray of shape (m,), intp
+        As in `draws`, which also gets what is sent back.
+    """
+    drawing = [row for row, step in enumerate(steps) if step]
     chunk = max(32, MOST_BYTES // model._network.bytes_per_row())
     for first in range(0, len(drawing), chunk):
         some = np.array(drawing[first : first + chunk])
         begun, left = [starts[row] for row in some], [steps[row] for row in some]
-        for rows, drawn in draws(model, begun, left, sampling, rng):
-            codes[some[rows], at[some[rows]]] = drawn
-            at[some[rows]] += 1
-    return codes
+        found, ended = draws(model, begun, left, sampling, rng), None
+        while (step := sent(found, ended)) is not None:
+            ended = yield some[step[0]], step[1]
+
+
+def sent(generator, value):
+    """Send a value to a generator; return what it yields next, None if it has ended."""
+    try:
+        return generator.send(value)
+    except StopIteration:
+        return None
 
 
 def steps_of(model, starts, n_steps):

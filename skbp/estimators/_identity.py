@@ -74,12 +74,17 @@ class Identity:
         plan = self._plan
         by_fold = sees_folds(self._estimator)
         own_rows = self._data.n_orders is not None and self._data.shares is not None
+        in_order = bool(plan.optimization.shuffle) and not own_rows and self._n_crops is None
         splits = plan.held_out.early_stopping and self._held_out is None and not by_fold
         Needs(
             self._network, plan.optimization.optimizer, len(self._data.y), splits,
-            is_fraction(plan.held_out.fraction), bool(plan.optimization.shuffle) and not own_rows,
+            is_fraction(plan.held_out.fraction), in_order,
             plan.stopping.keep_best, rng, splits and self._estimator._keeps_unseen,
         ).check(state)  # fmt: skip
+
+    @property
+    def _n_crops(self):
+        return getattr(self._estimator, "crops", None)
 
     def _of_network(self):
         network = self._network
@@ -102,6 +107,7 @@ class Identity:
             "l1_ratio": float(how.l1_ratio),
             "batch_size": int(how.rows_per_batch(n_rows)),
             "shuffle": how.shuffle if isinstance(how.shuffle, str) else bool(how.shuffle),
+            "crops": self._n_crops,
             "freeze": sorted(how.frozen),
             "unfreezing": [
                 describe(callback)

@@ -5,21 +5,29 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
+from skbp._compat import Integer, StrOptions
+from skbp._engine.batches import Batches
+from skbp._engine.crops import Crops
 from skbp._numbers import check_numbers
 from skbp.estimators._entry import FLOATS
 from skbp.estimators._fit import Fit, Given
 from skbp.estimators._input_checks import check_weights
-from skbp.estimators._parameters import own_layers
+from skbp.estimators._parameters import CONSTRAINTS, own_layers
 from skbp.estimators._sequences import StepOutput, check_codes, check_steps
 from skbp.estimators.base import BaseBackprop
 from skbp.initializers import GlorotUniform
 from skbp.layers import GRU, Embedding, Tied
-from skbp.losses import NextSymbolLoss
+from skbp.losses import LOSSES, Loss, NextSymbolLoss
 from skbp.losses.axes import has_next
 
 #: Codes more than so many times as many as there are different ones, and more than so many, are no
 #: numbers of symbols.
 SPARSE, MANY = 100, 10_000
+#: Parameters of other estimators that one of sequences lacks.
+NOT_HERE = ("hidden_layer_sizes", "activation", "dropout", "normalization", "initializer")
+PROBABILISTIC = {
+    name for name, loss in LOSSES.items() if "multiclass" in loss.targets and loss.probabilistic
+}
 
 
 class NextSymbolBase(BaseBackprop):
@@ -29,9 +37,21 @@ class NextSymbolBase(BaseBackprop):
     weighs as much as it has next symbols.
     """
 
+    _parameter_constraints: dict = {
+        **{name: allowed for name, allowed in CONSTRAINTS.items() if name not in NOT_HERE},
+        "n_symbols": [None, Integer(2)],
+        "padding_index": [None, Integer(0)],
+        "separator_index": [None, Integer(0)],
+        "crops": [None, Integer(1)],
+        "loss": [StrOptions(PROBABILISTIC), Loss],
+    }
+
     # Parameters of the subclass.
     n_symbols: Any
     padding_index: Any
+    separator_index: Any
+    crops: Any
+    shuffle: Any
     loss: Any
 
     n_symbols_: int
@@ -52,17 +72,30 @@ class NextSymbolBase(BaseBackprop):
             raise ValueError(f"X_val (the validation set): {error}") from error
         return Given(X, codes, weight, X_val, codes_val, weight_val, groups)
 
+    @property
+    def _filling(self):
+        """The code that fills up training rows, or None; in running text it is one like others."""
+        return self.padding_index if self.crops is None else None
+
+    def _has_next(self, codes, padding_index):
+        return has_next(codes, padding_index, self.separator_index)
+
     def _targets_and_weight(self, X, sample_weight):
         check_numbers(X, "X")
         codes = check_array(
             X, dtype=FLOATS, input_name="X", estimator=self, ensure_min_features=2,
             ensure_non_negative=True,
         )  # fmt: skip
-        check_codes(codes, None, self.padding_index)
-        n_next = has_next(codes, self.padding_index).sum(axis=1).astype(np.float64)
+        check_codes(codes, None, self._filling)
+        n_next = self._has_next(codes, self._filling).sum(axis=1).astype(np.float64)
         if not n_next.any():
             raise ValueError("X has no symbols, only padding. Give at least one row with symbols.")
         weight = check_weights(sample_weight, codes)
+        if self.crops is not None and weight is not None and not weight.all():
+            raise ValueError(
+                "with crops, rows are one running text, and sample_weight is 0 for some of them: "
+                "what is before and after these would be joined. Give weights above 0."
+            )
         return codes, n_next if weight is None else n_next * weight
 
     def _encode_targets(self, y, fresh, incremental, classes):
@@ -71,7 +104,7 @@ class NextSymbolBase(BaseBackprop):
         return self._encode_more_targets(y)
 
     def _encode_more_targets(self, y):
-        check_codes(y, self.n_symbols_, self.padding_index)
+        check_codes(y, self.n_symbols_, self._filling)
         return y
 
     def _target_kind(self):
@@ -84,7 +117,7 @@ class NextSymbolBase(BaseBackprop):
         loss = super()._resolve_loss()
         if not loss.probabilistic:
             raise ValueError(f"loss={self.loss!r} has no probabilities; use loss='log_loss'.")
-        return NextSymbolLoss(loss, self.padding_index)
+        return NextSymbolLoss(loss, self._filling, self.separator_index)
 
     def _score_raw(self, y, raw, weight):
         """Not called: `_judged_by_loss`."""
@@ -92,6 +125,15 @@ class NextSymbolBase(BaseBackprop):
 
     def _check_architecture(self):
         own_layers(self.layers)
+        if self.crops is not None and (isinstance(self.shuffle, str) or not self.shuffle):
+            raise ValueError(
+                f"crops are drawn at random, all of one length: with them shuffle={self.shuffle!r} "
+                "is not used. Leave shuffle=True."
+            )
+
+    def _make_batches(self, *arguments):
+        crops: Any = Crops
+        return Batches(*arguments) if self.crops is None else crops(*arguments, self.crops)
 
     def _hidden_layers(self):
         if self.layers is not None:
@@ -126,7 +168,7 @@ class NextSymbolBase(BaseBackprop):
 
     def _fitted(self, fit, network, history):
         codes, weight = fit.rows.targets, fit.rows.weight
-        weight = weight / has_next(codes, self.padding_index).sum(axis=1)
+        weight = weight / self._has_next(codes, self._filling).sum(axis=1)
         counts = np.bincount(codes[:, 0].astype(np.intp), weight, minlength=self.n_symbols_)
         if fit.adds:
             counts += self._start_counts

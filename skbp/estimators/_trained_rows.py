@@ -37,12 +37,15 @@ class TrainedRows:
         one epoch, and so nothing to compute once.
     mean_factor : float or None, default=None
         See `Batches`.
+    make_batches : callable, default=Batches
+        Cuts rows into batches; takes the arguments of `Batches`.
     """
 
-    def __init__(self, network, loss, data, how, rng, frozen, mean_factor=None):
+    def __init__(self, network, loss, data, how, rng, frozen, mean_factor=None,
+                 make_batches=Batches):  # fmt: skip
         self._network, self._loss, self._data, self._how = network, loss, data, how
         self._rng, self._frozen, self._mean_factor = rng, frozen, mean_factor
-        self._after_frozen = None
+        self._make_batches, self._after_frozen = make_batches, None
 
     def objective_and_batches(self, rows=None, held_out=None):
         """Return both for some rows, by default all; `held_out` are those kept back."""
@@ -55,7 +58,7 @@ class TrainedRows:
             self._after_frozen = self._after_frozen or after_frozen(network, depth, data)
             network, data = network.beginning_at(depth), self._after_frozen
             objective = Objective(network, loss, how.alpha, batch_size, how.l1_ratio)
-        return objective, Batches(
+        return objective, self._make_batches(
             data, rows, batch_size, how.shuffle, self._rng, how.optimizer.lazy, held_out,
             self._mean_factor,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import resolve
 from skbp._distributions import dense_space
-from skbp._engine.batches import CSR
+from skbp._engine.batches import CSR, Batches
 from skbp._engine.history import Curves, OptimizerMemory
 from skbp._engine.objective import predict_raw
 from skbp._numbers import finite_array
@@ -185,6 +185,10 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
                 "hyperparameters by name, such as layers__0__units."
             )
         return dense_space()
+
+    def _make_batches(self, *arguments):
+        """Return what cuts rows into batches; takes the arguments of `Batches`."""
+        return Batches(*arguments)
 
     def _check_network(self, network):
         """Raise a ValueError if a new network, with its first weights, cannot do what it should."""

@@ -7,7 +7,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skbp._compat import Integer, StrOptions
 from skbp._component import Maybe, Whole
 from skbp._engine.objective import predict_raw
 from skbp._numbers import check_numbers
@@ -22,11 +21,8 @@ from skbp.estimators._generation import (
     streamed,
 )
 from skbp.estimators._next_symbol import NextSymbolBase
-from skbp.estimators._parameters import CONSTRAINTS
 from skbp.estimators._sequences import check_codes, lengths
 from skbp.estimators._transaction import transaction
-from skbp.losses import LOSSES, Loss
-from skbp.losses.axes import has_next
 
 #: The most bytes of raw outputs that are looked at at a time.
 MOST_BYTES = 2**26
@@ -55,6 +51,13 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         Codes are 0 to n_symbols - 1, that of padding included. None: as the first X shows.
     padding_index : int or None, default=0
         The padding code; None if there is none, and every code a symbol.
+    separator_index : int or None, default=None
+        A code after which the loss begins: in rows that have it, only what comes after the first
+        one is predicted, in training and scores. So a row may be a question and its answer.
+    crops : int or None, default=None
+        None: rows are sequences of their own. Otherwise they are pieces of one running text, each
+        going on where the one before ends; an epoch takes so many pieces that begin anywhere in it,
+        drawn anew. The padding code then ends a sequence within the text.
     loss : {"log_loss", "focal"} or Loss, default="log_loss"
         What training minimises, the mean over next symbols; a component of `skbp.losses` for
         several classes, with probabilities.
@@ -189,35 +192,14 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
     array([[0., 0., 0., 1.]])
     """
 
-    _parameter_constraints: dict = {
-        **{
-            name: allowed
-            for name, allowed in CONSTRAINTS.items()
-            if name
-            not in (
-                "hidden_layer_sizes", "activation", "dropout", "normalization", "initializer",
-            )
-        },
-        "n_symbols": [None, Integer(2)],
-        "padding_index": [None, Integer(0)],
-        "loss": [
-            StrOptions(
-                {
-                    name
-                    for name, loss in LOSSES.items()
-                    if "multiclass" in loss.targets and loss.probabilistic
-                }
-            ),
-            Loss,
-        ],
-    }  # fmt: skip
-
     def __init__(
         self,
         layers=None,
         *,
         n_symbols=None,
         padding_index=0,
+        separator_index=None,
+        crops=None,
         loss="log_loss",
         solver="adam",
         alpha=0.0001,
@@ -324,7 +306,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         found = np.zeros(len(codes))
         for start in range(0, len(codes), step):
             some = codes[start : start + step]
-            there = has_next(some, self.padding_index)
+            there = self._has_next(some, self.padding_index)
             raw = predict_raw(self._network, some)[:, :-1][there].astype(np.float64)
             targets = some[:, 1:][there].astype(np.intp)
             values = self._loss.log_predict(raw)[np.arange(len(raw)), targets]
@@ -346,7 +328,7 @@ class BackpropSequenceModel(DensityMixin, NextSymbolBase):
         score : float
             In nats, at most 0; the mean over next symbols, the ends of sequences among them.
         """
-        n_next = has_next(self._codes(X), self.padding_index).sum()
+        n_next = self._has_next(self._codes(X), self.padding_index).sum()
         if not n_next:
             raise ValueError("X has no symbols, only padding: there is nothing to score.")
         return float(self.score_samples(X).sum() / n_next)

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from skbp import _kernels as kernels
 from skbp._component import Maybe, OneOf, Whole
 from skbp.layers._steps import check_sequence
 from skbp.layers.base import CONTEXT, KEEP, Layer
@@ -57,12 +58,7 @@ def rotate(pairs, cos, sin, scratch, back=False):
     scratch : ndarray of the shape of `pairs`
     back : bool, default=False
     """
-    np.multiply(pairs[..., ::-1, :], sin, out=scratch)
-    pairs *= cos
-    if back:
-        pairs -= scratch
-    else:
-        pairs += scratch
+    kernels.rotate(pairs, cos, sin, scratch, back)
 
 
 @lru_cache(maxsize=16)

@@ -174,7 +174,7 @@ class _OwnTargets(Members):
         return y[:, number].copy(), weight
 
 
-def has_next(codes, padding_index):
+def has_next(codes, padding_index, separator_index=None):
     """Return for each step but the last whether the next code is a target.
 
     The first padding code is one too: the end of the sequence.
@@ -182,14 +182,20 @@ def has_next(codes, padding_index):
     Parameters
     ----------
     codes : ndarray of shape (n, time)
+    padding_index : int or None
+    separator_index : int or None, default=None
+        In rows that have this code, only what comes after it is a target.
 
     Returns
     -------
     there : ndarray of shape (n, time - 1), bool
     """
-    if padding_index is None:
-        return np.ones((len(codes), codes.shape[1] - 1), bool)
-    return codes[:, :-1] != padding_index
+    before = codes[:, :-1]
+    there = np.ones(before.shape, bool) if padding_index is None else before != padding_index
+    if separator_index is not None:
+        passed = np.logical_or.accumulate(before == separator_index, axis=1)
+        there &= passed | ~passed[:, -1:]
+    return there
 
 
 class NextSymbolLoss(_Around):
@@ -204,13 +210,16 @@ class NextSymbolLoss(_Around):
         A loss for several classes: the symbols.
     padding_index : int or None
         The code after a row's last symbol.
+    separator_index : int or None, default=None
+        In rows that have this code, only what comes after it is predicted.
     """
 
     targets = ("multiclass",)
 
-    def __init__(self, loss, padding_index):
+    def __init__(self, loss, padding_index, separator_index=None):
         self.loss = loss
         self.padding_index = padding_index
+        self.separator_index = separator_index
 
     def value_and_grad(self, raw, y, weight, grad):
         """Compute the loss of a batch and its gradient.
@@ -241,7 +250,7 @@ class NextSymbolLoss(_Around):
 
     def _by_step(self, y, weight):
         """Return the next symbol and the weight of each step, 0 where there is none."""
-        there = has_next(y, self.padding_index)
+        there = has_next(y, self.padding_index, self.separator_index)
         share = weight / np.maximum(there.sum(axis=1), 1)
         targets, weights = np.zeros(y.shape, np.intp), np.zeros(y.shape, weight.dtype)
         targets[:, :-1][there] = y[:, 1:][there]

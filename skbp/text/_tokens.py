@@ -1,5 +1,6 @@
 """The `tokenizers` library: texts to codes."""
 
+import re
 from functools import lru_cache
 
 import numpy as np
@@ -8,10 +9,16 @@ from skbp.text._optional import library
 
 #: Texts that the library gets at a time: what it returns is many times as large as the codes.
 CHUNK = 4096
+#: Characters of these together, unless a single text has more.
+CHARACTERS = 2**17
+#: Characters of a text that it gets at a time, or a few more, for the same reason.
+PIECE = 2**16
+#: White space that stands alone: tokens may begin with it, and none reaches across its beginning.
+SPACE = re.compile(r"(?<=\S)\s(?=\S)")
 
 
 @lru_cache(maxsize=8)
-def tokenizer_of(text, max_length=None):
+def tokenizer_of(text, max_length=None, plain=False):
     """Return the library's tokenizer that a JSON text describes, which nobody changes further.
 
     Parameters
@@ -20,6 +27,8 @@ def tokenizer_of(text, max_length=None):
         As in tokenizer.json.
     max_length : int or None
         The most codes of a text, or of a pair; None leaves them as long as they are.
+    plain : bool, default=False
+        Whether the name of a special token, as part of a text, is text like any other.
 
     Raises
     ------
@@ -35,6 +44,7 @@ def tokenizer_of(text, max_length=None):
             f"tokenizer.json describes no tokenizer that the installed `tokenizers` reads: {error}."
         ) from error
     tokenizer.no_padding()
+    tokenizer.encode_special_tokens = plain
     if max_length is None:
         tokenizer.no_truncation()
         return tokenizer
@@ -48,7 +58,7 @@ def tokenizer_of(text, max_length=None):
     return tokenizer
 
 
-def codes_of(texts, text, max_length, n_codes):
+def codes_of(texts, text, max_length, n_codes, plain=False):
     """Return the codes of each text; those of the second one in a pair have ``n_codes`` added.
 
     Parameters
@@ -59,17 +69,19 @@ def codes_of(texts, text, max_length, n_codes):
         As in tokenizer.json.
     max_length : int or None
     n_codes : int
+    plain : bool, default=False
+        Whether there are codes of the texts alone, none of special tokens.
 
     Returns
     -------
     codes : list of ndarray of shape (length,), int32
     """
-    tokenizer, codes = tokenizer_of(text, max_length), []
-    for start in range(0, len(texts), CHUNK):
+    tokenizer, codes = tokenizer_of(text, max_length, plain), []
+    for some in _chunks(texts):
         try:
-            found = tokenizer.encode_batch_fast(texts[start : start + CHUNK])
+            found = tokenizer.encode_batch_fast(some, add_special_tokens=not plain)
         except (TypeError, UnicodeError):
-            _refuse_surrogates(texts)
+            refuse_surrogates(texts)
             raise
         except Exception as error:  # the library knows no other
             raise ValueError(
@@ -82,7 +94,19 @@ def codes_of(texts, text, max_length, n_codes):
     return codes
 
 
-def _refuse_surrogates(texts):
+def _chunks(texts):
+    """Yield a few texts, or pairs, at a time."""
+    start, n = 0, 0
+    for i, text in enumerate(texts):
+        n += len(text) if isinstance(text, str) else sum(map(len, text))
+        if n >= CHARACTERS or i + 1 - start == CHUNK:
+            yield texts[start : i + 1]
+            start, n = i + 1, 0
+    if start < len(texts):
+        yield texts[start:]
+
+
+def refuse_surrogates(texts):
     """Raise a ValueError for the first text that is no Unicode: half a surrogate pair is in it."""
     for i, item in enumerate(texts):
         for part in [item] if isinstance(item, str) else item:
@@ -112,3 +136,12 @@ def padded(rows, n_steps, padding):
     for i, row in enumerate(rows):
         codes[i, : len(row)] = row[:n_steps]
     return codes
+
+
+def in_pieces(text):
+    """Yield a long text in pieces that have, one after another, the tokens of the whole."""
+    start = 0
+    while len(text) - start > PIECE and (space := SPACE.search(text, start + PIECE)):
+        yield text[start : space.start()]
+        start = space.start()
+    yield text[start:] if start else text

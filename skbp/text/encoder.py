@@ -22,7 +22,7 @@ from skbp.text._tensors import Tensors
 
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 #: What tokens for padding are called.
-PADDING = ("[PAD]", "<pad>", "<|padding|>")
+PADDING = ("[PAD]", "<pad>", "<|padding|>", "<|end|>", "<|endoftext|>")
 #: The file that says how vectors of tokens are put together, and its entries by our names.
 POOLING = "1_Pooling/config.json"
 MODES = {

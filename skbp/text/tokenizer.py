@@ -41,6 +41,7 @@ class Tokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     See Also
     --------
+    BytePairTokenizer, CharacterTokenizer : Tokens that are learned from texts.
     TextEncoder : Texts to vectors, of any length.
     skbp.layers.TokenEmbedding : Looks up codes of pairs.
 
@@ -89,12 +90,18 @@ class Tokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """
         texts = as_texts(X, pairs=True)
         check_allowed(self, {"max_length": Maybe(Whole(1))})
-        self._text, self.n_codes_, self.padding_index_, self._limit = self._described()
+        self._text, self.n_codes_, self.padding_index_, self._limit = self._described(texts)
         self.n_steps_ = max(1, max(map(len, self._codes(texts))))
         return self
 
-    def _described(self):
-        """Return the JSON text, number of tokens, padding code, and largest length."""
+    def _described(self, texts):
+        """Return the JSON text, number of tokens, padding code, and largest length.
+
+        Parameters
+        ----------
+        texts : list of str
+            Of `fit`; a tokenizer that exists has nothing to learn of them.
+        """
         if isinstance(self.model, Encoder):
             encoder = self.model
             text = tokenizer_text(encoder)
