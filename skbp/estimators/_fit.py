@@ -133,7 +133,7 @@ class Fit:
                 "solver='lbfgs' finds its own step sizes: there is no learning rate to look for. "
                 "Use a stochastic solver, such as 'adam'."
             )
-        objective, batches = self._trained.objective_and_batches()
+        objective, batches = self._trained.objective_and_batches(self._rng)
         return losses_at(rates, objective, batches, optimizer, self._noise())
 
     def _prepare(self):
@@ -170,7 +170,7 @@ class Fit:
         self._rows = Encoded(X, y, x, targets, self._data.row_weights(), kept)
         # What a piece of the data weighs on average says nothing of the others.
         self._trained = TrainedRows(
-            self.network, self.loss, self._data, self._plan.optimization, self._rng,
+            self.network, self.loss, self._data, self._plan.optimization,
             frozen if self._plan.stopping.max_iter > 1 else None,
             1.0 if self._incremental else None, estimator._make_batches,
         )  # fmt: skip
@@ -379,7 +379,7 @@ class Fit:
         if not self._incremental:
             n_rows = len(self._data.y) if train is None else len(train)
             warn_of_large_batch(plan.optimization.batch_size, n_rows)
-        objective, batches = self._trained.objective_and_batches(train, rest)
+        objective, batches = self._trained.objective_and_batches(self._rng, train, rest)
         first = self.network.snapshot(), history.samples
         self._validation: Any = self._make_validation(held_out, train)
         training = Training(
@@ -437,7 +437,7 @@ class Fit:
         stopping = replace(
             plan.stopping, max_iter=len(epochs), patience=np.inf, keep_best=False, verbose=False
         )
-        objective, batches = self._trained.objective_and_batches()
+        objective, batches = self._trained.objective_and_batches(self._rng)
         hooks = None if self._hooks is None else BetweenUpdates(self._hooks)
         return Training(
             how, stopping, objective, batches, History(samples=samples), rng=self._noise(),

@@ -30,8 +30,6 @@ class TrainedRows:
     data : Data
         Every row there is.
     how : Optimization
-    rng : numpy.random.RandomState
-        Of the order of the rows.
     frozen : set of int, or None
         Numbers of the parameters that stay as they are, whatever callbacks do; None if there is but
         one epoch, and so nothing to compute once.
@@ -41,14 +39,23 @@ class TrainedRows:
         Cuts rows into batches; takes the arguments of `Batches`.
     """
 
-    def __init__(self, network, loss, data, how, rng, frozen, mean_factor=None,
-                 make_batches=Batches):  # fmt: skip
+    def __init__(self, network, loss, data, how, frozen, mean_factor=None, make_batches=Batches):
         self._network, self._loss, self._data, self._how = network, loss, data, how
-        self._rng, self._frozen, self._mean_factor = rng, frozen, mean_factor
+        self._frozen, self._mean_factor = frozen, mean_factor
         self._make_batches, self._after_frozen = make_batches, None
 
-    def objective_and_batches(self, rows=None, held_out=None):
-        """Return both for some rows, by default all; `held_out` are those kept back."""
+    def objective_and_batches(self, rng, rows=None, held_out=None):
+        """Return both.
+
+        Parameters
+        ----------
+        rng : numpy.random.RandomState
+            Of the order of the rows.
+        rows : ndarray of intp, optional
+            Those to train on, by default all.
+        held_out : ndarray of intp, optional
+            Those kept back.
+        """
         how, network, loss, data = self._how, self._network, self._loss, self._data
         batch_size = how.rows_per_batch(len(data.y) if rows is None else len(rows))
         if data.n_orders is not None:
@@ -59,7 +66,7 @@ class TrainedRows:
             network, data = network.beginning_at(depth), self._after_frozen
             objective = Objective(network, loss, how.alpha, batch_size, how.l1_ratio)
         return objective, self._make_batches(
-            data, rows, batch_size, how.shuffle, self._rng, how.optimizer.lazy, held_out,
+            data, rows, batch_size, how.shuffle, rng, how.optimizer.lazy, held_out,
             self._mean_factor,
         )  # fmt: skip
 
