@@ -19,6 +19,7 @@ from skbp.layers import (
     LayerNorm,
     LoRA,
     MultiHeadAttention,
+    Parallel,
     SequencePool,
     TransformerEncoder,
 )
@@ -152,6 +153,8 @@ def test_a_checkpoint_goes_on_with_the_same_bits(tmp_path):
         ([Embedding(9, K), SequencePool()], CODES, "padding_index"),
         ([Dense(4)], CODES.astype(float), "padding_index"),
         ([Flatten(), Dense(3)], np.zeros((N, 2, 3, 3)), "sequences"),
+        # What is absent for one branch is a code like others for the other one.
+        ([Parallel([[Embedding(9, 3), GRU(2)], [Embedding(9, 3, 0), GRU(2)]])], CODES, "padding"),
     ],
 )
 def test_it_is_refused_where_rows_are_no_sequences_of_any_length(layers, X, words):

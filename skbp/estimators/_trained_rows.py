@@ -9,6 +9,7 @@ from skbp._engine.workspace import Workspace
 from skbp._quiet import quiet
 from skbp.estimators._members import for_own_rows
 from skbp.layers._steps import absent_steps
+from skbp.layers.branches import _Branches
 from skbp.losses.axes import _OwnTargets
 
 #: What frozen layers make of all rows is kept if it takes at most so many bytes.
@@ -97,7 +98,7 @@ def lengths_of(network, x, by_step):
         If rows are no sequences, or layers do not take shorter ones.
     """
     time, *features = network.input_shape
-    paddings = sorted(network.layers[0].paddings)
+    paddings = _paddings(network.layers[0])
     if len(features) != 1 and (features or not paddings):
         raise InvalidParameterError(
             f"shuffle='by_length' is for sequences: rows of codes for a first layer with a "
@@ -113,6 +114,13 @@ def lengths_of(network, x, by_step):
     lengths = np.clip(lengths + by_step, 1, time)
     _check_shorter(network, int(lengths.min()))
     return lengths
+
+
+def _paddings(layer):
+    """Return the codes that all that read a row take for what is absent."""
+    branches = layer._children().values() if isinstance(layer, _Branches) else [layer]
+    found = [branch.paddings for branch in branches]
+    return sorted(set.intersection(*found)) if all(one == found[0] for one in found) else []
 
 
 def _check_shorter(network, steps):

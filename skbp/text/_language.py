@@ -32,7 +32,7 @@ ALLOWED: dict[str, Any] = {
     "early_stopping": Flag(), "validation_fraction": Range(0, 1, low_open=True, high_open=True),
 }  # fmt: skip
 #: The largest rates where none is given: from zero, and from a trained model by `train`.
-FROM_ZERO, TUNING = 1e-3, {"all": 5e-4, "lora": 2e-3}
+FROM_ZERO, TUNING = 1e-3, {"all": 5e-4, "lora": 5e-3}
 #: Of parameters that a model to start from decides.
 DECIDED = ("tokenizer", "n_codes", "n_blocks", "n_heads", "width", "n_hidden")
 #: How many steps a network looks back, if nobody says.
@@ -235,6 +235,8 @@ def network_for(model, data, vocabulary, shape, source, n_rows):
         vocabulary.n_codes, shape, model.dropout, None if running else vocabulary.end,
         model.rank if lora else None,
     )  # fmt: skip
+    # With "lora" the last normalisation is trained along: the table of tokens stays as it is, so
+    # that else a model could hardly become surer than it was.
     return TextNetwork(
         layers, n_symbols=vocabulary.n_codes, padding_index=vocabulary.end,
         separator_index=vocabulary.answer, crops=(model.epoch_size or n_rows) if running else None,
@@ -246,7 +248,7 @@ def network_for(model, data, vocabulary, shape, source, n_rows):
         early_stopping=model.early_stopping,
         n_iter_no_change=model.n_iter_no_change if model.early_stopping else np.inf,
         init_from=source.network_.weights_ if source is not None else None,
-        freeze=["tokens", "norm", "next"] if lora else None, dtype="float32",
+        freeze=["tokens", "next"] if lora else None, dtype="float32",
     )  # fmt: skip
 
 

@@ -59,8 +59,8 @@ class TextModel(Around, BaseEstimator):
     init_from : FrozenEstimator or None, default=None
         Around a fitted TextModel: training starts from its weights, with its tokenizer and shape.
     train : {"all", "lora"}, default="all"
-        What is trained: all weights, or changes of low rank to the matrices of all blocks, for
-        which `init_from` is needed.
+        What is trained: all weights; or changes of low rank to the matrices of all blocks, and the
+        last normalisation. "lora" needs `init_from`.
     rank : int, default=8
         Of the changes of "lora".
     batch_size : int, default=12
@@ -71,7 +71,7 @@ class TextModel(Around, BaseEstimator):
     max_iter : int, default=10
         Number of epochs.
     learning_rate_init : float or None, default=None
-        The largest learning rate. None: 1e-3, with `init_from` 5e-4, and 2e-3 for "lora".
+        The largest learning rate. None: 1e-3, with `init_from` 5e-4, and 5e-3 for "lora".
     warm_up : float, default=0.05
         Share of the updates in which the rate rises, in [0, 1]. Then it falls along a cosine to a
         tenth.
