@@ -396,6 +396,9 @@ def test_stops():
         "ij",
     ]
     assert "".join(net.stream("abc", n=30, top_k=1, stop=["xyz", "ef"])) == "def"
+    for length in range(1, 12):  # longer than what is there at first
+        stop = ("fghij" + "abcdefghij")[:length]
+        assert net.generate("abc", n=30, top_k=1, stop=stop) == "de" + stop
 
 
 def test_a_stop_within_a_token():
