@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import AnyOf, Flag, Range, Whole, check_allowed
 from skbp._warnings import warn
+from skbp.estimators._targets import ClassTargets
 from skbp.estimators._transaction import transaction
 from skbp.estimators.classifier import BackpropClassifier
 from skbp.layers import Dense, Parallel, Sequential
@@ -38,6 +39,12 @@ class _NextItem(BackpropClassifier):
 
     _diagnoses = False  # its parameters are not the caller's
     _n_components = 0
+
+    def _encode_targets(self, y, fresh, incremental, classes):
+        # Of two items too each has a column of its own: its vector.
+        self._targets = ClassTargets(np.unique(y), "multiclass")
+        self.classes_ = self._targets.classes
+        return self._targets.encode(y)
 
     def _output_layers(self, shape, n_outputs):
         ids = Dense(n_outputs, "identity", name="ids")
