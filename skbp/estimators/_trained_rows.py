@@ -111,6 +111,11 @@ def lengths_of(network, x, by_step):
 def _check_shorter(network, steps):
     """Raise an InvalidParameterError unless layers take sequences of so many steps as well."""
     time, *features = network.input_shape
+    if steps < time and (found := [layer for layer in network.layers if layer.by_whole_time]):
+        raise InvalidParameterError(
+            f"shuffle='by_length' leaves out steps that no row of a batch has, and {found[0]!r} "
+            "then has other windows: those at the end, or all. Use shuffle=True."
+        )
     try:
         outputs = network.bound_to((steps, *features)).output_shape
     except (ValueError, IndexError) as error:
