@@ -387,6 +387,14 @@ def test_characters_of_several_bytes_come_whole():
     assert net.generate("你好", n=5, top_k=1) == "😀"  # the first byte of a character is left out
 
 
+def test_answers_that_the_model_does_not_see_whole_are_not_scored():
+    net = tiny(context=8, width=16).fit(["ab", "ba"], ["cd", "dc"])
+    assert net.bits_per_character(["abab" * 9], ["cdcdcdc"]) > 0  # 7 tokens of 9, two marks
+    for method in (net.score, net.perplexity, net.bits_per_character):
+        with pytest.raises(ValueError, match=r"y\[1\] has 8 tokens.*at most 7"):
+            method(["ab", "ba"], ["cd", "cdcdcdcd"])
+
+
 def test_stops():
     net = tiny(context=16, width=16, learning_rate_init=0.02, max_iter=80).fit("abcdefghij" * 40)
     assert net.generate("abc", n=30, top_k=1) == ("defghijabc" * 3)
