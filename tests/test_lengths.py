@@ -172,7 +172,7 @@ def test_it_is_refused_where_windows_would_be_others(layer):
     X[:, :5] = np.maximum(X[:, :5], 1)
     X[:, 7:] = 0
     layers = [Embedding(9, K, 0), layer, SequencePool()]
-    with pytest.raises(ValueError, match="(?s)shuffle='by_length'.*other windows"):
+    with pytest.raises(ValueError, match=r"(?s)shuffle='by_length'.*other windows"):
         _fitted("by_length", X, layers=layers)
 
 

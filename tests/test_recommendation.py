@@ -269,6 +269,18 @@ def test_two_items_have_vectors_of_their_own(features):
     assert items[:, 0].tolist() == ["rum", "milk"]
 
 
+@pytest.mark.parametrize("cls", [TwoTowerRecommender, RatingRegressor])
+def test_features_of_other_ids_are_warned_of(cls):
+    with pytest.warns(UserWarning, match="none of the ids of item_features, such as '0', is in X"):
+        cls(**SMALL).fit(X, np.arange(len(X)), item_features=(list("012"), np.eye(3)))
+
+
+def test_of_no_users_nothing_is_recommended(fitted):
+    items, scores = fitted.recommend([], n=4)
+    assert items.shape == scores.shape == (0, 4)
+    assert fitted.user_vectors([]).shape == (0, 8)
+
+
 def test_new_items_are_ranked_by_their_features():
     """Two tastes; the features tell which item is for whom; four items have no users."""
     rng = np.random.default_rng(0)

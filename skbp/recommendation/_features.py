@@ -4,6 +4,7 @@ import numpy as np
 from scipy.linalg import svd
 from sklearn.utils import check_array
 
+from skbp._warnings import warn
 from skbp.recommendation._ids import read_ids
 
 #: Components that are smaller than this, beside the largest, are rounding.
@@ -51,6 +52,15 @@ class Features:
         if len(self.ids.values) != len(self.rows):
             twice = self.ids.values[int(np.bincount(self.ids.codes).argmax())]
             raise ValueError(f"{what} has more than one row for {twice!r}.")
+
+    def warn_unless_of(self, factor):
+        """Warn if none of the rows is of an id in a factor: nothing can be learned of features."""
+        if set(self.ids.values).isdisjoint(factor.values):
+            warn(
+                f"none of the ids of {self._what}, such as {self.ids.values[0]!r}, is in X, where "
+                f"they are such as {factor.values[0]!r}: what the features say cannot be learned. "
+                "Give ids of the same type."
+            )
 
     def table(self, ids, most):
         """Return features of ids, as few as possible.

@@ -2,7 +2,6 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import AnyOf, Flag, Range, Whole, check_allowed
@@ -188,6 +187,8 @@ class TwoTowerRecommender(BaseEstimator):
         if len(items.values) < 2:
             raise ValueError("X has interactions with a single item, expected at least two items.")
         given = None if item_features is None else Features(item_features, "item_features")
+        if given is not None:
+            given.warn_unless_of(items)
         ids_of_users = Ids(union(users))
         ids = Ids(union(items) if given is None else union(items, given.ids))
         features = None if given is None else given.table(ids, self.n_components)
@@ -415,7 +416,9 @@ class TwoTowerRecommender(BaseEstimator):
         With `places` None nothing is left out; nor is what is `wanted`, a place for each user.
         """
         vectors, bias = self.item_vectors_[numbers].T, self.item_bias_[numbers]
-        for rows in gen_batches(len(users), max(1, MOST_BYTES // (4 * len(numbers)))):
+        size = max(1, MOST_BYTES // (4 * len(numbers)))
+        for start in range(0, len(users), size):
+            rows = slice(start, start + size)
             scores = self._vectors(users[rows]) @ vectors + bias
             if places is not None:
                 begins, ends = self._histories.whole(users[rows])
