@@ -315,6 +315,15 @@ def test_answers_are_learned_and_prompts_are_not(model):
         assert net.network_.n_features_in_ == 21
 
 
+@pytest.mark.parametrize("texts", ["she sells sea shells. " * 20, ["she sells", "sea shells"] * 9])
+def test_lora_of_running_text(model, texts):
+    before = model.network_.weights_
+    net = tuned(model, train="lora", rank=2).set_params(max_iter=5).fit(texts)
+    assert net.loss_curve_[-1] < net.loss_curve_[0]
+    np.testing.assert_array_equal(net.network_.weights_["tokens.weight"], before["tokens.weight"])
+    assert net.score(texts) > model.score(texts)
+
+
 def test_lora_changes_blocks_only_and_leaves_no_trace(model):
     net = tuned(model, train="lora", rank=2).fit(PROMPTS, ANSWERS)
     assert {n: w.shape for n, w in weights(net).items()} == {

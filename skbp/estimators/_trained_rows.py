@@ -34,7 +34,7 @@ class TrainedRows:
         Of the order of the rows.
     frozen : set of int, or None
         Numbers of the parameters that stay as they are, whatever callbacks do; None if there is but
-        one epoch, and so nothing to compute once.
+        one epoch, or each has rows of its own, and so nothing to compute once.
     mean_factor : float or None, default=None
         See `Batches`.
     make_batches : callable, default=Batches

@@ -91,6 +91,7 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
 
     _parameter_constraints: dict = CONSTRAINTS
     _numeric_targets = False
+    _rows_stay = True  # whether each epoch sees the same rows
     _keeps_unseen = False  # whether outputs of held-out rows are kept, chosen by the others
     _diagnoses = True  # whether a finished training is looked at, with warnings of what it shows
     _targets_by_step = False  # whether targets are symbols, one for each step
