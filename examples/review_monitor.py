@@ -250,7 +250,7 @@ def interval(history, stream, topic, day, n_days=2):
     found = batch.negative[batch.topic == topic]
     sensitivity = known.negative[known.truly].mean()
     specificity = 1 - known.negative[~known.truly].mean()
-    return share_interval(found.sum(), len(found), 0.95, sensitivity, specificity)
+    return share_interval(found.sum(), len(found), sensitivity=sensitivity, specificity=specificity)
 
 
 def figures(encoder, snownlp, widedeep):

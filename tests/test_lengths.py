@@ -12,15 +12,19 @@ from skbp._engine.objective import Objective
 from skbp.callbacks import Checkpoint
 from skbp.layers import (
     GRU,
+    AvgPool1D,
+    Conv1D,
     Dense,
     Dropout,
     Embedding,
     Flatten,
     LayerNorm,
     LoRA,
+    MaxPool1D,
     MultiHeadAttention,
     Parallel,
     SequencePool,
+    Sequential,
     TransformerEncoder,
 )
 from skbp.losses import LOSSES
@@ -160,6 +164,31 @@ def test_a_checkpoint_goes_on_with_the_same_bits(tmp_path):
 def test_it_is_refused_where_rows_are_no_sequences_of_any_length(layers, X, words):
     with pytest.raises(ValueError, match=f"(?s)shuffle='by_length'.*{words}"):
         _fitted("by_length", X, layers=layers)
+
+
+@pytest.mark.parametrize(
+    "layer", [Conv1D(3, 3, stride=2, padding="same"), Conv1D(3, 2, stride=2, padding="same"),
+              MaxPool1D(2), AvgPool1D(3, 2), Sequential([MaxPool1D(2)])], ids=str,
+)  # fmt: skip
+def test_it_is_refused_where_windows_would_be_others(layer):
+    X = np.where(np.arange(TIME) == 7, 0, CODES)  # of five to seven steps
+    X[:, :5] = np.maximum(X[:, :5], 1)
+    X[:, 7:] = 0
+    layers = [Embedding(9, K, 0), layer, SequencePool()]
+    with pytest.raises(ValueError, match=r"(?s)shuffle='by_length'.*other windows"):
+        _fitted("by_length", X, layers=layers)
+
+
+@pytest.mark.parametrize(
+    "layer", [Conv1D(3, 3, padding="same"), Conv1D(3, 3, stride=2, padding=1), Conv1D(3, 2)],
+    ids=str,
+)  # fmt: skip
+def test_convolutions(layer):
+    X = np.where(np.arange(TIME) < np.clip(COUNTS, 3, 7)[:, None], np.maximum(CODES, 1), 0)
+    layers = [Embedding(9, K, 0), layer, SequencePool()]
+    nets = [_fitted(how, X, batch_size=N, dtype=np.float64, layers=layers)
+            for how in (True, "by_length")]  # fmt: skip
+    np.testing.assert_allclose(nets[0].loss_curve_, nets[1].loss_curve_, rtol=1e-9)
 
 
 def test_it_is_not_for_lbfgs():

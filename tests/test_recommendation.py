@@ -42,7 +42,7 @@ def fitted():
 # ---------------------------------------------------------------- histories
 
 
-@pytest.mark.parametrize("most", [1, 6, 100])
+@pytest.mark.parametrize("most", [1, 6, 10**15])
 @pytest.mark.parametrize("decays", [(1.0,), (0.5,), (1.0, 0.5, 0.1)])
 def test_bags(decays, most):
     users, items = X.T
@@ -257,6 +257,28 @@ def test_order_counts():
     # a new user's behaviour needs no training
     ordered.partial_fit([("new", 4)])
     assert ordered.recommend(["new"], 1)[0] == [[5]]
+
+
+@pytest.mark.parametrize("features", [None, (["milk", "rum", "tea"], [[1, 0], [0, 1], [0.9, 0]])])
+def test_two_items_have_vectors_of_their_own(features):
+    orders = ("milk", "rum", "milk"), ("rum", "milk", "rum")
+    pairs = [(user, item) for user in range(40) for item in orders[user % 2]]
+    model = TwoTowerRecommender(dim=4, weight_decay=0.0, max_iter=200, random_state=0)
+    model.fit(pairs, item_features=features).partial_fit([("Ann", "milk"), ("Bob", "rum")])
+    items, _ = model.recommend(["Ann", "Bob"], exclude_seen=False, candidates=["milk", "rum"])
+    assert items[:, 0].tolist() == ["rum", "milk"]
+
+
+@pytest.mark.parametrize("cls", [TwoTowerRecommender, RatingRegressor])
+def test_features_of_other_ids_are_warned_of(cls):
+    with pytest.warns(UserWarning, match="none of the ids of item_features, such as '0', is in X"):
+        cls(**SMALL).fit(X, np.arange(len(X)), item_features=(list("012"), np.eye(3)))
+
+
+def test_of_no_users_nothing_is_recommended(fitted):
+    items, scores = fitted.recommend([], n=4)
+    assert items.shape == scores.shape == (0, 4)
+    assert fitted.user_vectors([]).shape == (0, 8)
 
 
 def test_new_items_are_ranked_by_their_features():

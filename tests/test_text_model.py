@@ -315,6 +315,15 @@ def test_answers_are_learned_and_prompts_are_not(model):
         assert net.network_.n_features_in_ == 21
 
 
+@pytest.mark.parametrize("texts", ["she sells sea shells. " * 20, ["she sells", "sea shells"] * 9])
+def test_lora_of_running_text(model, texts):
+    before = model.network_.weights_
+    net = tuned(model, train="lora", rank=2).set_params(max_iter=5).fit(texts)
+    assert net.loss_curve_[-1] < net.loss_curve_[0]
+    np.testing.assert_array_equal(net.network_.weights_["tokens.weight"], before["tokens.weight"])
+    assert net.score(texts) > model.score(texts)
+
+
 def test_lora_changes_blocks_and_what_makes_outputs_surer_and_leaves_no_trace(model):
     net = tuned(model, train="lora", rank=2).fit(PROMPTS, ANSWERS)
     assert {n: w.shape for n, w in weights(net).items()} == {
@@ -388,6 +397,14 @@ def test_characters_of_several_bytes_come_whole():
     assert net.generate("你好", n=5, top_k=1) == "😀"  # the first byte of a character is left out
 
 
+def test_answers_that_the_model_does_not_see_whole_are_not_scored():
+    net = tiny(context=8, width=16).fit(["ab", "ba"], ["cd", "dc"])
+    assert net.bits_per_character(["abab" * 9], ["cdcdcdc"]) > 0  # 7 tokens of 9, two marks
+    for method in (net.score, net.perplexity, net.bits_per_character):
+        with pytest.raises(ValueError, match=r"y\[1\] has 8 tokens.*at most 7"):
+            method(["ab", "ba"], ["cd", "cdcdcdcd"])
+
+
 def test_stops():
     net = tiny(context=16, width=16, learning_rate_init=0.02, max_iter=80).fit("abcdefghij" * 40)
     assert net.generate("abc", n=30, top_k=1) == ("defghijabc" * 3)
@@ -397,6 +414,9 @@ def test_stops():
         "ij",
     ]
     assert "".join(net.stream("abc", n=30, top_k=1, stop=["xyz", "ef"])) == "def"
+    for length in range(1, 12):  # longer than what is there at first
+        stop = ("fghij" + "abcdefghij")[:length]
+        assert net.generate("abc", n=30, top_k=1, stop=stop) == "de" + stop
 
 
 def test_a_stop_within_a_token():

@@ -10,7 +10,7 @@ from skbp.text import share_interval
 @pytest.mark.parametrize("count, n", [(0, 1), (0, 20), (3, 20), (20, 20), (500, 1000)])
 @pytest.mark.parametrize("confidence", [0.8, 0.95])
 def test_wilson(count, n, confidence):
-    share, low, high = share_interval(count, n, confidence)
+    share, low, high = share_interval(count, n, confidence=confidence)
     expected = binomtest(count, n).proportion_ci(confidence, "wilson")
     assert share == pytest.approx(count / n)
     np.testing.assert_allclose([low, high], [expected.low, expected.high], atol=1e-12)

@@ -6,6 +6,7 @@ from math import log
 import numpy as np
 import pytest
 from scipy.signal import lfilter
+from scipy.stats import beta
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -36,6 +37,20 @@ def plain_cusum(negative, usual, raised, threshold):
 def test_mean_texts_of_a_fair_walk(height):
     # One up or one down with equal odds, never below zero: h (h + 1) steps.
     assert mean_texts(0.5, 1, 2, height) == pytest.approx(height * (height + 1))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.3, 0.7])
+@pytest.mark.parametrize("height", [1, 2, 7, 40, 100])
+def test_mean_texts_of_a_walk_that_is_not_fair(share, height):
+    other = 1 - share
+    drift = share - other
+    expected = height / drift + other / drift**2 * ((other / share) ** height - 1)
+    assert mean_texts(share, 1, 2, height) == pytest.approx(expected)  # up to 1e199
+
+
+def test_mean_texts_without_alarms():
+    assert mean_texts(0.5, 1, 1, 10) == np.inf  # a sum that never rises
+    assert mean_texts(0.1, 1, 2, 1000) == np.inf  # more than a float holds
 
 
 def test_mean_texts_of_the_first_negative():
@@ -170,6 +185,20 @@ def test_the_sum_follows_the_recursion():
 def test_a_short_history_makes_it_careful():
     heights = [SurgeDetector().fit([1, 0, 0, 0, 0] * n).threshold_[None] for n in (20, 100, 2000)]
     assert heights[0] > heights[1] > heights[2]
+
+
+def test_the_threshold_after_a_few_texts_is_the_lowest():
+    chart = SurgeDetector().fit([1] * 13 + [0] * 7)._charts[None]
+    shares = beta(13.5, 7.5).ppf((np.arange(2000) + 0.5) / 2000)
+    rates = [1 / mean_texts(share, chart.down, chart.unit, chart.height) for share in shares]
+    assert 10_000 * np.mean(rates) == pytest.approx(1, abs=0.02)
+
+
+def test_a_history_that_says_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"suits no threshold with one alarm in 1e.07 texts"):
+        SurgeDetector(run_length=1e7).fit([1])
+    always = SurgeDetector().fit(np.ones(100_000))  # no surge is possible
+    assert always.update(np.ones(1000)) == []
 
 
 def test_parameters_and_not_fitted():

@@ -171,7 +171,7 @@ class Fit:
         # What a piece of the data weighs on average says nothing of the others.
         self._trained = TrainedRows(
             self.network, self.loss, self._data, self._plan.optimization,
-            frozen if self._plan.stopping.max_iter > 1 else None,
+            frozen if self._plan.stopping.max_iter > 1 and estimator._rows_stay else None,
             1.0 if self._incremental else None, estimator._make_batches,
         )  # fmt: skip
         self.history = History() if self._fresh else estimator._history.copy()

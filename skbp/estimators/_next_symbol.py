@@ -131,6 +131,10 @@ class NextSymbolBase(BaseBackprop):
                 "is not used. Leave shuffle=True."
             )
 
+    @property
+    def _rows_stay(self):
+        return self.crops is None
+
     def _make_batches(self, *arguments):
         crops: Any = Crops
         return Batches(*arguments) if self.crops is None else crops(*arguments, self.crops)

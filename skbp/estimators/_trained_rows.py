@@ -33,7 +33,7 @@ class TrainedRows:
     how : Optimization
     frozen : set of int, or None
         Numbers of the parameters that stay as they are, whatever callbacks do; None if there is but
-        one epoch, and so nothing to compute once.
+        one epoch, or each has rows of its own, and so nothing to compute once.
     mean_factor : float or None, default=None
         See `Batches`.
     make_batches : callable, default=Batches
@@ -126,6 +126,11 @@ def _paddings(layer):
 def _check_shorter(network, steps):
     """Raise an InvalidParameterError unless layers take sequences of so many steps as well."""
     time, *features = network.input_shape
+    if steps < time and (found := [layer for layer in network.layers if layer.by_whole_time]):
+        raise InvalidParameterError(
+            f"shuffle='by_length' leaves out steps that no row of a batch has, and {found[0]!r} "
+            "then has other windows: those at the end, or all. Use shuffle=True."
+        )
     try:
         outputs = network.bound_to((steps, *features)).output_shape
     except (ValueError, IndexError) as error:

@@ -186,6 +186,11 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
             )
         return dense_space()
 
+    @property
+    def _rows_stay(self):
+        """Whether each epoch sees the same rows."""
+        return True
+
     def _make_batches(self, *arguments):
         """Return what cuts rows into batches; takes the arguments of `Batches`."""
         return Batches(*arguments)

@@ -77,6 +77,8 @@ class Layer(Component):
     in_large_arrays : bool
         Whether it works on arrays so large that threads get on beside each other even where kernels
         are not compiled.
+    by_whole_time : bool
+        Whether what it makes of a sequence may differ with the number of absent steps behind it.
     """
 
     name: str | None = None
@@ -140,6 +142,11 @@ class Layer(Component):
 
     @property
     def in_large_arrays(self) -> bool:
+        """See the class."""
+        return False
+
+    @property
+    def by_whole_time(self) -> bool:
         """See the class."""
         return False
 

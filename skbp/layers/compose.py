@@ -135,6 +135,11 @@ class _Composite(Layer):
         return bool(coupling) and all(child.gathers for child in coupling)
 
     @property
+    def by_whole_time(self):
+        """Whether what a child makes may differ with the absent steps behind a sequence."""
+        return any(child.by_whole_time for child in self._children().values())
+
+    @property
     def row_by_row(self):
         """Whether threads had better share the batch, for a child's sake."""
         return any(child.row_by_row for child in self._children().values())

@@ -447,6 +447,11 @@ class Conv1D(_Convolution):
         "max_norm": Maybe(Range(0, low_open=True)),
     }  # fmt: skip
 
+    @property
+    def by_whole_time(self):
+        """Whether the place of windows depends on the number of steps."""
+        return self.padding == "same" and self.stride > 1
+
     def _axes(self, input_shape):
         check_axes(self, input_shape, ("time", "features"))
         time, features = input_shape

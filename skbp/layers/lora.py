@@ -162,6 +162,11 @@ class LoRA(Layer):
         return self.layer.gathers
 
     @property
+    def by_whole_time(self):
+        """Whether what the layer makes may differ with the absent steps behind a sequence."""
+        return self.layer.by_whole_time
+
+    @property
     def row_by_row(self):
         """Whether threads had better share the batch."""
         return self.layer.row_by_row

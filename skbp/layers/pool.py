@@ -126,6 +126,7 @@ class _WindowPool(_Pool):
 
 
 class _Pool1D(_WindowPool):
+    by_whole_time = True  # the last window of a sequence may reach over its end
     allowed = {"size": Sizes(1), "stride": Sizes(1, words=(None,)), "padding": Sizes(0)}
 
     def _axes(self, input_shape):

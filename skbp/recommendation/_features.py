@@ -4,6 +4,7 @@ import numpy as np
 from scipy.linalg import svd
 from sklearn.utils import check_array
 
+from skbp._warnings import warn
 from skbp.recommendation._ids import read_ids
 
 #: Components that are smaller than this, beside the largest, are rounding.
@@ -37,11 +38,19 @@ class Features:
         if not isinstance(given, list | tuple) or len(given) != 2:
             raise ValueError(
                 f"{what} must be a DataFrame whose index holds the ids, or a pair (ids, matrix). "
-                f"Got {given!r} instead."
+                f"Got a {type(given).__name__} instead."
             )
         self._what = what
         ids, rows = given
-        rows = check_array(rows, accept_sparse="csr", dtype=np.float64, input_name=what)
+        try:
+            rows = check_array(rows, accept_sparse="csr", dtype=np.float64, input_name=what)
+        except ValueError as error:
+            if "could not convert string" not in str(error):
+                raise
+            raise ValueError(
+                f"{what} holds strings ({error}), and needs numbers: pandas.get_dummies for "
+                "categories, a TfidfVectorizer or TextEncoder for texts."
+            ) from error
         self.rows = rows if isinstance(rows, np.ndarray) else rows.toarray()
         self.ids = read_ids(ids, f"the ids of {what}")
         if len(self.ids.codes) != len(self.rows):
@@ -51,6 +60,15 @@ class Features:
         if len(self.ids.values) != len(self.rows):
             twice = self.ids.values[int(np.bincount(self.ids.codes).argmax())]
             raise ValueError(f"{what} has more than one row for {twice!r}.")
+
+    def warn_unless_of(self, factor):
+        """Warn if none of the rows is of an id in a factor: nothing can be learned of features."""
+        if set(self.ids.values).isdisjoint(factor.values):
+            warn(
+                f"none of the ids of {self._what}, such as {self.ids.values[0]!r}, is in X, where "
+                f"they are such as {factor.values[0]!r}: what the features say cannot be learned. "
+                "Give ids of the same type."
+            )
 
     def table(self, ids, most):
         """Return features of ids, as few as possible.

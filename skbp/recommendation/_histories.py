@@ -64,7 +64,7 @@ def bags(items, begins, ends, n_items, decays, most):
     -------
     rows : CSR matrix of shape (n_rows, len(decays) * n_items), float32
     """
-    parts = []
+    parts, most = [], min(most, int((ends - begins).max(initial=1)))
     for number, decay in enumerate(decays):
         length = most
         if decay < 1:

@@ -147,6 +147,8 @@ class RatingRegressor(RegressorMixin, BaseEstimator):
             factors, (user_features, item_features), ("user_features", "item_features"), strict=True
         ):
             known = None if given is None else Features(given, what)
+            if known is not None:
+                known.warn_unless_of(factor)
             ids.append(Ids(union(factor) if known is None else union(factor, known.ids)))
             table = np.zeros((len(ids[-1]), 0), np.float32)
             tables.append(table if known is None else known.table(ids[-1], self.n_components))

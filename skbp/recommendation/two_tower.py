@@ -2,11 +2,11 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import AnyOf, Flag, Range, Whole, check_allowed
 from skbp._warnings import warn
+from skbp.estimators._targets import ClassTargets
 from skbp.estimators._transaction import transaction
 from skbp.estimators.classifier import BackpropClassifier
 from skbp.layers import Dense, Parallel, Sequential
@@ -38,6 +38,12 @@ class _NextItem(BackpropClassifier):
 
     _diagnoses = False  # its parameters are not the caller's
     _n_components = 0
+
+    def _encode_targets(self, y, fresh, incremental, classes):
+        # Of two items too each has a column of its own: its vector.
+        self._targets = ClassTargets(np.unique(y), "multiclass")
+        self.classes_ = self._targets.classes
+        return self._targets.encode(y)
 
     def _output_layers(self, shape, n_outputs):
         ids = Dense(n_outputs, "identity", name="ids")
@@ -181,6 +187,8 @@ class TwoTowerRecommender(BaseEstimator):
         if len(items.values) < 2:
             raise ValueError("X has interactions with a single item, expected at least two items.")
         given = None if item_features is None else Features(item_features, "item_features")
+        if given is not None:
+            given.warn_unless_of(items)
         ids_of_users = Ids(union(users))
         ids = Ids(union(items) if given is None else union(items, given.ids))
         features = None if given is None else given.table(ids, self.n_components)
@@ -408,7 +416,9 @@ class TwoTowerRecommender(BaseEstimator):
         With `places` None nothing is left out; nor is what is `wanted`, a place for each user.
         """
         vectors, bias = self.item_vectors_[numbers].T, self.item_bias_[numbers]
-        for rows in gen_batches(len(users), max(1, MOST_BYTES // (4 * len(numbers)))):
+        size = max(1, MOST_BYTES // (4 * len(numbers)))
+        for start in range(0, len(users), size):
+            rows = slice(start, start + size)
             scores = self._vectors(users[rows]) @ vectors + bias
             if places is not None:
                 begins, ends = self._histories.whole(users[rows])

@@ -1,6 +1,7 @@
 """A text model's fit: its parameters, what it starts from, and the data of its network."""
 
 from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -191,6 +192,11 @@ def tokenizer_for(model, data):
     elif given == "characters":
         found = CharacterTokenizer().fit(texts)
     elif isinstance(given, str | PathLike):
+        if not Path(given).exists():
+            raise FileNotFoundError(
+                f'tokenizer={str(given)!r} is neither "bpe" nor "characters", and there is no such '
+                "tokenizer.json, or folder that holds one."
+            )
         found = Tokenizer(given).fit(texts)
     else:
         found = None

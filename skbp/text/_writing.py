@@ -66,7 +66,7 @@ class _Growing:
         ends = [text.find(stop) + len(stop) for stop in self._stops if stop in text]
         if ends:
             return text[len(self._tail) : min(ends)], True
-        self._tail = text[len(text) - self._kept :] if self._kept else ""
+        self._tail = text[max(0, len(text) - self._kept) :]
         return piece, False
 
     def _whole(self, code):

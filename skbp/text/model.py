@@ -371,7 +371,7 @@ class TextModel(Around, BaseEstimator):
         Notes
         -----
         A text that is longer than the context is read in pieces: the first tokens of a piece are
-        predicted from few others.
+        predicted from few others. An answer has to fit into it, with two marks.
         """
         rows = self._rows(X, y)
         return self.network_.score(rows)
@@ -421,6 +421,12 @@ class TextModel(Around, BaseEstimator):
         if y is None:
             return windows(codes, vocabulary, n_columns)
         answers = vocabulary.codes(as_answers(y, len(texts)))
+        longest = max(range(len(answers)), key=lambda i: len(answers[i]))
+        if len(answers[longest]) + 2 > n_columns:  # with the marks before and behind it
+            raise ValueError(
+                f"y[{longest}] has {len(answers[longest])} tokens, and of an answer the model sees "
+                f"at most {n_columns - 2}. Score shorter ones, or train with a larger context."
+            )
         return answered(codes, answers, vocabulary, n_columns)[0]
 
     @property

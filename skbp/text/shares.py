@@ -6,7 +6,7 @@ from scipy.stats import norm
 from skbp._component import Range
 
 
-def share_interval(count, n, confidence=0.95, sensitivity=1.0, specificity=1.0):
+def share_interval(count, n, *, confidence=0.95, sensitivity=1.0, specificity=1.0):
     """Estimate the share of texts of a kind, with an interval.
 
     The interval is Wilson's, which is good for few texts and for shares near 0 and 1 too. If a

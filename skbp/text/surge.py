@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu
 from scipy.stats import beta
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -16,6 +16,8 @@ from skbp._component import Range, check_allowed
 #: The largest denominator of what a text that is not negative takes off the sum, save that small
 #: shares may need a larger one. With 30 that fraction is off by .01 at most.
 DENOMINATOR = 30
+#: The largest threshold, in units.
+HIGHEST = 2**17
 #: Shares that stand for all that are plausible after the history: nodes and weights on (0, 1).
 NODES = np.polynomial.legendre.leggauss(16)
 
@@ -128,7 +130,8 @@ class SurgeDetector(BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter or the data are not as described. The detector then is as it was.
+            If a parameter or the data are not as described, or the history says too little of the
+            shares for `run_length`. The detector then is as it was.
         """
         check_allowed(self, {
             "run_length": Range(1, low_open=True), "odds_ratio": Range(1, low_open=True),
@@ -253,12 +256,22 @@ class _Chart:
         """Return the lowest threshold with at most one alarm in `target` texts, in the mean."""
 
         def is_rare(height):
-            rates = [1 / mean_texts(share, self.down, self.unit, height) for share in shares]
-            return np.dot(weights, rates) * target <= 1
+            alarms = 0.0
+            for share, weight in zip(shares[::-1], weights[::-1], strict=True):  # most come first
+                alarms += weight * target / mean_texts(share, self.down, self.unit, height)
+                if alarms > 1:
+                    return False
+            return True
 
         high = 1
         while not is_rare(high):
             high *= 2
+            if high > HIGHEST:
+                raise ValueError(
+                    f"a history with texts of a topic so few, or so negative, that its share may "
+                    f"be {shares[-1]:.3f}, suits no threshold with one alarm in {target:.6g} texts "
+                    "of it. Give a longer history, a smaller run_length or a larger odds_ratio."
+                )
         low = high // 2  # not rare, or 0
         while high - low > 1:
             middle = (low + high) // 2
@@ -285,25 +298,34 @@ class _Chart:
 def mean_texts(share, down, unit, height):
     """Return the mean number of texts until a sum that starts at zero reaches a height.
 
-    With N(s) for a start at s: ``N(s) = 1 + share * N(s + unit - down) + (1 - share) * N(max(0, s -
-    down))``, where N is 0 from the height on.
+    From zero the sum runs in rounds, each of which ends at zero or with an alarm. With L(s) the
+    mean number of texts to the end of the round for a sum of s, and A(s) the probability of an
+    alarm, ``L(s) = 1 + share * L(s + unit - down) + (1 - share) * L(s - down)``, where L is 0 from
+    the height on and after a return to zero; A likewise, with share for 1 where a negative text
+    raises the alarm. By Wald's identity the mean is L(0) / A(0), in which nothing cancels out,
+    however rare alarms are.
 
     Parameters
     ----------
     share : float
         Of negative texts.
     down, unit, height : int
+
+    Returns
+    -------
+    texts : float
+        Infinite if there is no alarm, or none within what a float can count.
     """
-    if share == 0:
-        return np.inf
     start = np.arange(height)
-    up, back = start + unit - down, np.maximum(0, start - down)
-    inside = up < height
-    rows = np.concatenate([start, start[inside], start])
-    columns = np.concatenate([start, up[inside], back])
-    values = np.repeat([1.0, -share, share - 1.0], [height, inside.sum(), height])
+    up, back = start + unit - down, start - down
+    inside, above = (up > 0) & (up < height), back > 0
+    rows = np.concatenate([start, start[inside], start[above]])
+    columns = np.concatenate([start, up[inside], back[above]])
+    values = np.repeat([1.0, -share, share - 1.0], [height, inside.sum(), above.sum()])
     chain = sparse.csc_matrix((values, (rows, columns)), (height, height))
-    return float(np.atleast_1d(spsolve(chain, np.ones(height)))[0])
+    sides = np.column_stack([np.ones(height), np.where(up >= height, share, 0.0)])
+    length, alarm = splu(chain).solve(sides)[0].tolist()
+    return length / alarm if alarm > 0 else np.inf
 
 
 def _checked(negative, topics, least=1):

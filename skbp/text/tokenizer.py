@@ -114,7 +114,9 @@ class Tokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         path = Path(self.model)
         path = path / TOKENIZER if path.is_dir() else path
         if not path.exists():
-            raise FileNotFoundError(f"there is no {str(path)!r}; model is a folder that holds one.")
+            raise FileNotFoundError(
+                f"there is no {str(self.model)!r}: give a tokenizer.json, or its folder."
+            )
         text, described = read_json(path)
         tokenizer = tokenizer_of(text)
         found = [padding_of(described), *map(tokenizer.token_to_id, PADDING)]
