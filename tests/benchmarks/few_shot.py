@@ -195,7 +195,7 @@ def picture(scores, path):
     names = [name for name in PACKAGES if scores.of(data=name)]
     figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 3), squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):
-        for recipe, label in NAMES.items():
+        for number, (recipe, label) in enumerate(NAMES.items()):
             found = [scores.of(data=name, recipe=recipe, shots=shots) for shots in SHOTS]
             if recipe not in ("tfidf", "head"):  # on top of the frozen head, draw by draw
                 heads = [scores.of(data=name, recipe="head", shots=shots) for shots in SHOTS]
@@ -204,12 +204,15 @@ def picture(scores, path):
                          for head, gain in zip(heads, gains, strict=True)]  # fmt: skip
             known = [(s, np.mean(f), np.std(f)) for s, f in zip(SHOTS, found, strict=True) if f]
             if known:
-                axis.errorbar(*zip(*known, strict=True), marker="o", ms=3, capsize=2, label=label)
+                axis.errorbar(
+                    *zip(*known, strict=True), marker="o", ms=3, capsize=2, color=f"C{number}",
+                    label=label,
+                )  # fmt: skip
         axis.set(title=name, xscale="log", xlabel="labelled texts a class", xticks=SHOTS)
         axis.set_xticklabels([str(s) for s in SHOTS])
         axis.minorticks_off()
+        axis.legend(fontsize=7, loc="lower right")
     axes[0, 0].set_ylabel("balanced accuracy")
-    axes[0, -1].legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
 
