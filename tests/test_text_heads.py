@@ -478,8 +478,9 @@ def test_how_many_threads(encoder, monkeypatch):
     )
     for n_jobs in (1, 3):
         TextEncoder(encoder, batch_size=10, n_jobs=n_jobs).transform(TEXTS)
-    TextEncoder(encoder, batch_size=50, n_jobs=3).transform(TEXTS)  # a single batch
-    assert asked == [1, 3, 1]
+    TextEncoder(encoder, batch_size=50, n_jobs=3).transform(TEXTS)  # each gets a third
+    TextEncoder(encoder, n_jobs=3).transform(TEXTS[:2])
+    assert asked == [1, 3, 3, 2]
 
 
 @pytest.mark.parametrize("n_jobs", [0, 1.5, "all", True])
@@ -497,7 +498,7 @@ def test_progress(encoder, capsys, monkeypatch):
     TextRegressor(encoder, batch_size=20, verbose=1).fit(TEXTS, NUMBERS)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" texts")[0] for line in lines] == [
-        "[TextRegressor] 20 of 50", "[TextRegressor] 40 of 50", "[TextRegressor] 50 of 50",
+        "[TextRegressor] 17 of 50", "[TextRegressor] 34 of 50", "[TextRegressor] 50 of 50",
     ]  # fmt: skip
 
 

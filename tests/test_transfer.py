@@ -48,7 +48,7 @@ def test_a_head_of_other_classes_is_new(low, capsys):
     net = make(init_from=FrozenEstimator(low), freeze=["conv2d_*"], verbose=True, max_iter=2)
     net.fit(X[HIGH], Y[HIGH])
     assert net.copied_layers_ == {"conv2d_0": True, "dense_3": True, "output": False}
-    assert "output: new weights" in capsys.readouterr().out
+    assert "init_from: output begins with new weights." in capsys.readouterr().out
     np.testing.assert_array_equal(net.coefs_[0], low.coefs_[0])
     assert (net.coefs_[1] != low.coefs_[1]).any()
     np.testing.assert_array_equal(net.classes_, [5, 6, 7, 8, 9])

@@ -46,7 +46,6 @@ NAMES = (
     "max_pool",
     "max_pool_backward",
     "moments",
-    "normal_distribution",
     "rectifier_backward",
     "relu_backward",
     "rotate",

@@ -2,53 +2,16 @@
 
 import numpy as np
 
+from skbp._kernels import numpy_attention
 from skbp._kernels.compiler import compiled
 from skbp._kernels.numba_exp import coefficients, exponential
-from skbp._kernels.numpy_attention import blocks_of
 
 __all__ = ["attention_softmax", "attention_softmax_backward", "rotate"]
 
 
 @compiled
-def _scale_and_shift(scores, scale, absent, causal):
-    """Scale; subtract each row's largest score; what may not be seen becomes minus infinity."""
-    n, heads, time, _ = scores.shape
-    lowest = scores.dtype.type(-np.inf)
-    for i in range(n):
-        for head in range(heads):
-            for query in range(time):
-                row = scores[i, head, query]
-                end = query + 1 if causal else time
-                for j in range(end, time):
-                    row[j] = lowest
-                if absent is not None:
-                    for j in range(end):
-                        row[j] = lowest if absent[i, j] else row[j]
-                largest = lowest
-                for j in range(end):
-                    largest = row[j] if row[j] > largest else largest
-                if largest == lowest:
-                    largest = scores.dtype.type(0)  # no key at all
-                for j in range(end):
-                    row[j] = (row[j] - largest) * scale
-
-
-@compiled
-def _normalize(exponentials):
-    zero, one = exponentials.dtype.type(0), exponentials.dtype.type(1)
-    for i in range(exponentials.shape[0]):
-        row = exponentials[i]
-        total = zero
-        for j in range(row.size):
-            total += row[j]
-        factor = one / (total if total != zero else one)
-        for j in range(row.size):
-            row[j] *= factor
-
-
-@compiled
 def _softmax(scores, scale, absent, causal, high, low):
-    """Do all three steps in float32, in one pass over each row."""
+    """Do it in float32, in one pass over each row."""
     n, heads, time, _ = scores.shape
     lowest, zero, one = np.float32(-np.inf), np.float32(0), np.float32(1)
     for i in range(n):
@@ -78,15 +41,10 @@ def _softmax(scores, scale, absent, causal, high, low):
 
 def attention_softmax(scores, scale, absent, causal):
     """In place ``softmax(scale * scores)`` over the keys that may be seen."""
-    scale = scores.dtype.type(scale)
     if scores.dtype == np.float32:
-        _softmax(scores, scale, absent, causal, *coefficients())
-        return
-    for block in blocks_of(scores):
-        part = scores[block]
-        _scale_and_shift(part, scale, None if absent is None else absent[block], causal)
-        np.exp(part, out=part)  # in vector registers; the compiled one would go number by number
-        _normalize(part.reshape(-1, part.shape[-1]))
+        _softmax(scores, np.float32(scale), absent, causal, *coefficients())
+    else:
+        numpy_attention.attention_softmax(scores, scale, absent, causal)
 
 
 @compiled

@@ -3,7 +3,7 @@
 In float32 one loop does it all, in vector registers: a call of `exp` would keep it out of these.
 """
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from skbp._kernels.numba_activations import add_bias, column_sums
 from skbp._kernels.numba_exp import exponential, in_halves
 from skbp._kernels.numpy_gelu import PEAK, mills_ratio
 
-__all__ = ["bias_gelu", "gelu_backward", "normal_distribution"]
+__all__ = ["bias_gelu", "gelu_backward"]
 
 
 @cache
@@ -40,12 +40,6 @@ def _gate_and_density(a, exp_high, exp_low, high, low):
         tail = tail * s + low[j]
     tail *= density
     return (number(1) - tail if a > number(0) else tail), density
-
-
-@compiled
-def _normal_distribution(z, exp_high, exp_low, high, low, probability, density):
-    for i in range(z.size):
-        probability[i], density[i] = _gate_and_density(z[i], exp_high, exp_low, high, low)
 
 
 @compiled
@@ -98,11 +92,8 @@ def _finish(z, high, low, probability, density):
         probability[i] = one - tail if z[i] > 0 else tail
 
 
-def normal_distribution(z, probability, density):
-    """Compute the standard normal distribution P(z) and its density p(z)."""
-    if z.dtype == np.float32:
-        _normal_distribution(z, *_coefficients(), probability, density)
-        return
+def _normal_distribution(z, probability, density):
+    """Compute P(z) and p(z) of float64 numbers."""
     np.square(z, out=density)
     density *= -0.5
     np.exp(density, out=density)
@@ -118,12 +109,7 @@ def bias_gelu(z, bias, out):
             _bias_gelu(z, bias, *_coefficients(), out)
         return
     add_bias(z, bias)
-    numpy_gelu.in_blocks(_gelu, z, out)
-
-
-def _gelu(z, out, gate, density):
-    normal_distribution(z, gate, density)
-    np.multiply(z, gate, out=out)
+    numpy_gelu.in_blocks(partial(numpy_gelu.gelu, _normal_distribution), z, out)
 
 
 def gelu_backward(dy, y, z, dbias):

@@ -1,13 +1,13 @@
 """GELU and the normal distribution in it, in NumPy: what each kernel means."""
 
-import functools
 import math
+from functools import cache, partial
 
 import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.special import erfcx
 
-__all__ = ["bias_gelu", "gelu_backward", "normal_distribution"]
+__all__ = ["bias_gelu", "gelu_backward"]
 
 #: Elements per block: a few arrays of it fit a core's L2 cache.
 BLOCK = 16384
@@ -15,7 +15,7 @@ BLOCK = 16384
 PEAK = 1 / math.sqrt(2 * math.pi)
 
 
-@functools.cache
+@cache
 def mills_ratio(dtype):
     """Return the coefficients of Mills' ratio P(-x) / p(x), highest first.
 
@@ -69,11 +69,12 @@ def in_blocks(function, *arrays):
 def bias_gelu(z, bias, out):
     """``z += bias``; ``out = z P(z)``, P being the normal distribution. `out` may be `z`."""
     np.add(z, bias, out=z)
-    in_blocks(_gelu, z, out)
+    in_blocks(partial(gelu, normal_distribution), z, out)
 
 
-def _gelu(z, out, gate, density):
-    normal_distribution(z, gate, density)
+def gelu(distribution, z, out, gate, density):
+    """``out = z P(z)``, a block; `distribution` computes P and p."""
+    distribution(z, gate, density)
     np.multiply(z, gate, out=out)
 
 

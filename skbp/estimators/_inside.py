@@ -1,5 +1,6 @@
 """A network inside of another estimator, of which callbacks are told in its place."""
 
+from abc import ABC, abstractmethod
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ class Inside(BaseBackprop):
         return state
 
 
-class Around(CallbackSupportMixin):
+class Around(CallbackSupportMixin, ABC):
     """An estimator that trains a network inside of it.
 
     It says in `_attributes_of` what a trained network makes of it.
@@ -56,9 +57,9 @@ class Around(CallbackSupportMixin):
 
     _under_way: UnderWay  # in a fit only
 
+    @abstractmethod
     def _attributes_of(self, network):
         """Return the attributes that come of a network, by name."""
-        raise NotImplementedError
 
     def _train_inside(self, network, given, rows, targets, more=(), **params):
         """Train a network; callbacks see this estimator at work.
@@ -106,3 +107,24 @@ class Around(CallbackSupportMixin):
             if under_way.callbacks:
                 state["_skl_callbacks"] = list(under_way.callbacks)
         return state
+
+
+class Keeping(Around):
+    """An estimator that keeps the network inside as `network_`."""
+
+    network_: Any
+
+    @property
+    def n_iter_(self):
+        """Number of epochs of the training."""
+        return self.network_.n_iter_
+
+    @property
+    def loss_curve_(self):
+        """Loss of each epoch, of all calls that went on from another."""
+        return self.network_.loss_curve_
+
+    @property
+    def validation_scores_(self):
+        """Validation score of each epoch, or None."""
+        return self.network_.validation_scores_

@@ -82,5 +82,5 @@ def copy_first_weights(estimator, network, init_from, verbose):
     elif not any(estimator.copied_layers_.values()):
         warn("init_from: no layer of that network has the shapes of one here; nothing copied.")
     if verbose:
-        for name, copied in estimator.copied_layers_.items():
-            say(f"{name}: {'copied' if copied else 'new weights'}")
+        new = [name for name, copied in estimator.copied_layers_.items() if not copied]
+        say(f"init_from: {', '.join(new) or 'no layer'} begins with new weights.")

@@ -4,7 +4,7 @@ import numpy as np
 
 from skbp._compat import InvalidParameterError
 from skbp._engine.batches import Batches, rows_between, take_rows
-from skbp._engine.objective import CHUNK, Objective
+from skbp._engine.objective import CHUNK, Objective, chunk_rows
 from skbp._engine.workspace import Workspace
 from skbp._quiet import quiet
 from skbp.estimators._members import for_own_rows
@@ -14,8 +14,6 @@ from skbp.losses.axes import _OwnTargets
 
 #: What frozen layers make of all rows is kept if it takes at most so many bytes.
 MOST_BYTES = 2**29
-#: So many rows go through them at a time.
-ROWS = 32
 
 
 class TrainedRows:
@@ -194,16 +192,16 @@ def after_frozen(network, depth, data):
     out = np.full((n, *shape), np.nan, dtype)
     lengths = data.lengths
     order = np.arange(n) if lengths is None else np.argsort(lengths, kind="stable")[::-1]
-    bound, workspace = network, None
-    for start in range(0, n, ROWS):
-        rows = order[start : start + ROWS]
+    bound, workspace, most = network, None, min(n, chunk_rows(network, n))
+    for start in range(0, n, most):
+        rows = order[start : start + most]
         x, steps = take_rows(data.x, rows), slice(None)
         if lengths is not None:
             steps = slice(lengths[rows[0]])  # of the longest one
             x = np.ascontiguousarray(x[:, steps])
         if workspace is None or x.shape[1:] != bound.input_shape:
             bound = network if x.shape[1:] == network.input_shape else network.bound_to(x.shape[1:])
-            workspace = Workspace(bound, min(n, ROWS), training=False)
+            workspace = Workspace(bound, most, training=False)
         made = bound.forward(x, workspace, depth=depth)
         if (absent := workspace.ctx.absent) is not None:
             made = np.where(absent[..., None], np.nan, made)

@@ -246,7 +246,9 @@ class LoRA(Layer):
         return self.layer.step(x, arrays, past)
 
     def backward(self, dy, x, p, g, w, ctx, need_dx=True):
-        grads = Arrays(w.part("grads") | self._handed_on(p, g))
+        if (self, "grads") not in ctx.cache:
+            ctx.cache[self, "grads"] = Arrays(w.part("grads") | self._handed_on(p, g))
+        grads = ctx.cache[self, "grads"]
         dx = self.layer.backward(dy, x, ctx.cache[self], grads, w.part("layer"), ctx, need_dx)
         for name, where in self._places.items():
             if where[0] in products_of(self.layer):

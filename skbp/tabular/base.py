@@ -1,6 +1,6 @@
 """What the two estimators for tables share: from a raw table to a fitted network."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import contextmanager
 from numbers import Real
 from typing import Any
@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from skbp._compat import InvalidParameterError, check_sample_weight, rows_of_any
 from skbp._component import Flag, Maybe, Range
 from skbp.callbacks import TimeLimit
-from skbp.estimators._inside import Around
+from skbp.estimators._inside import Keeping
 from skbp.estimators._parameters import with_objects
 from skbp.tabular._preset import Preset
 from skbp.tabular.presets import PRESETS
@@ -21,7 +21,7 @@ from skbp.tabular.presets import PRESETS
 ALLOWED: dict[str, Any] = {"max_time": Maybe(Range(0, low_open=True)), "warm_start": Flag()}
 
 
-class BaseTabular(Around, BaseEstimator, ABC):
+class BaseTabular(Keeping, BaseEstimator):
     """Base class of the estimators; use `TabularClassifier` or `TabularRegressor`."""
 
     preset: Any
@@ -222,21 +222,6 @@ class BaseTabular(Around, BaseEstimator, ABC):
     def feature_names_in_(self):
         """Names of the columns, if the table had names."""
         return self.encoder_.feature_names_in_
-
-    @property
-    def n_iter_(self):
-        """Number of epochs of the training."""
-        return self.network_.n_iter_
-
-    @property
-    def loss_curve_(self):
-        """Loss of each epoch, of all calls that went on from another."""
-        return self.network_.loss_curve_
-
-    @property
-    def validation_scores_(self):
-        """Validation score of each epoch, or None."""
-        return self.network_.validation_scores_
 
     @property
     def best_epoch_(self):

@@ -1,6 +1,6 @@
 """What the estimators on top of a pretrained encoder share: a head, and training from there on."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from numbers import Real
 from typing import Any
 
@@ -35,7 +35,7 @@ OF_TRAINING = {
 }  # fmt: skip
 
 
-class BaseText(Around, BaseEstimator, ABC):
+class BaseText(Around, BaseEstimator):
     """Base class of the estimators; use `TextClassifier` or `TextRegressor`."""
 
     model: Encoder

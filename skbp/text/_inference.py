@@ -40,8 +40,9 @@ def run(encoder, codes, after, batch_size, n_jobs=None, progress=None):
     vectors : ndarray of shape (n, n_features), dtype of the encoder
     """
     vectors = np.empty((len(codes), encoder.n_features), encoder.dtype)
-    batches = list(_batches(encoder, codes, after, batch_size))
-    n_threads = min(_n_threads(n_jobs), len(batches))
+    n_threads = _n_threads(n_jobs)
+    batches = list(_batches(encoder, codes, after, batch_size, n_threads))
+    n_threads = min(n_threads, len(batches))
 
     def task(part):
         memory = Turns()
@@ -63,15 +64,21 @@ def _n_threads(n_jobs):
     return effective_n_jobs(n_jobs)
 
 
-def _batches(encoder, codes, after, batch_size):
-    """Yield a network for the longest row of a batch, and the numbers of its rows."""
+def _batches(encoder, codes, after, batch_size, n_threads=1):
+    """Yield a network for the longest row of a batch, and the numbers of its rows.
+
+    Batches are of about the same size, and each thread has as many: so no thread waits for long.
+    """
     order = sorted(range(len(codes)), key=lambda i: -len(codes[i]))
-    start, network = 0, None
+    start, made, network = 0, 0, None
     while start < len(order):
         longest = max(1, len(codes[order[start]]))
         if network is None or network.input_shape != (longest,):
             network = encoder._network(longest, *after)
             most = max(1, BATCH_BYTES // (sum(sizes_of(network, 32)) // 32))
-        stop = start + min(batch_size, most)
+        left = len(order) - start
+        n_batches = -(-left // min(batch_size, most))
+        n_batches = min(left, n_batches + -(made + n_batches) % n_threads)
+        stop = start + -(-left // n_batches)
         yield network, order[start:stop]
-        start = stop
+        start, made = stop, made + 1

@@ -1,5 +1,6 @@
 """A text model's fit: its parameters, what it starts from, and the data of its network."""
 
+from math import ceil
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,11 +28,13 @@ ALLOWED: dict[str, Any] = {
     "n_codes": Whole(259), "context": Maybe(Whole(2)), "n_blocks": Whole(1), "n_heads": Whole(1),
     "width": Whole(1), "n_hidden": Maybe(Whole(1)), "dropout": RATES,
     "train": OneOf(("all", "lora")), "rank": Whole(1), "batch_size": Whole(1),
-    "epoch_size": Maybe(Whole(1)), "max_iter": Whole(1),
+    "epoch_size": Maybe(Whole(1)), "max_iter": Maybe(Whole(1)),
     "learning_rate_init": Maybe(Range(0, low_open=True)), "warm_up": Range(0, 1),
     "weight_decay": Range(0), "clip_norm": Maybe(Range(0, low_open=True)),
     "early_stopping": Flag(), "validation_fraction": Range(0, 1, low_open=True, high_open=True),
 }  # fmt: skip
+#: Epochs if their number is not given; of pairs more, up to a limit, to have so many updates.
+EPOCHS, MOST_EPOCHS, MIN_UPDATES = 10, 100, 1000
 #: The largest rates where none is given: from zero, and from a trained model by `train`.
 FROM_ZERO, TUNING = 1e-3, {"all": 5e-4, "lora": 5e-3}
 #: Of parameters that a model to start from decides.
@@ -250,12 +253,21 @@ def network_for(model, data, vocabulary, shape, source, n_rows):
         batch_size=min(model.batch_size, n_rows),
         learning_rate=WarmUp(Cosine(LAST_RATE), share=model.warm_up),
         learning_rate_init=rate or (TUNING[model.train] if tunes else FROM_ZERO),
-        max_iter=model.max_iter, random_state=model.random_state, tol=0.0, verbose=model.verbose,
+        max_iter=_n_epochs(model, running, n_rows), random_state=model.random_state, tol=0.0,
+        verbose=model.verbose,
         early_stopping=model.early_stopping,
         n_iter_no_change=model.n_iter_no_change if model.early_stopping else np.inf,
         init_from=source.network_.weights_ if source is not None else None,
         freeze=["tokens", "next"] if lora else None, dtype="float32",
     )  # fmt: skip
+
+
+def _n_epochs(model, running, n_rows):
+    """Return the number of epochs: as given, or such that few pairs have enough updates."""
+    if model.max_iter is not None or running:
+        return model.max_iter or EPOCHS
+    updates = ceil(n_rows / min(model.batch_size, n_rows))
+    return min(MOST_EPOCHS, max(EPOCHS, ceil(MIN_UPDATES / updates)))
 
 
 def vocabulary_for(model, data, source):

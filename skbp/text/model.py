@@ -12,7 +12,7 @@ from skbp._compat import InvalidParameterError
 from skbp._component import Whole
 from skbp.estimators._fit import Given
 from skbp.estimators._generation import Sampling, check_ranges
-from skbp.estimators._inside import Around
+from skbp.estimators._inside import Keeping
 from skbp.estimators._transaction import transaction
 from skbp.text._language import (
     as_answers,
@@ -29,7 +29,7 @@ from skbp.text._vocabulary import answered, windows
 from skbp.text._writing import written
 
 
-class TextModel(Around, BaseEstimator):
+class TextModel(Keeping, BaseEstimator):
     """A GPT with its tokenizer: a language model that writes texts, and tells how likely some are.
 
     A `BackpropSequenceModel` with strings in and out. ``fit(texts)`` trains it on running text.
@@ -68,8 +68,9 @@ class TextModel(Around, BaseEstimator):
     epoch_size : int or None, default=None
         Pieces of running text, of ``context + 1`` tokens, in an epoch; they begin anywhere, anew
         each time. None: as many as make up the text. Of pairs an epoch takes each once.
-    max_iter : int, default=10
-        Number of epochs.
+    max_iter : int or None, default=None
+        Number of epochs. None: 10; of prompts and answers as many as make 1,000 updates, at least
+        10 and at most 100.
     learning_rate_init : float or None, default=None
         The largest learning rate. None: 1e-3, with `init_from` 5e-4, and 5e-3 for "lora".
     warm_up : float, default=0.05
@@ -144,7 +145,7 @@ class TextModel(Around, BaseEstimator):
     def __init__(
         self, tokenizer="bpe", n_codes=1000, context=None, n_blocks=4, n_heads=4, width=128,
         n_hidden=None, dropout=0.0, init_from=None, train="all", rank=8, batch_size=12,
-        epoch_size=None, max_iter=10, learning_rate_init=None, warm_up=0.05, weight_decay=0.1,
+        epoch_size=None, max_iter=None, learning_rate_init=None, warm_up=0.05, weight_decay=0.1,
         clip_norm=1.0, early_stopping=False, validation_fraction=0.1, n_iter_no_change=10,
         random_state=None, verbose=False,
     ):  # fmt: skip
@@ -428,21 +429,6 @@ class TextModel(Around, BaseEstimator):
                 f"at most {n_columns - 2}. Score shorter ones, or train with a larger context."
             )
         return answered(codes, answers, vocabulary, n_columns)[0]
-
-    @property
-    def n_iter_(self):
-        """Epochs of the training."""
-        return self.network_.n_iter_
-
-    @property
-    def loss_curve_(self):
-        """Loss of each epoch, in nats a token."""
-        return self.network_.loss_curve_
-
-    @property
-    def validation_scores_(self):
-        """Score on the validation texts after each epoch, or None."""
-        return self.network_.validation_scores_
 
     def __sklearn_tags__(self):
         tags: Any = super().__sklearn_tags__()
