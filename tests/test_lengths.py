@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from _sequences import CODES, COUNTS, LABELS, SERIES, TIME, K, N
 
 from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel
 from skbp._engine.batches import Batches, Data
@@ -32,12 +33,6 @@ from skbp.losses import LOSSES
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 RNG = np.random.default_rng(0)
-N, TIME, K = 45, 12, 4
-COUNTS = RNG.integers(1, TIME + 1, N)
-CODES = np.where(np.arange(TIME) < COUNTS[:, None], RNG.integers(1, 9, (N, TIME)), 0)
-SERIES = RNG.normal(size=(N, TIME, K))
-SERIES[np.arange(TIME) >= COUNTS[:, None]] = np.nan
-LABELS = np.arange(N) % 3
 LAYERS = {
     "attention": [TransformerEncoder(2, 6, dropout=0), SequencePool()],
     "post": [LayerNorm(), MultiHeadAttention(2), SequencePool("max")],

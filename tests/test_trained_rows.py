@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from _sequences import CODES, LABELS, SERIES, K, N
 from scipy.sparse import csr_matrix
 
 import skbp.estimators._trained_rows as trained_rows
@@ -23,13 +24,7 @@ from skbp.layers import (
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 RNG = np.random.default_rng(0)
-N, TIME, K = 45, 12, 4
-COUNTS = RNG.integers(1, TIME + 1, N)
-CODES = np.where(np.arange(TIME) < COUNTS[:, None], RNG.integers(1, 9, (N, TIME)), 0)
-SERIES = RNG.normal(size=(N, TIME, K))
-SERIES[np.arange(TIME) >= COUNTS[:, None]] = np.nan
 FLAT = RNG.normal(size=(N, 6))
-LABELS = np.arange(N) % 3
 BLOCK, NOISY = TransformerEncoder(2, 6, dropout=0, name="block"), TransformerEncoder(2, 6)
 # Layers, rows, what is frozen, parameters; and how many layers are passed over.
 CASES = {

@@ -12,13 +12,13 @@ __all__ = ["attention_softmax", "attention_softmax_backward", "rotate"]
 @compiled
 def _softmax(scores, scale, absent, causal, high, low):
     """Do it in float32, in one pass over each row."""
-    n, heads, time, _ = scores.shape
+    n, heads, time, keys = scores.shape
     lowest, zero, one = np.float32(-np.inf), np.float32(0), np.float32(1)
     for i in range(n):
         for head in range(heads):
             for query in range(time):
                 row = scores[i, head, query]
-                end = query + 1 if causal else time
+                end = keys - time + query + 1 if causal else keys
                 if absent is not None:
                     for j in range(end):
                         row[j] = lowest if absent[i, j] else row[j]
@@ -35,7 +35,7 @@ def _softmax(scores, scale, absent, causal, high, low):
                 factor = one / (total if total != zero else one)
                 for j in range(end):
                     row[j] *= factor
-                for j in range(end, time):
+                for j in range(end, keys):
                     row[j] = zero
 
 

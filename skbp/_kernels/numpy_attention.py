@@ -15,13 +15,14 @@ def blocks_of(scores):
 
 
 def attention_softmax(scores, scale, absent, causal):
-    """In place ``softmax(scale * scores)`` over the keys, scores of shape (n, heads, time, time).
+    """In place ``softmax(scale * scores)`` over the keys, scores of shape (n, heads, time, keys).
 
-    Zero is what goes to keys that are absent, bool of shape (n, time) or None, and with `causal` to
-    those after the query, which is on the axis before the last. Without any key all are zero.
+    Queries are on the axis before the last; they are at the last steps of the keys. Zero is what
+    goes to keys that are absent, bool of shape (n, keys) or None, and with `causal` to those after
+    the query. Without any key all are zero.
     """
-    scale, time = scores.dtype.type(scale), scores.shape[-1]
-    later = ~np.tri(time, dtype=bool) if causal else None
+    scale, (time, keys) = scores.dtype.type(scale), scores.shape[-2:]
+    later = ~np.tri(time, keys, keys - time, dtype=bool) if causal else None
     for block in blocks_of(scores):
         part = scores[block]
         part *= scale

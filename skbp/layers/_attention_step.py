@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skbp import _kernels as kernels
+
 
 def attend(q, k, v, past, layer):
     """Return ``softmax(q K' / sqrt(d)) V`` at the next steps, and keep their keys and values.
@@ -28,10 +30,6 @@ def attend(q, k, v, past, layer):
     first = past.seen % past.context
     keys[:, :, first : first + t], values[:, :, first : first + t] = k, v
     there = min(past.seen + t, past.context)
-    scores = np.matmul(q * d**-0.5, keys[:, :, :there].swapaxes(-1, -2))
-    if t > 1:
-        np.copyto(scores, -np.inf, where=~np.tri(t, there, past.seen, dtype=bool))
-    scores -= scores.max(axis=-1, keepdims=True)
-    np.exp(scores, out=scores)
-    scores /= scores.sum(axis=-1, keepdims=True)
+    scores = np.matmul(q, keys[:, :, :there].swapaxes(-1, -2))
+    kernels.attention_softmax(scores, d**-0.5, None, t > 1)
     return np.matmul(scores, values[:, :, :there])

@@ -86,7 +86,7 @@ class LoRA(Layer):
     def bind(self, input_shape):
         bound = super().bind(input_shape)
         bound.layer = self.layer.bind(input_shape)
-        bound._places = self._chosen()
+        bound._places, bound._products = self._chosen(), products_of(self.layer)
         return bound
 
     def check(self):
@@ -251,7 +251,7 @@ class LoRA(Layer):
         grads = ctx.cache[self, "grads"]
         dx = self.layer.backward(dy, x, ctx.cache[self], grads, w.part("layer"), ctx, need_dx)
         for name, where in self._places.items():
-            if where[0] in products_of(self.layer):
+            if where[0] in self._products:
                 continue
             dweight = _columns(grads, *where)
             np.matmul(dweight, p[f"{name}.b"].T, out=g[f"{name}.a"])
@@ -260,7 +260,7 @@ class LoRA(Layer):
 
     def _handed_on(self, p, g):
         """Return, in place of gradients of the layer's products, what makes those of A and B."""
-        parts: dict[str, list] = {name: [] for name in products_of(self.layer)}
+        parts: dict[str, list] = {name: [] for name in self._products}
         for name, (parameter, part, n_parts) in self._places.items():
             if parameter in parts:
                 width = p[parameter].shape[-1] // n_parts

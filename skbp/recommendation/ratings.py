@@ -192,7 +192,7 @@ class RatingRegressor(RegressorMixin, BaseEstimator):
         ----------
         X : {dataframe, array-like} of shape (n, 2)
             Ids of user and item. What is not known adds nothing: for a new user, and an item
-            without features that is new too, the mean rating comes out.
+            without features that is new too, the constant c comes out, which is near the mean.
 
         Returns
         -------

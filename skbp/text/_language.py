@@ -34,9 +34,9 @@ ALLOWED: dict[str, Any] = {
     "early_stopping": Flag(), "validation_fraction": Range(0, 1, low_open=True, high_open=True),
 }  # fmt: skip
 #: Epochs if their number is not given; of pairs more, up to a limit, to have so many updates.
-EPOCHS, MOST_EPOCHS, MIN_UPDATES = 10, 100, 1000
+EPOCHS, MOST_EPOCHS, MIN_UPDATES = 10, 200, 1000
 #: The largest rates where none is given: from zero, and from a trained model by `train`.
-FROM_ZERO, TUNING = 1e-3, {"all": 5e-4, "lora": 5e-3}
+FROM_ZERO, TUNING = 1e-3, {"all": 1e-3, "lora": 1e-2}
 #: Of parameters that a model to start from decides.
 DECIDED = ("tokenizer", "n_codes", "n_blocks", "n_heads", "width", "n_hidden")
 #: How many steps a network looks back, if nobody says.

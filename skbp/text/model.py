@@ -70,7 +70,7 @@ class TextModel(Keeping, BaseEstimator):
         each time. None: as many as make up the text. Of pairs an epoch takes each once.
     max_iter : int or None, default=None
         Number of epochs. None: 10; of prompts and answers as many as make 1,000 updates, at least
-        10 and at most 100.
+        10 and at most 200.
     learning_rate_init : float or None, default=None
         The largest learning rate. None: 1e-3, with `init_from` 5e-4, and 5e-3 for "lora".
     warm_up : float, default=0.05
