@@ -1,4 +1,4 @@
-"""Sequences of different length: of codes, with padding at their ends, and of features, with NaN."""
+"""Sequences of different length: codes with padding at their ends, and features with NaN."""
 
 import numpy as np
 
