@@ -11,7 +11,7 @@ from skbp.layers import LoRA
 from skbp.optimizers import AdamW, Group
 
 #: What is trained beside the head, and at which largest rate if none is given.
-RATES = {"last": 5e-4, "lora": 3e-3, "all": 5e-5}
+RATES = {"last": 5e-4, "lora": 3e-3, "all": 2e-4}
 #: The fewest updates and passes over the texts, if their number is not given, and the most passes.
 MIN_UPDATES, MIN_ITER, MAX_ITER = 60, 3, 20
 

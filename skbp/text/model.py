@@ -72,7 +72,7 @@ class TextModel(Keeping, BaseEstimator):
         Number of epochs. None: 10; of prompts and answers as many as make 1,000 updates, at least
         10 and at most 200.
     learning_rate_init : float or None, default=None
-        The largest learning rate. None: 1e-3, with `init_from` 5e-4, and 5e-3 for "lora".
+        The largest learning rate. None: 1e-3, and 1e-2 for "lora".
     warm_up : float, default=0.05
         Share of the updates in which the rate rises, in [0, 1]. Then it falls along a cosine to a
         tenth.

@@ -58,7 +58,7 @@ class TextRegressor(RegressorMixin, BaseText):
     batch_size : int, default=32
         Texts per update, and the most that are encoded together.
     learning_rate_init : float or None, default=None
-        The largest learning rate, > 0. None means 5e-4 for "last", 3e-3 for "lora", 5e-5 for "all".
+        The largest learning rate, > 0. None means 5e-4 for "last", 3e-3 for "lora", 2e-4 for "all".
         Like the rest down to `validation_fraction`, not for "head".
     max_iter : int or None, default=None
         Passes over the texts. None means as many as make 60 updates, between 3 and 20.
