@@ -58,7 +58,7 @@ FITS = {
     ),
     "lbfgs": (BackpropRegressor((4,), solver="lbfgs", max_iter=3), "objective ="),
     "copied": (
-        BackpropClassifier((4,), max_iter=3, init_from={"dense_0.bias": np.zeros(4)}), "copied"
+        BackpropClassifier((4,), max_iter=3, init_from={"dense_0.bias": np.zeros(4)}), "begins"
     ),
     "cut short": (
         BackpropClassifier((4,), batch_size=5).set_callbacks(TimeLimit(1e-9)), "ended by a callback"
