@@ -15,10 +15,6 @@ import argparse
 import os
 from typing import Annotated
 
-# One thread of BLAS a worker, said before NumPy comes: workers share the cores, not the rows.
-for library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-
 import joblib
 import numpy as np
 import uvicorn
@@ -26,6 +22,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from threadpoolctl import threadpool_limits
 
 #: The most rows of a request: it bounds memory, and how long others wait.
 MAX_ROWS = 1000
@@ -78,6 +75,7 @@ def refuse(request, error):
 
 def make_app():
     """Return the service for the model in the file that SKBP_MODEL names."""
+    threadpool_limits(1)  # of this worker: workers share the cores, not the rows of a request
     model = Model(os.environ["SKBP_MODEL"])
     app = FastAPI(title="skbp")
     app.add_exception_handler(RequestValidationError, refuse)
