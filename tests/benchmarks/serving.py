@@ -166,17 +166,24 @@ class Connection:
         self._request = request
 
     def ask(self):
-        """Send the request, and wait for all of the answer."""
+        """Send the request; return the content of the answer, as bytes."""
         self._socket.sendall(self._request)
-        answer = self._socket.recv(65_536)
+        answer = self._more()
         while b"\r\n\r\n" not in answer:
-            answer += self._socket.recv(65_536)
+            answer += self._more()
         head, _, body = answer.partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(f"the service answered {answer!r}.")
         length = int(head.lower().partition(b"content-length: ")[2].split()[0])
         while len(body) < length:
-            body += self._socket.recv(65_536)
+            body += self._more()
+        return body
+
+    def _more(self):
+        part = self._socket.recv(65_536)
+        if not part:
+            raise ConnectionError("the service has closed the connection.")
+        return part
 
     def close(self):
         self._socket.close()
