@@ -113,8 +113,8 @@ class Predictor:
     def _workspace(self):
         return Workspace(self._network, self._max_rows, training=False)
 
-    def __getstate__(self):
-        return vars(self) | {"_free": []}
+    def __reduce__(self):
+        return type(self), (self._estimator, self._finish.__name__, self._max_rows)
 
 
 def for_predictions(estimator):
