@@ -2,10 +2,10 @@
 Serve a model over HTTP
 =======================
 
-A service that loads a model, answers one and many rows, says that it is well, and tells in words
-what is wrong with a request. Needs ``pip install fastapi uvicorn``. ::
+A service that loads a model of ``skbp.save``, answers one and many rows, says that it is well, and
+tells in words what is wrong with a request. Needs ``pip install fastapi uvicorn``. ::
 
-    python examples/serving.py model.joblib --port 8000 --workers 2
+    python examples/serving.py model.skbp --port 8000 --workers 2
     curl localhost:8000/predict -H "Content-Type: application/json" -d '{"rows": [[5.1, 3.5]]}'
 
 The page "Serve predictions" of the guide explains it, and has figures.
@@ -15,7 +15,6 @@ import argparse
 import os
 from typing import Annotated
 
-import joblib
 import numpy as np
 import uvicorn
 from fastapi import FastAPI
@@ -23,6 +22,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from threadpoolctl import threadpool_limits
+
+import skbp
 
 #: The most rows of a request: it bounds memory, and how long others wait.
 MAX_ROWS = 1000
@@ -40,7 +41,7 @@ class Model:
     """A fitted estimator or pipeline, as a function from lists of rows to lists of answers."""
 
     def __init__(self, path):
-        self.estimator = model = joblib.load(path)
+        self.estimator = model = skbp.load(path, mmap=True)  # workers share the weights
         if hasattr(model, "predictor"):
             self._predict = model.predictor(MAX_ROWS)
         else:  # a pipeline, say

@@ -4,13 +4,13 @@ import json
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-import joblib
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import skbp
 from skbp import BackpropClassifier, BackpropRegressor
 
 pytest.importorskip("fastapi")
@@ -36,8 +36,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def service(model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("service") / "model.joblib"
-    joblib.dump(model, path)
+    path = tmp_path_factory.mktemp("service") / "model.skbp"
+    skbp.save(model, path)
     with Service(path) as service:
         yield service
     assert service.returncode in (0, -signal.SIGTERM)
@@ -139,8 +139,8 @@ def test_other_paths_and_methods(client):
 def test_a_pipeline_of_a_regression(tmp_path):
     net = BackpropRegressor(loss="poisson", max_iter=3, random_state=0)
     pipeline = make_pipeline(StandardScaler(), net)
-    joblib.dump(pipeline.fit(X[:, :3], X[:, 3]), tmp_path / "model.joblib")
-    with Service(tmp_path / "model.joblib") as service:
+    skbp.save(pipeline.fit(X[:, :3], X[:, 3]), tmp_path / "model.skbp")
+    with Service(tmp_path / "model.skbp") as service:
         client = Client(service.port)
         assert client.ask("/health")[1] == {"status": "ok", "model": "Pipeline", "features": 3}
         found = client.ask("/predict", {"rows": X[:7, :3].tolist()})[1]["answers"]
@@ -150,6 +150,14 @@ def test_a_pipeline_of_a_regression(tmp_path):
     assert status == 422 and "answer is no finite number" in refused["detail"][0]["msg"]
 
 
-def test_a_file_that_is_none(tmp_path):
-    with pytest.raises(RuntimeError, match="No such file"), Service(tmp_path / "none.joblib"):
+def test_a_file_that_is_none(tmp_path, model):
+    path = tmp_path / "model.skbp"
+    with pytest.raises(RuntimeError, match="No such file"), Service(path):
+        pass
+    skbp.save(model, path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with (
+        pytest.raises(RuntimeError, match=r"ValueError: the model file .* is damaged"),
+        Service(path),
+    ):
         pass

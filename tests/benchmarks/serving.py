@@ -5,7 +5,8 @@ A small and a larger network have the same weights in MLPClassifier and in skbp.
 - latency: one row through each way in turn, also through examples/serving.py, asked by 1 and by 8
   clients; medians, over rounds, of the median and of the 99th percentile of a round;
 - files: their size, and how long a process that has imported everything needs to load one;
-- starts: for the larger network, a new process until its first prediction, and its memory.
+- starts: for the larger network, a new process until its first prediction, and its memory;
+- workers: the memory of four processes with the same model, whose weights have 48 MiB.
 
 Every library has one thread; a service and its clients are two processes, and want two cores.
 Rivals that are not installed are left out: ``pip install fastapi uvicorn onnxruntime skl2onnx
@@ -34,6 +35,7 @@ from common import describe, environment, interleaved, left_out, markdown, shown
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
+import skbp
 from skbp import BackpropClassifier
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
@@ -43,16 +45,16 @@ NETS = {"20 features, 100 units": (20, (100,)), "200 features, 3 x 256 units": (
 RIVALS = ("fastapi", "uvicorn", "onnxruntime", "skl2onnx", "skops")
 #: Calls of a way in one round; requests of all clients in one round.
 CALLS, REQUESTS = 400, 400
-LOADS, STARTS = 15, 3
+LOADS, STARTS, WORKERS = 15, 3, 4
 
 
 # ------------------------------------------------------------ models and their files
 
 
-def trained(n_features, sizes):
+def trained(n_features, sizes, n_rows=2_000):
     """Return MLPClassifier and our network with the same weights, in float32, and rows."""
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((2_000, n_features)).astype(np.float32)
+    X = rng.standard_normal((n_rows, n_features)).astype(np.float32)
     y = np.digitize(X[:, :4].sum(axis=1), [-1.5, 0.0, 1.5])
     mlp, net = (
         cls(sizes, max_iter=3, random_state=0).fit(X, y)
@@ -75,7 +77,10 @@ def save_skops(model, path):
 
 
 def save_onnx(model, path):
-    """Convert MLPClassifier; our network has the same weights."""
+    """Convert our network, or, with an skbp that cannot, MLPClassifier with the same weights."""
+    if hasattr(skbp, "to_onnx"):
+        path.write_bytes(skbp.to_onnx(model).SerializeToString())
+        return
     from skl2onnx import to_onnx
 
     row = np.zeros((1, model.n_features_in_), np.float32)
@@ -94,6 +99,10 @@ class Way(NamedTuple):
 
 PREDICT = "; model.predict_proba(row)"
 WAYS = {
+    "skbp.save": Way("skbp", skbp.save, "import skbp; model = skbp.load(path)" + PREDICT),
+    "skbp.save, mapped": Way(
+        "skbp", skbp.save, "import skbp; model = skbp.load(path, mmap=True)" + PREDICT,
+    ),
     "joblib": Way("skbp", joblib.dump, "import joblib; model = joblib.load(path)" + PREDICT),
     "pickle": Way(
         "skbp", save_pickle,
@@ -108,7 +117,7 @@ WAYS = {
         "mlp", joblib.dump, "import joblib; model = joblib.load(path)" + PREDICT,
     ),
     "ONNX": Way(
-        "mlp", save_onnx,
+        "skbp" if hasattr(skbp, "to_onnx") else "mlp", save_onnx,
         "import onnxruntime as o; options = o.SessionOptions(); options.intra_op_num_threads = 1; "
         "model = o.InferenceSession(path, options); model.run(['probabilities'], {'X': row})",
         ("onnxruntime", "skl2onnx"),
@@ -239,7 +248,7 @@ def latency(models, paths, X, rounds, missing):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6, err_msg=name)
     if {"fastapi", "uvicorn"} & set(missing):
         return in_turn(ways, rounds)
-    with Service(paths["joblib"]) as service:
+    with Service(paths["skbp.save"]) as service:
         for n_clients in (1, 8):
             ways[f"service, {n_clients} client{'s'[: n_clients - 1]}"] = partial(
                 asked, service.port, n_clients, request_for(X[:1])
@@ -282,11 +291,41 @@ path, n_features = sys.argv[1], int(sys.argv[2])
 import numpy as np
 row = np.zeros((1, n_features), np.float32)
 {code}
-try:
-    print([line.split()[1] for line in open("/proc/self/status") if line.startswith("VmRSS")][0])
-except OSError:
-    print("nan")
+def memory(name, file):
+    try:
+        return [line.split()[1] for line in open("/proc/self/" + file) if line.startswith(name)][0]
+    except OSError:
+        return "nan"
+print(memory("VmRSS:", "status"), flush=True)
+if sys.stdin.readline():  # when all are there
+    print(memory("Pss:", "smaps_rollup"), flush=True)
+    sys.stdin.readline()
 """
+
+
+def started(name, path, n_features):
+    """Return the command of a process that loads a file and predicts a row."""
+    code = START.format(code=WAYS[name].load.replace("; ", "\n"))
+    return [sys.executable, "-c", code, str(path), str(n_features)]
+
+
+def shared_memory(name, path, n_features):
+    """Return MiB of four processes that have loaded the same file; what they share counts once."""
+    command = started(name, path, n_features)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    workers = [subprocess.Popen(command, **pipes) for _ in range(WORKERS)]
+    try:
+        for worker in workers:
+            worker.stdout.readline()
+        total = 0.0
+        for worker in workers:
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+            total += float(worker.stdout.readline()) / 1024
+        return total
+    finally:
+        for worker in workers:
+            worker.communicate("\n")
 
 
 def starts(paths, n_features):
@@ -294,11 +333,10 @@ def starts(paths, n_features):
     found = {name: [] for name in paths}
     for _ in range(STARTS):
         for name, path in paths.items():
-            code = START.format(code=WAYS[name].load.replace("; ", "\n"))
             begin = perf_counter()
             said = subprocess.run(
-                [sys.executable, "-c", code, str(path), str(n_features)],
-                capture_output=True, text=True, check=True,
+                started(name, path, n_features), stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, text=True, check=True,
             ).stdout  # fmt: skip
             found[name].append([perf_counter() - begin, float(said) / 1024])
     return {name: np.median(records, axis=0) for name, records in found.items()}
@@ -314,9 +352,8 @@ def to_trust(path):
 # ------------------------------------------------------------ tables
 
 
-def report(options):
-    """Measure, and print the tables."""
-    missing = left_out(RIVALS)
+def report(rounds, missing):
+    """Measure latency, files and starts, and print the tables."""
     print(describe(environment()), end="; ")
     print(", ".join(f"{name} {version(name)}" for name in RIVALS if name not in missing))
     for title, (n_features, sizes) in NETS.items():
@@ -325,7 +362,7 @@ def report(options):
         with tempfile.TemporaryDirectory() as folder:
             paths = write(models, Path(folder), missing)
             print(f"\n{title}, one row: microseconds")
-            found = latency(models, paths, X, options.rounds, missing)
+            found = latency(models, paths, X, rounds, missing)
             print(markdown(
                 ["way", "p50", "p99", "a second"],
                 [[name, *map(shown, numbers)] for name, numbers in found.items()],
@@ -335,7 +372,7 @@ def report(options):
             begun = starts(paths, n_features) if larger else {}
             print(f"\n{title}: files")
             if "skops" in paths:
-                print(f"skops has to trust {to_trust(paths['skops'])} types")
+                print(f"types that skops has to be told to trust: {to_trust(paths['skops'])}")
             print(markdown(
                 ["file", "KiB", "load, ms", *(["start, s", "MiB"] if larger else [])],
                 [
@@ -346,6 +383,20 @@ def report(options):
             ), flush=True)  # fmt: skip
 
 
+def report_workers(missing):
+    """Measure the memory of several processes with the same model, and print the table."""
+    mlp, net, _ = trained(2_000, (2_000, 2_000, 2_000), 100)
+    size = shown(net._network.params.nbytes / 2**20)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write({"skbp": net, "mlp": mlp}, Path(folder), missing)
+        print(f"\n{WORKERS} processes, weights of {size} MiB: memory of all")
+        names = [
+            one for one in ("joblib", "skbp.save", "skbp.save, mapped", "ONNX") if one in paths
+        ]
+        rows = [[one, shown(shared_memory(one, paths[one], 2_000))] for one in names]
+        print(markdown(["file", "MiB"], rows), flush=True)
+
+
 def main():
     """Measure what the command line says."""
     parser = argparse.ArgumentParser(description="Measure ways to serve a model.")
@@ -353,7 +404,9 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # short trainings warn that they have not converged
     with threadpool_limits(1):
-        report(options)
+        missing = left_out(RIVALS)
+        report(options.rounds, missing)
+        report_workers(missing)
 
 
 if __name__ == "__main__":
