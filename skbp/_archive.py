@@ -48,10 +48,6 @@ class Kind(NamedTuple):
     advice: str
 
 
-class Lacking(ValueError):
-    """A file that is sound, but needs what is not there."""
-
-
 class Arrays:
     """The arrays of an archive that is to be written; each of them once.
 
@@ -222,7 +218,7 @@ class Reader:
 
     def __exit__(self, kind, error, traceback):
         self._file.close()
-        if not isinstance(error, Exception) or isinstance(error, MemoryError | Lacking):
+        if not isinstance(error, Exception) or isinstance(error, MemoryError):
             return False
         what, advice = self._kind.what, self._kind.advice  # zipfile raises a dozen kinds
         raise ValueError(

@@ -7,7 +7,7 @@ import scipy
 import sklearn
 from sklearn.base import BaseEstimator
 
-from skbp._archive import Arrays, Kind, Lacking, Reader, write_archive
+from skbp._archive import Arrays, Kind, Reader, write_archive
 from skbp._component import Component
 from skbp._engine.history import OptimizerMemory
 from skbp._plain import KINDS, Packer, PlainState, name_of
@@ -142,21 +142,26 @@ def load(path, *, components=(), mmap=False):
     own = _by_name(components)
     with Reader(path, MODEL, mapped=mmap) as archive:
         lacking = sorted(set(archive.content["components"]) - own.keys())
-        if lacking:
-            raise Lacking(
-                f"the model file {path} has components of a caller's own, {lacking}. Give their "
-                f"classes: load(path, components=[{', '.join(lacking)}])."
-            )
-        unpacker = Foreign(archive, own).unpacker
-        try:
-            estimator = unpacker.unpack(archive.content["model"])
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"it has parts that do not go together ({error!r})") from error
-        if not isinstance(estimator, BaseEstimator):
-            raise ValueError(f"it holds a {type(estimator).__name__}, not an estimator")
-        for one in unpacker.made:
-            if isinstance(one, PlainState):
-                one._check_parts()
+        if not lacking:
+            return _estimator(archive, own)
+    raise ValueError(
+        f"the model file {path} has components of a caller's own, {lacking}. Give their classes: "
+        f"load(path, components=[{', '.join(lacking)}])."
+    )
+
+
+def _estimator(archive, own):
+    """Return the estimator in an archive, once all its parts go together."""
+    unpacker = Foreign(archive, own).unpacker
+    try:
+        estimator = unpacker.unpack(archive.content["model"])
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it has parts that do not go together ({error!r})") from error
+    if not isinstance(estimator, BaseEstimator):
+        raise ValueError(f"it holds a {type(estimator).__name__}, not an estimator")
+    for one in unpacker.made:
+        if isinstance(one, PlainState):
+            one._check_parts()
     return estimator
 
 
