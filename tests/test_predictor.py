@@ -1,6 +1,9 @@
 """Predictions of few rows: what `predict` says, of all rows, or an error."""
 
+import os
 import pickle
+import subprocess
+import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -250,6 +253,37 @@ def test_threads_do_not_get_in_each_others_way():
         found = list(pool.map(lambda i: predictor(X[i : i + 1]), list(range(60)) * 3))
     np.testing.assert_allclose(np.concatenate(found), np.tile(expected, (3, 1)), rtol=1e-6)
     assert 1 < len(predictor._free) <= 8
+
+
+FORKS = """
+import os, threading
+import numpy as np
+from skbp import BackpropClassifier
+X = np.random.default_rng(0).normal(size=(60, 4))
+predictor = BackpropClassifier((5,), solver="lbfgs", max_iter=9).fit(X, X[:, 0] > 0).predictor(60)
+expected, done = predictor(X), threading.Event()
+def work():
+    while not done.is_set():
+        predictor(X)
+threads = [threading.Thread(target=work) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for _ in range(20):
+    child = os.fork()
+    if not child:
+        os._exit(not (predictor(X) == expected).all())
+    assert os.waitpid(child, 0)[1] == 0
+done.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system does not fork")
+def test_a_process_that_is_forked_while_threads_predict():
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
 
 
 class Interrupted(Activation):

@@ -254,7 +254,19 @@ def latency(models, paths, X, rounds, missing):
                 asked, service.port, n_clients, request_for(X[:1])
             )
         ways["service, 1 client, health only"] = partial(asked, service.port, 1, request_for(None))
-        return in_turn(ways, rounds)
+        found = in_turn(ways, rounds)
+        size = shown(memory_of(service.process.pid))
+        print(f"the service was ready after {service.started_in:.1f} s, and has {size} MiB")
+        return found
+
+
+def memory_of(process):
+    """Return the MiB of a process by its number, or NaN where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return float("nan")
+    return next(float(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def in_turn(ways, rounds):
