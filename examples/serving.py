@@ -111,6 +111,7 @@ def main():
     uvicorn.run(
         "serving:make_app", factory=True, app_dir=os.path.dirname(os.path.abspath(__file__)),
         host=options.host, port=options.port, workers=options.workers, access_log=False,
+        timeout_worker_healthcheck=60,  # by default a worker that imports for 5 s is ended
     )  # fmt: skip
 
 

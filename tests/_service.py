@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from socket import create_connection
 from time import perf_counter, sleep
 
 SOURCE = Path(__file__).parent.parent / "examples" / "serving.py"
@@ -16,6 +18,13 @@ PATIENCE = 120
 
 class Service:
     """The service for the model in a file; started and ended by `with`.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    *options : str
+        More options of the command.
 
     Attributes
     ----------
@@ -29,20 +38,20 @@ class Service:
         Of the process, once it has ended.
     """
 
-    def __init__(self, path):
-        self._path = path
+    def __init__(self, path, *options):
+        self._command = [sys.executable, str(SOURCE), str(path), "--port", "0", *options]
 
     def __enter__(self):
         begin = perf_counter()
         self._said = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, str(SOURCE), str(self._path), "--port", "0"],
-            stdout=self._said, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        self.process = subprocess.Popen(self._command, stdout=self._said, stderr=subprocess.STDOUT)
         while self.process.poll() is None and perf_counter() - begin < PATIENCE:
             if found := re.search(r"running on http://127\.0\.0\.1:(\d+)", self._read()):
-                self.port, self.started_in = int(found[1]), perf_counter() - begin
-                return self
+                self.port = int(found[1])
+                with suppress(ConnectionRefusedError):  # workers listen when they are ready
+                    create_connection(("127.0.0.1", self.port)).close()
+                    self.started_in = perf_counter() - begin
+                    return self
             sleep(0.02)
         self._end()
         raise RuntimeError(f"the service did not start:\n{self.log}")
