@@ -1,0 +1,1 @@
+"""Files: networks that leave the process that trained them."""
