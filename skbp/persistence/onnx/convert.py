@@ -12,10 +12,10 @@ from skbp.estimators import (
 from skbp.persistence.onnx._library import library
 from skbp.persistence.onnx.graph import Value
 from skbp.persistence.onnx.layers import add_layer
+from skbp.persistence.onnx.losses import face_of
 from skbp.persistence.onnx.network import INPUT, add_network, graph_for, input_of
 from skbp.persistence.onnx.outputs import Output, add_classes, add_values, mixed
 from skbp.persistence.onnx.sequences import step_of
-from skbp.persistence.onnx.losses import face_of
 
 LOWEST_OPSET, DEFAULT_OPSET = 13, 18
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -75,7 +75,8 @@ def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype=np.float32):
     >>> import numpy as np, onnxruntime
     >>> from skbp import BackpropClassifier, to_onnx
     >>> X = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
-    >>> net = BackpropClassifier((8,), random_state=0).fit(X, np.where(X[:, 0] > 0, "yes", "no"))
+    >>> net = BackpropClassifier((8,), solver="lbfgs", random_state=0)
+    >>> net = net.fit(X, np.where(X[:, 0] > 0, "yes", "no"))
     >>> model = to_onnx(net).SerializeToString()
     >>> session = onnxruntime.InferenceSession(model)
     >>> label, probabilities = session.run(None, {"X": X})
@@ -88,7 +89,8 @@ def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype=np.float32):
     for kind, convert in CONVERTERS.items():
         if isinstance(estimator, kind):
             check_is_fitted(estimator)
-            return _model(*convert(estimator, opset, dtype), opset)
+            graph, source, outputs = convert(estimator, opset, dtype)
+            return model_of(graph, source, outputs)
     raise TypeError(
         f"to_onnx takes {', '.join(kind.__name__ for kind in CONVERTERS)}. Got {estimator!r}."
     )
@@ -108,18 +110,25 @@ def _checked(opset, dtype):
     return found
 
 
-def _model(graph, source, outputs, opset):
-    """Return the onnx.ModelProto of a graph with the outputs that are wanted, by name."""
-    import skbp
+def model_of(graph, source, outputs):
+    """Return the onnx.ModelProto of a graph.
 
+    Parameters
+    ----------
+    graph : Graph
+    source : (str, dtype, shape)
+        The input.
+    outputs : dict of str to Output
+        By the name that they have in the model.
+    """
     for name, output in outputs.items():
         graph.add("Identity", output.name, name=name)
     infos = [(name, one.dtype, ["N", *one.shape]) for name, one in outputs.items()]
     helper = library("onnx.helper")
-    imports = [helper.make_opsetid("", int(opset))]
+    imports = [helper.make_opsetid("", int(graph.opset))]
     return helper.make_model(
         graph.proto("skbp", [source], infos), opset_imports=imports, producer_name="skbp",
-        producer_version=skbp.__version__, ir_version=helper.find_min_ir_version_for(imports),
+        ir_version=helper.find_min_ir_version_for(imports),
     )  # fmt: skip
 
 
@@ -161,7 +170,8 @@ def _sequence_model(estimator, opset, dtype):
     codes, seen = shifted, graph.constant([float(time - 1)])
     if padding is not None:
         there = graph.cast(graph.add("Not", graph.add("Equal", INPUT, float(padding))))
-        n_codes, full = graph.sum(there, 1, keep=True), graph.reduce("ReduceMin", there, 1, keep=True)
+        n_codes = graph.sum(there, 1, keep=True)
+        full = graph.reduce("ReduceMin", there, 1, keep=True)
         codes = graph.where(graph.less(0.5, full), shifted, INPUT)
         seen = graph.add("Sub", n_codes, full)
     chosen = graph.add("Equal", np.arange(1.0, time + 1), seen)

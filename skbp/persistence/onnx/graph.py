@@ -85,7 +85,7 @@ class Graph:
         if key in self._known:
             return self._known[key]
         name = self.new_name("constant")
-        self._arrays.append(self._numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self._arrays.append(self._numpy_helper.from_array(np.asarray(array, order="C"), name))
         if key is not None:
             self._known[key] = name
         return name

@@ -26,13 +26,17 @@ def _channels_first(graph, x, shape):
 
 
 def _geometry(axes):
-    """Return the attributes of an operator that has windows."""
+    """Return what operators over windows have in common: the windows' size and stride."""
     return {
         "kernel_shape": [axis.size for axis in axes],
         "strides": [axis.stride for axis in axes],
-        "dilations": [axis.dilation for axis in axes],
-        "pads": [axis.before for axis in axes] + [axis.after for axis in axes],
     }
+
+
+def _padded(graph, x, axes, fill):
+    """Add padding by itself: by operators of pools it is not computed alike everywhere."""
+    pads = [0, 0, *(axis.before for axis in axes), 0, 0, *(axis.after for axis in axes)]
+    return graph.add("Pad", x, pads, fill) if any(pads) else x
 
 
 def _windows(graph, x, axes):
@@ -40,9 +44,7 @@ def _windows(graph, x, axes):
 
     For float64, in which onnxruntime has no convolution and no average of windows.
     """
-    pads = [0, 0, *(axis.before for axis in axes), 0, 0, *(axis.after for axis in axes)]
-    if any(pads):
-        x = graph.add("Pad", x, pads)
+    x = _padded(graph, x, axes, 0.0)
     for place in np.ndindex(*(axis.size for axis in axes)):
         part = x
         for number, (axis, i) in enumerate(zip(axes, place, strict=True), 2):
@@ -67,7 +69,11 @@ def _conv(graph, layer, p, value):
     weight = np.moveaxis(p["weight"], (-1, -2), (0, 1))  # (filters, channels of a group, *sizes)
     bias = p["bias"].reshape(-1, *[1] * len(axes))
     if graph.dtype == np.float32:
-        z = graph.add("Conv", x, weight, group=geometry.groups, **_geometry(axes))
+        pads = [axis.before for axis in axes] + [axis.after for axis in axes]
+        z = graph.add(
+            "Conv", x, weight, group=geometry.groups, pads=pads,
+            dilations=[axis.dilation for axis in axes], **_geometry(axes),
+        )  # fmt: skip
     else:
         z = _convolved(graph, x, weight, geometry.groups, axes)
     y = activate(graph, layer._function, graph.add("Add", z, bias))
@@ -110,14 +116,12 @@ def _gaps(graph, axis, absent):
 
 
 def _max_of_windows(graph, x, axes):
-    return graph.add("MaxPool", x, **_geometry(axes))
+    return graph.add("MaxPool", _padded(graph, x, axes, -np.inf), **_geometry(axes))
 
 
 def _mean_of_windows(graph, x, axes):
     if graph.dtype == np.float32:
-        geometry = _geometry(axes)
-        del geometry["dilations"]  # an operator of old opsets has none
-        return graph.add("AveragePool", x, count_include_pad=1, **geometry)
+        return graph.add("AveragePool", _padded(graph, x, axes, 0.0), **_geometry(axes))
     total = _total(graph, (part for _, part in _windows(graph, x, axes)))
     return graph.add("Div", total, float(np.prod([axis.size for axis in axes])))
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbp.estimators._sequences import StepOutput
 from skbp.layers import (
     CodeDropout,
     ColumnBranch,
@@ -19,7 +20,6 @@ from skbp.layers import (
     Sequential,
     TransformerEncoder,
 )
-from skbp.estimators._sequences import StepOutput
 from skbp.layers.base import REFUSE
 from skbp.persistence.onnx import dense, images, recurrent, sequences, tables
 from skbp.persistence.onnx.dense import put
@@ -103,7 +103,8 @@ def _transformer_encoder(graph, layer, p, value):
 
 
 def _lora(graph, layer, p, value):
-    return add_layer(graph, *layer.merged(p), value)
+    inner, arrays = layer.merged(p)
+    return add_layer(graph, inner, arrays, value)
 
 
 def _branches(graph, layer, p, value):

@@ -1,7 +1,7 @@
-"""What losses make of raw outputs, in standard operators: predictions, and one of several members.
+"""What losses make of raw outputs, in standard operators: predictions, and one of all members.
 
-Each class below stands for losses that agree in this. Raw outputs are tensors of shape (n, k), those
-of members of shape (n, n_members, k).
+Each class below stands for losses that agree in this. Raw outputs are tensors of shape (n, k),
+those of members of shape (n, n_members, k).
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """A network in standard operators."""
 
-from skbp.persistence.onnx.layers import add_layer, enter, takes_any_length
 from skbp.persistence.onnx.graph import Graph, Value
+from skbp.persistence.onnx.layers import add_layer, enter, takes_any_length
 
 #: What the input of a model is called.
 INPUT = "X"
@@ -16,7 +16,7 @@ def graph_for(network, opset, dtype, *, depth=None, any_length=True):
 
 
 def takes_shorter_rows(network, depth=None):
-    """Whether the network, with the same parameters, makes as much of sequences that are shorter."""
+    """Whether the network takes shorter sequences, with the same parameters and outputs."""
     time, *features = network.input_shape
     if time < 2 or len(features) > 1 or not all(map(takes_any_length, network.layers[:depth])):
         return False

@@ -53,16 +53,11 @@ def _looked_up(graph, layer, p, value):
     if isinstance(layer.n_codes, list | tuple):
         codes = graph.add("Add", codes, np.cumsum(sizes) - sizes)
     if "type" not in p:
-        return refused(graph, graph.gather(p_of(graph, p), codes), wrong), padding
+        return refused(graph, graph.gather(p["weight"], codes), wrong), padding
     kinds = graph.add("Div", codes, int(layer.n_codes))
     words = graph.add("Sub", codes, graph.add("Mul", kinds, int(layer.n_codes)))
-    y = graph.add("Add", graph.gather(p_of(graph, p), words), graph.gather(p_of(graph, p, "type"), kinds))
+    y = graph.add("Add", graph.gather(p["weight"], words), graph.gather(p["type"], kinds))
     return refused(graph, y, wrong), padding
-
-
-def p_of(graph, p, name="weight"):
-    """Return the name of a parameter as a constant."""
-    return graph.constant(p[name])
 
 
 def _embedding(graph, layer, p, value):
@@ -75,7 +70,8 @@ def _embedding(graph, layer, p, value):
 def _embedding_bag(graph, layer, p, value):
     y, padding = _looked_up(graph, layer, p, value)
     if padding is None:
-        return put(value, layer, graph.reduce("ReduceMean", y, 1) if layer.mode == "mean" else graph.sum(y, 1))
+        y = graph.reduce("ReduceMean", y, 1) if layer.mode == "mean" else graph.sum(y, 1)
+        return put(value, layer, y)
     y = graph.sum(graph.where(graph.step_mask(padding), 0.0, y), 1)
     if layer.mode == "mean":
         there = graph.sum(graph.cast(graph.add("Not", padding)), 1, keep=True)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbp._kernels.numpy_tables import TURN
 from skbp.layers import (
     BatchEnsemble,
     CategoryEmbedding,
@@ -13,12 +14,10 @@ from skbp.layers import (
     PiecewiseLinearEmbedding,
     SharedDense,
 )
-from skbp._kernels.numpy_tables import TURN
 from skbp.layers.piecewise import LEAST_LENGTH
 from skbp.persistence.onnx.activations import activate
 from skbp.persistence.onnx.dense import put
 from skbp.persistence.onnx.sequences import codes_of, refused
-
 
 # ------------------------------------------------------------ embeddings of numbers
 
@@ -79,7 +78,7 @@ def _category_embedding(graph, layer, p, value):
     codes, wrong = codes_of(graph, given, layer._sizes)
     codes = graph.gather(codes, layer._column, axis=axis)
     places = graph.add("Add", graph.add("Mul", codes, layer._stride), layer._first)
-    made = graph.gather(graph.constant(p["weight"].reshape(-1, layer._step)), places)
+    made = graph.gather(p["weight"].reshape(-1, layer._step), places)
     made = refused(graph, made, graph.gather(wrong, layer._column, axis=axis))
     shape = layer.output_shape(value.shape)
     made = graph.reshape(made, [0, *shape[:-1], shape[-1] - before])
@@ -99,15 +98,10 @@ def _feature_tokenizer(graph, layer, p, value):
         given = graph.slice(value.name, 1, end, n_columns)
         codes, wrong = codes_of(graph, given, sizes)
         codes = graph.add("Add", codes, np.cumsum(sizes) - sizes)
-        parts.append(refused(graph, graph.gather(p_table(graph, p), codes), wrong))
+        parts.append(refused(graph, graph.gather(p["categories.weight"], codes), wrong))
     tokens = graph.add("Add", graph.concat(parts, 1), p["bias"])
     first = graph.repeated(p["cls"], graph.length(value.name, 0), 1, layer.dim)
     return put(value, layer, graph.concat([first, tokens], 1))
-
-
-def p_table(graph, p):
-    """Return the table of categories of a tokenizer as a constant."""
-    return graph.constant(p["categories.weight"])
 
 
 # ------------------------------------------------------------ members
