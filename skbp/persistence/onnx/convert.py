@@ -21,7 +21,7 @@ LOWEST_OPSET, DEFAULT_OPSET = 13, 18
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype=np.float32):
+def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype="float32"):
     """Convert a fitted estimator to a model that any ONNX runtime runs, without Python.
 
     The model has one input, "X", of shape (n, *shape of a row), where n is any number of rows.
@@ -36,7 +36,7 @@ def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype=np.float32):
         Fitted. With layers, activations and losses of skbp only.
     opset : int, default=18
         Version of the standard operators, from 13 to the latest that the package onnx knows.
-    dtype : {np.float32, np.float64}, default=np.float32
+    dtype : {"float32", "float64"} or dtype, default="float32"
         That of input, weights and numeric outputs, whatever the network computes in.
 
     Returns
@@ -106,7 +106,7 @@ def _checked(opset, dtype):
     except TypeError:
         found = None
     if dtype is None or found not in DTYPES:
-        raise ValueError(f"dtype must be np.float32 or np.float64. Got {dtype!r}.")
+        raise ValueError(f"dtype must be 'float32' or 'float64'. Got {dtype!r}.")
     return found
 
 
