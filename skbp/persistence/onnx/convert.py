@@ -1,5 +1,7 @@
 """From an estimator to an ONNX model."""
 
+from contextlib import suppress
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -101,13 +103,11 @@ def _checked(opset, dtype):
     whole = isinstance(opset, int | np.integer) and not isinstance(opset, bool)
     if not whole or not LOWEST_OPSET <= opset <= highest:
         raise ValueError(f"opset must be an int from {LOWEST_OPSET} to {highest}. Got {opset!r}.")
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if dtype is None or found not in DTYPES:
-        raise ValueError(f"dtype must be 'float32' or 'float64'. Got {dtype!r}.")
-    return found
+    for known in DTYPES:
+        with suppress(TypeError):
+            if dtype is not None and np.dtype(dtype) == known:
+                return known
+    raise ValueError(f"dtype must be 'float32' or 'float64'. Got {dtype!r}.")
 
 
 def model_of(graph, source, outputs):

@@ -4,6 +4,8 @@ Each class below stands for losses that agree in this. Raw outputs are tensors o
 those of members of shape (n, n_members, k).
 """
 
+from numbers import Real
+
 import numpy as np
 
 from skbp import losses
@@ -75,7 +77,7 @@ class Quantiles(Plain):
     def predict(cls, graph, loss, raw):
         levels = len(loss.levels)
         found = cls._quantiles(graph, graph.reshape(raw, [0, -1, levels]), levels)
-        return graph.reshape(raw, [0, -1]) if levels == 1 else found
+        return graph.squeeze(found, 2) if isinstance(loss.quantile, Real) else found
 
     @classmethod
     def mix(cls, graph, loss, raw):

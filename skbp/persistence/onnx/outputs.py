@@ -1,5 +1,6 @@
 """What estimators make of raw outputs: labels, probabilities, numbers."""
 
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,11 +108,10 @@ def add_values(graph, loss, raw, n_outputs):
     -------
     outputs : dict of str to Output
     """
-    found, levels = face_of(loss).predict(graph, loss, raw), max(1, len(loss.levels))
-    per_target = n_outputs // loss.n_outputs(1)
-    shape: tuple[int, ...] = (per_target,)
-    if levels > 1:
-        shape = (per_target, levels)
-        if per_target == 1:
-            found, shape = graph.squeeze(found, 1), (levels,)
+    found, n_targets = face_of(loss).predict(graph, loss, raw), n_outputs // loss.n_outputs(1)
+    shape: tuple[int, ...] = (n_targets,)
+    if not isinstance(getattr(loss, "quantile", 0.5), Real):  # several quantiles of each target
+        shape = (n_targets, len(loss.levels))
+        if n_targets == 1:
+            found, shape = graph.squeeze(found, 1), shape[1:]
     return {"variable": Output(found, graph.dtype, shape)}

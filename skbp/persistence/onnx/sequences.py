@@ -49,7 +49,7 @@ def _looked_up(graph, layer, p, value):
     codes, wrong = codes_of(graph, value.name, sizes)
     padding = None
     if layer.padding_index is not None:
-        padding = graph.add("Equal", codes, int(layer.padding_index))
+        padding = graph.add("Equal", value.name, float(layer.padding_index))
     if isinstance(layer.n_codes, list | tuple):
         codes = graph.add("Add", codes, np.cumsum(sizes) - sizes)
     if "type" not in p:
