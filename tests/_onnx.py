@@ -24,7 +24,9 @@ def runs(model, X):
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     for runtime in (session, ReferenceEvaluator(model)):
-        yield dict(zip(names, runtime.run(None, {"X": X}), strict=True))
+        with np.errstate(all="ignore"):  # the evaluator computes both sides of a choice
+            found = runtime.run(None, {"X": X})
+        yield dict(zip(names, found, strict=True))
 
 
 def numbers(*shape):
