@@ -129,12 +129,18 @@ NETWORKS = {
     "rnn:relu": ([L.RNN(3, "relu", num_layers=2, bidirectional=True), out()], SERIES),
     "rnn:gelu": ([L.RNN(3, "gelu", return_sequences=True), L.SequencePool(), out()], SERIES),
     "lstm": ([L.LSTM(3), out()], TIME),
+    "lstm:levels_whole": (
+        [L.LSTM(3, True, bidirectional=True, num_layers=2), L.SequencePool(), out()], TIME,
+    ),
     "lstm:absent": ([L.LSTM(3), out()], SERIES),
     "lstm:levels": (
         [L.LSTM(3, True, bidirectional=True, num_layers=2, dropout=0.5), L.SequencePool(), out()],
         SERIES,
     ),
     "gru": ([L.GRU(3), out()], TIME),
+    "gru:levels_whole": (
+        [L.GRU(3, True, bidirectional=True, num_layers=2), L.SequencePool(), out()], TIME,
+    ),
     "gru:absent": ([L.GRU(3, bidirectional=True), out()], SERIES),
     "gru:levels": (
         [L.GRU(3, True, bidirectional=True, num_layers=2), L.SequencePool("last"), out()], SERIES,
@@ -205,7 +211,9 @@ NETWORKS = {
         [L.Embedding(5, 4, name="tokens"), L.SequencePool(), L.Tied("tokens.weight", 5)],
         codes(5, 6),
     ),
-    "unit_length": ([L.UnitLength(), out()], FLAT),
+    "unit_length": (
+        [L.UnitLength(), out()], lambda rng: FLAT(rng) * (np.arange(N_ROWS) != 2)[:, None],
+    ),
     "scale": ([L.Scale(), out()], FLAT),
     "learned_activation": ([L.LearnedActivation(), L.LearnedActivation("gelu"), out()], FLAT),
     "periodic_embedding": ([L.PeriodicEmbedding(3, 2, n_numeric=3), out()], FLAT),

@@ -142,9 +142,9 @@ class Graph:
         """Convert to a dtype, by default the graph's own."""
         return self.add("Cast", x, to=self._kind(self.dtype if dtype is None else dtype))
 
-    def sum(self, x, axis, keep=False):
-        """Sum along an axis."""
-        return self.add("ReduceSum", x, [axis], keepdims=int(keep))
+    def sum(self, x, *axes, keep=False):
+        """Sum along axes."""
+        return self.add("ReduceSum", x, list(axes), keepdims=int(keep))
 
     def reduce(self, op, x, *axes, keep=False):
         """Reduce axes by ReduceMax, ReduceMin or ReduceMean."""
@@ -196,6 +196,23 @@ class Graph:
         """Repeat a value along axes; each length is a number or the name of a tensor (1,)."""
         sizes = [one if isinstance(one, str) else self.constant([one]) for one in lengths]
         return self.add("Expand", value, self.concat(sizes, 0))
+
+    def choose(self, condition, yes, no):
+        """Compute one of two things.
+
+        Parameters
+        ----------
+        condition : str
+            Tensor of shape (), bool.
+        yes, no : callable
+            From the graph of a branch, which may take names of this one, to a name in it.
+        """
+        bodies = []
+        for build in (yes, no):
+            body = self.inner()
+            found = body.add("Identity", build(body))
+            bodies.append(body.proto("branch", [], [(found, self.dtype, None)]))
+        return self.add("If", condition, then_branch=bodies[0], else_branch=bodies[1])
 
     def less(self, x, y):
         """Whether x < y."""
