@@ -1,13 +1,15 @@
 """What tests of ONNX models share: networks with a layer each, and the runtimes."""
 
 import numpy as np
-import onnx
-import onnxruntime
-from onnx.reference import ReferenceEvaluator
+import pytest
 
 from skbp import layers as L
 from skbp._engine.network import Network
 from skbp._engine.objective import predict_raw
+
+onnx = pytest.importorskip("onnx", reason="needs skbp[test]")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs skbp[test]")
+from onnx.reference import ReferenceEvaluator  # noqa: E402
 
 #: How far float32 and float64 may be from what the network computes in float64.
 TOLERANCES = {np.float32: 1e-5, np.float64: 1e-12}

@@ -3,9 +3,8 @@
 import importlib
 
 import numpy as np
-import onnx
 import pytest
-from _onnx import runs
+from _onnx import onnx, runs
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -119,6 +118,8 @@ def test_a_regressor(loss, n_targets, n_members, dtype):
     for found in runs(to_onnx(net, dtype=dtype), rows):
         scale = np.maximum(1, np.abs(expected).max())
         close(found.pop("variable") / scale, expected / scale, dtype)
+        if net._loss.has_std:
+            close(found.pop("std"), net.predict(rows, return_std=True)[1].reshape(60, -1), dtype)
         assert not found
 
 

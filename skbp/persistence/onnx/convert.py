@@ -51,7 +51,8 @@ def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype="float32"):
           "label" has the shape (n, n_classes). With a loss that has no probabilities (hinge),
           "scores" takes their place: the decision function, as a matrix.
         - of a regressor "variable", of shape (n, n_targets); with several quantiles
-          (n, n_targets, n_quantiles), or (n, n_quantiles) for one target.
+          (n, n_targets, n_quantiles), or (n, n_quantiles) for one target. With
+          ``loss="gaussian_nll"`` also "std", (n, n_targets).
         - of a sequence model "probabilities", of shape (n, n_symbols), of the next symbol.
         - of `HiddenFeatures` "variable", of shape (n, n_features).
 

@@ -105,7 +105,38 @@ class Gaussian(Plain):
 
     @staticmethod
     def predict(graph, loss, raw):
-        return graph.slice(raw, 1, 0, np.iinfo(np.int64).max, 2)
+        return _every_other(graph, raw, 0)
+
+    @classmethod
+    def std(cls, graph, loss, raw):
+        """Add standard deviations; see `Loss.predict_std`."""
+        return graph.add("Exp", graph.add("Mul", cls._log_variance(graph, loss, raw), 0.5))
+
+    @classmethod
+    def mix(cls, graph, loss, raw):
+        means, variances = (
+            _every_other(graph, raw, 0), graph.add("Exp", cls._log_variance(graph, loss, raw)),
+        )  # fmt: skip
+        mean = graph.reduce("ReduceMean", means, 1, keep=True)
+        apart = graph.add("Sub", means, mean)
+        variance = graph.add("Add", variances, graph.add("Mul", apart, apart))
+        least = float(loss.min_std) ** 2
+        rest = graph.add("Sub", graph.reduce("ReduceMean", variance, 1), least)
+        lowest = max(1e-6 * least, float(np.finfo(graph.dtype).tiny))
+        log = graph.add("Log", graph.add("Max", rest, lowest))
+        parts = [graph.unsqueeze(one, 2) for one in (graph.squeeze(mean, 1), log)]
+        return graph.reshape(graph.concat(parts, 2), [0, -1])
+
+    @staticmethod
+    def _log_variance(graph, loss, raw):
+        # logaddexp(z, c) = c + softplus(z - c)
+        least = 2 * float(np.log(loss.min_std))
+        above = softplus(graph, graph.add("Sub", _every_other(graph, raw, 1), least))
+        return graph.add("Add", above, least)
+
+
+def _every_other(graph, raw, first):
+    return graph.slice(raw, -1, first, np.iinfo(np.int64).max, 2)
 
 
 def _log_mean_exp(graph, logs):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skbp.persistence.onnx.losses import face_of
+from skbp.persistence.onnx.losses import Gaussian, face_of
 
 
 class Output(NamedTuple):
@@ -94,7 +94,7 @@ def _label(graph, targets, raw):
 
 
 def add_values(graph, loss, raw, n_outputs):
-    """Add "variable": the numbers that a regressor predicts.
+    """Add "variable", the numbers that a regressor predicts, and "std" for a loss that has it.
 
     Parameters
     ----------
@@ -114,4 +114,7 @@ def add_values(graph, loss, raw, n_outputs):
         shape = (n_targets, len(loss.levels))
         if n_targets == 1:
             found, shape = graph.squeeze(found, 1), shape[1:]
-    return {"variable": Output(found, graph.dtype, shape)}
+    outputs = {"variable": Output(found, graph.dtype, shape)}
+    if loss.has_std:
+        outputs["std"] = Output(Gaussian.std(graph, loss, raw), graph.dtype, shape)
+    return outputs
