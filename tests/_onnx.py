@@ -185,6 +185,10 @@ NETWORKS = {
     "multi_head_attention:absent": (
         [L.MultiHeadAttention(2, causal=True), L.SequencePool(), out()], SERIES,
     ),
+    "multi_head_attention:two": (
+        [L.MultiHeadAttention(2, causal=True), L.MultiHeadAttention(1), L.SequencePool(), out()],
+        SERIES,
+    ),
     "multi_head_attention:rotary": (
         [L.MultiHeadAttention(1, positions="rotary"), L.SequencePool(), out()], SERIES,
     ),
