@@ -310,6 +310,17 @@ def test_absent_steps_where_none_may_be_become_nan():
         net.predict(rows)
 
 
+def test_a_step_of_which_a_part_is_missing_is_not_absent():
+    net = fitted(BackpropClassifier(layers=[GRU(3)]), SERIES, np.arange(60) % 3)
+    rows = np.nan_to_num(SERIES[:3]).astype(np.float32)
+    rows[1, 2, 0] = np.nan
+    for found in runs(to_onnx(net), rows):
+        bad = np.isnan(found["probabilities"]).any(axis=1)
+        assert bad.tolist() == [False, True, False]
+    with pytest.raises(ValueError, match="NaN"):
+        net.predict(rows)
+
+
 # ------------------------------------------------------------ hidden layers
 
 
