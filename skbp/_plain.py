@@ -31,6 +31,8 @@ ROOMS = (
 )  # fmt: skip
 #: Dtypes of arrays: bool, numbers, texts, bytes, moments, durations.
 PLAIN_DTYPES = "biufcUSmM"
+#: Types of numbers, which are values of parameters named dtype.
+NUMBER_TYPES = {"float32": np.float32, "float64": np.float64}
 #: Values that have a text of their own.
 TIMES: dict[str, Any] = {
     "$datetime": datetime.datetime, "$date": datetime.date, "$time": datetime.time,
@@ -239,6 +241,8 @@ class Packer:
     def _of_kind(self, value, where):
         if isinstance(value, np.dtype):
             return self._dtype(value, where)
+        if value is np.float32 or value is np.float64:
+            return {"$type": value.__name__}
         if isinstance(value, np.memmap):  # an array that lies in a file
             return self._ndarray(np.asarray(value), where)
         if isinstance(value, np.str_):
@@ -382,6 +386,11 @@ class Unpacker:
             raise ValueError(f"it has the dtype {value['$dtype']!r:.100}")
         return dtype
 
+    def _type(self, value):
+        if value["$type"] not in NUMBER_TYPES:
+            raise ValueError(f"it has the type {value['$type']!r:.100}")
+        return NUMBER_TYPES[value["$type"]]
+
     def _times(self, value):
         ((word, text),) = value.items()
         return TIMES[word].fromisoformat(text)
@@ -389,7 +398,7 @@ class Unpacker:
     _WORDS = {
         "$kind": _kind, "$same": _same, "$objects": _objects, "$dict": _dict, "$float": _number,
         "$masked": _masked, "$sparse": _sparse, "$random_state": _stream, "$dtype": _dtype,
-        "$scalar": _scalar, **dict.fromkeys(TIMES, _times),
+        "$type": _type, "$scalar": _scalar, **dict.fromkeys(TIMES, _times),
         "$array": lambda self, value: self._array(value["$array"]),
         "$tuple": lambda self, value: tuple(self._items(value, "$tuple")),
         "$set": lambda self, value: set(self._items(value, "$set")),

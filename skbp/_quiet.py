@@ -27,8 +27,14 @@ def quiet(function):
     return inner
 
 
-def quiet_context():
-    """Return a copy of the caller's context, for its method ``run``; see `quiet`."""
+def quiet_context(**more):
+    """Return a copy of the caller's context, for its method ``run``; see `quiet`.
+
+    Parameters
+    ----------
+    **more : str
+        Further settings of `numpy.seterr`.
+    """
     context = copy_context()
-    context.run(np.seterr, **SETTINGS)
+    context.run(np.seterr, **SETTINGS, **more)
     return context

@@ -19,6 +19,7 @@ from skbp import BackpropClassifier, BackpropRegressor
 from skbp._compat import Integer, Number
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
+from skbp.layers import GRU, BatchNorm, Embedding, Flatten, PeriodicEmbedding
 from skbp.losses import LOSSES
 from skbp.optimizers import OPTIMIZERS, SGD
 from skbp.schedules import SCHEDULES, Schedule
@@ -256,6 +257,27 @@ def test_malformed_sparse_matrices_are_refused(extra):
     assert lines[-1] == "done"
     assert len(lines) > 400
     assert [line for line in lines[:-1] if not line.endswith(": refused")] == []
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [[GRU(3)], [Embedding(9, 3), Flatten()], [PeriodicEmbedding(), Flatten()], [BatchNorm()]],
+    ids=repr,
+)
+def test_sparse_rows_for_layers_that_take_dense_ones(layers):
+    rows = RNG.integers(0, 9, (40, 4, 3) if isinstance(layers[0], GRU) else (40, 4)).astype(float)
+    sparse = csr_array(rows.reshape(40, -1))
+    net = BackpropClassifier(layers=layers, max_iter=1, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        net.fit(rows, LABELS)
+    for call in (
+        net.predict, net.predict_proba, net.decision_function, net.predictor(40),
+        lambda x: net.score(x, LABELS), lambda x: net.fit(x, LABELS),
+        lambda x: net.partial_fit(x, LABELS),
+        lambda x: net.fit(rows, LABELS, X_val=x, y_val=LABELS),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"only a first layer Dense.* Give X\.toarray\(\)"):
+            call(sparse)
 
 
 # ------------------------------------------------------------ targets

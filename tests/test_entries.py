@@ -198,6 +198,8 @@ WAYS = {
     "decision_function": lambda x: CLF.decision_function(x),
     "score": lambda x: REG.score(x, NUMBERS),
     "score of classes": lambda x: CLF.score(x, LABELS),
+    "predictor of classes": lambda x: CLF.predictor(N)(x),
+    "predictor of numbers": lambda x: REG.predictor(N)(x),
     "features": lambda x: HiddenFeatures(classifier()).fit(x, LABELS).transform(X),
     "transform": lambda x: FEATURES.transform(x),
     "range test": lambda x: lr_range_test(classifier(), x, LABELS, n_updates=10).losses,
@@ -611,17 +613,15 @@ def test_what_a_start_is_called():
             MODEL.sample(start=start)
 
 
-def test_predictors_check_nothing_but_their_size():
+def test_predictors_take_a_number_of_rows():
     for net in (CLF, REG):
         for bad in (0, -1, 1.5, "a", None, True):
             with pytest.raises(ValueError, match="max_rows must be a whole number of at least 1"):
                 net.predictor(bad)
     predict = REG.predictor(4)
     np.testing.assert_array_equal(predict(X[:4]), REG.predict(X[:4]))
-    for rows in (X, X[:2, :2], np.hstack([X, X])[:2]):
-        with pytest.raises(ValueError):
-            predict(rows)
-    assert np.isnan(predict(np.full((1, 3), np.nan))).all()
+    with pytest.raises(ValueError, match=rf"X has {N} rows.* at most 4.*predictor\(max_rows={N}\)"):
+        predict(X)
 
 
 def test_what_has_no_hidden_layer():

@@ -213,6 +213,16 @@ def test_mapped_weights_are_changed_in_memory_only(path):
     assert (other.predict_proba(ROWS) == net.predict_proba(ROWS)).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_dtype_that_is_given_as_a_type(dtype, path):
+    net = BackpropClassifier((4,), dtype=dtype, max_iter=1, random_state=0).fit(ROWS, LABELS)
+    skbp.save(net, path)
+    assert skbp.load(path).dtype is dtype
+    assert pickle.loads(pickle.dumps(net)).dtype is dtype
+    name = "skbp.estimators.classifier.BackpropClassifier"
+    assert skops.io.get_untrusted_types(data=skops.io.dumps(net)) == [name]
+
+
 def test_an_unfitted_estimator(path):
     net = BackpropClassifier(layers=[Dense(3, "gelu")], solver="sgd", class_weight={"a": 2})
     back = again(net, path)

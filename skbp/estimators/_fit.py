@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
@@ -20,10 +19,10 @@ from skbp._engine.training import DivergenceError, Outcome, Replay, Training
 from skbp._warnings import warn
 from skbp.estimators._architecture import (
     check_absent,
+    check_layout,
     check_row_shape,
     flat_rows,
     output_shape,
-    takes_sparse,
     warn_of_channels,
 )
 from skbp.estimators._diagnosis import findings, unscaled_feature
@@ -253,11 +252,7 @@ class Fit:
         given = self._given
         X, self._shape = flat_rows(self._estimator, given.X)
         X, y = rows_and_targets(self._estimator, X, given.y, reset=self._fresh)
-        if issparse(X) and not takes_sparse(self._estimator._hidden_layers()):
-            raise ValueError(
-                "X is sparse, but only a first layer Dense, on flat rows, takes sparse input. Give "
-                "X.toarray()."
-            )
+        check_layout(X, self._estimator._hidden_layers())
         weight = check_weights(given.sample_weight, X)
         groups = checked_groups(given.groups, X)
         if given.X_val is None and (given.y_val is not None or given.sample_weight_val is not None):
@@ -281,6 +276,7 @@ class Fit:
             X, shape = flat_rows(self._estimator, given.X_val)
             X, y = rows_and_targets(self._estimator, X, given.y_val, reset=False)
             check_row_shape(self.network, shape)
+            check_layout(X, self.network.layers, self.network.input_shape)
             check_absent(self.network, X)
             targets = self._estimator._encode_more_targets(y)
             weight = check_weights(given.sample_weight_val, X)

@@ -300,16 +300,21 @@ class BaseBackprop(PlainState, CallbackSupportMixin, BaseEstimator, ABC):
 
     def _predict_raw(self, X, depth=None):
         """Return raw outputs of shape (n, n_outputs), in the dtype of X; or those of a layer."""
-        check_is_fitted(self)
-        X, shape = flat_rows(self, X)
-        check_row_shape(self._network, shape)
-        X = rows_to_predict(self, X)
+        X = self._checked_rows(X)
         with np.errstate(over="ignore", invalid="ignore"):
             raw = predict_raw(self._network, CSR.of(X), depth)
         if not np.isfinite(raw).all():
             cast_rows(CSR.of(X), self.dtype_)  # tells of values that only X's dtype can hold
         raw = raw if depth is not None else self._combined(raw)
         return raw.astype(X.dtype, copy=False)
+
+    def _checked_rows(self, X):
+        """Return rows to predict for, flat; raise an error unless they are such as in training."""
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)  # collects all tags: long, beside a row through a small network
+        X, shape = flat_rows(self, X)
+        check_row_shape(self._network, shape)
+        return rows_to_predict(self, X)
 
     def _combined(self, raw):
         """Return raw outputs, those of several members as one network's."""

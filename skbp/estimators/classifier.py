@@ -1,7 +1,5 @@
 """The classifier."""
 
-from copy import copy
-
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.callback import with_callbacks
@@ -409,20 +407,29 @@ class BackpropClassifier(ClassTargetsMixin, ClassifierMixin, BaseBackprop):
         return self._loss.predict(self._one_column_per_class(raw))
 
     def predictor(self, max_rows=1):
-        """Return a function that predicts probabilities without any checks.
+        """Return a function that predicts probabilities of a few rows, with little around it.
 
-        For a loss without probabilities it returns what `decision_function` does.
+        For a loss without probabilities it returns what `decision_function` does. What is not a
+        plain array of finite numbers goes through the checks of `predict_proba`, at its pace.
+        Later fits do not change it. It pickles, and several threads may call it.
 
         Parameters
         ----------
         max_rows : int, default=1
-            The most rows of a call.
+            The most rows of a call, at least 1. Buffers are made for so many.
 
         Returns
         -------
         predictor : callable
-            From an array of shape (n, n_features), float, to probabilities of shape
-            (n, n_classes) in the dtype of the network. Not for several threads at once.
+            From rows, an array of shape (n, n_features), float, to probabilities of shape
+            (n, n_classes) in the dtype of the network (`dtype_`).
+
+        Raises
+        ------
+        NotFittedError
+            If there is no network yet.
+        ValueError
+            If `max_rows` is no whole number of at least 1.
 
         Examples
         --------
@@ -434,9 +441,9 @@ class BackpropClassifier(ClassTargetsMixin, ClassifierMixin, BaseBackprop):
         True
         """
         check_is_fitted(self)
-        twin = copy(self)
-        finish = twin._probabilities if self._loss.probabilistic else twin._scores
-        return Predictor(self._network, twin._combined, finish, max_rows)
+        return Predictor(
+            self, "_probabilities" if self._loss.probabilistic else "_scores", max_rows
+        )
 
     @available_if(lambda self: self._check_probabilistic())
     @quiet

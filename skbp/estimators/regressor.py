@@ -1,7 +1,5 @@
 """The regressor."""
 
-from copy import copy
-
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.callback import with_callbacks
@@ -419,22 +417,31 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         return score_predictions(self._loss, y, self._loss.predict(raw), weight)
 
     def predictor(self, max_rows=1):
-        """Return a function that predicts without any checks.
+        """Return a function that predicts a few rows, with little around it.
+
+        What is not a plain array of finite numbers goes through the checks of `predict`, at its
+        pace. Later fits do not change it. It pickles, and several threads may call it.
 
         Parameters
         ----------
         max_rows : int, default=1
-            The most rows of a call.
+            The most rows of a call, at least 1. Buffers are made for so many.
 
         Returns
         -------
         predictor : callable
-            From an array of shape (n, n_features), float, to what `predict` returns, in the dtype
-            of the network. Not for several threads at once.
+            From rows, an array of shape (n, n_features), float, to what `predict` returns, in the
+            dtype of the network (`dtype_`).
+
+        Raises
+        ------
+        NotFittedError
+            If there is no network yet.
+        ValueError
+            If `max_rows` is no whole number of at least 1.
         """
         check_is_fitted(self)
-        twin = copy(self)
-        return Predictor(self._network, twin._combined, twin._values, max_rows)
+        return Predictor(self, "_values", max_rows)
 
     def _encode_targets(self, y, fresh, incremental, classes):
         y = y.reshape(len(y), -1)
