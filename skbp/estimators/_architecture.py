@@ -144,6 +144,15 @@ def takes_sparse(layers, input_shape=(1,)):
     return len(input_shape) == 1 and (not layers or isinstance(layers[0], Dense))
 
 
+def check_takes_sparse(layers, input_shape=(1,)):
+    """Raise a ValueError unless hidden layers can multiply a sparse matrix."""
+    if not takes_sparse(layers, input_shape):
+        raise ValueError(
+            "X is sparse, but only a first layer Dense, on flat rows, takes sparse input. Give "
+            "X.toarray()."
+        )
+
+
 def takes_codes_only(layers):
     """Whether rows are codes of categories, from the first layer on or after one that shapes them.
 

@@ -6,7 +6,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
 from skbp._numbers import check_numbers, group_labels, plain_labels
-from skbp.estimators._architecture import check_absent, finite_or_missing
+from skbp.estimators._architecture import check_absent, check_takes_sparse, finite_or_missing
 from skbp.estimators._input_checks import all_finite, are_clean, check_sparse_format, is_clean
 
 FLOATS = (np.float64, np.float32)
@@ -35,7 +35,10 @@ def rows_to_predict(estimator, X):
     check_sparse_format(X)
     check_numbers(X, "X")
     X = validate_data(estimator, X, reset=False, **_rules(estimator))
-    check_absent(estimator._network, X)
+    network = estimator._network
+    if issparse(X):
+        check_takes_sparse(network.layers[:-1], network.input_shape)
+    check_absent(network, X)
     return X
 
 

@@ -21,9 +21,9 @@ from skbp._warnings import warn
 from skbp.estimators._architecture import (
     check_absent,
     check_row_shape,
+    check_takes_sparse,
     flat_rows,
     output_shape,
-    takes_sparse,
     warn_of_channels,
 )
 from skbp.estimators._diagnosis import findings, unscaled_feature
@@ -253,11 +253,8 @@ class Fit:
         given = self._given
         X, self._shape = flat_rows(self._estimator, given.X)
         X, y = rows_and_targets(self._estimator, X, given.y, reset=self._fresh)
-        if issparse(X) and not takes_sparse(self._estimator._hidden_layers()):
-            raise ValueError(
-                "X is sparse, but only a first layer Dense, on flat rows, takes sparse input. Give "
-                "X.toarray()."
-            )
+        if issparse(X):
+            check_takes_sparse(self._estimator._hidden_layers())
         weight = check_weights(given.sample_weight, X)
         groups = checked_groups(given.groups, X)
         if given.X_val is None and (given.y_val is not None or given.sample_weight_val is not None):
