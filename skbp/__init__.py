@@ -8,6 +8,7 @@ from skbp.estimators import (
     HiddenFeatures,
 )
 from skbp.model_selection import search_space
+from skbp.persistence.onnx import to_onnx
 
 __version__ = "0.1.0.dev0"
 
@@ -19,4 +20,5 @@ __all__ = [
     "HiddenFeatures",
     "__version__",
     "search_space",
+    "to_onnx",
 ]
