@@ -1,5 +1,8 @@
 """skbp: neural networks trained by backpropagation, as scikit-learn estimators."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from skbp.estimators import (
     BackpropClassifier,
     BackpropRegressor,
@@ -8,7 +11,6 @@ from skbp.estimators import (
     HiddenFeatures,
 )
 from skbp.model_selection import search_space
-from skbp.persistence.onnx import to_onnx
 
 __version__ = "0.1.0.dev0"
 
@@ -22,3 +24,15 @@ __all__ = [
     "search_space",
     "to_onnx",
 ]
+
+#: What few need, and is imported as soon as it is asked for: name, and its module.
+_LATER = {"to_onnx": "skbp.persistence.onnx"}
+
+if TYPE_CHECKING:
+    from skbp.persistence.onnx import to_onnx
+
+
+def __getattr__(name):
+    if name not in _LATER:
+        raise AttributeError(f"module 'skbp' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)

@@ -185,6 +185,10 @@ NETWORKS = {
     "multi_head_attention:absent": (
         [L.MultiHeadAttention(2, causal=True), L.SequencePool(), out()], SERIES,
     ),
+    "multi_head_attention:two": (
+        [L.MultiHeadAttention(2, causal=True), L.MultiHeadAttention(1), L.SequencePool(), out()],
+        SERIES,
+    ),
     "multi_head_attention:rotary": (
         [L.MultiHeadAttention(1, positions="rotary"), L.SequencePool(), out()], SERIES,
     ),
@@ -258,6 +262,24 @@ NETWORKS = {
     ),
     "shared_dense": ([L.MemberScale(2), L.SharedDense(5, 2), L.MemberDense(3, 2)], FLAT),
 }  # fmt: skip
+
+#: Behind a layer with a bias, whose outputs at absent steps are not zero.
+NETWORKS |= {
+    f"{name}:behind_dense": ([L.Dense(4, "identity"), layer, *after, out()], SERIES)
+    for name, layer, after in (
+        ("conv_1d", L.Conv1D(3, 3, padding=1), [L.SequencePool()]),
+        ("max_pool_1d", L.MaxPool1D(2), [L.SequencePool()]),
+        ("avg_pool_1d", L.AvgPool1D(2), [L.SequencePool()]),
+        ("global_max_pool", L.GlobalMaxPool(), []),
+        ("global_average_pool", L.GlobalAveragePool(), []),
+        ("multi_head_attention", L.MultiHeadAttention(2), [L.SequencePool()]),
+        ("sequence_pool", L.SequencePool(), []),
+        ("sequence_pool:max", L.SequencePool("max"), []),
+        ("sequence_pool:last", L.SequencePool("last"), []),
+        ("rnn", L.RNN(3), []),
+        ("gru", L.GRU(3, return_sequences=True), [L.SequencePool("max")]),
+    )
+}
 
 
 def network_of(layers, shape, seed=0, dtype=np.float64):

@@ -10,18 +10,33 @@ from skbp.layers import (
     GLU,
     GRU,
     LAYERS,
+    LSTM,
     RNN,
+    AvgPool1D,
     BatchNorm,
     Conv1D,
     Dense,
     Flatten,
     LayerNorm,
     LearnedActivation,
+    MaxPool1D,
     MemberDense,
+    MultiHeadAttention,
+    Parallel,
+    PositionalEncoding,
+    Residual,
+    SequencePool,
+    TransformerEncoder,
+    UnitLength,
 )
 from skbp.persistence.onnx import activations, layers
 from skbp.persistence.onnx.convert import model_of as proto_of
-from skbp.persistence.onnx.network import add_network, graph_for, input_of
+from skbp.persistence.onnx.network import (
+    add_network,
+    graph_for,
+    input_of,
+    takes_shorter_rows,
+)
 from skbp.persistence.onnx.outputs import Output
 
 DTYPES = list(TOLERANCES)
@@ -74,6 +89,30 @@ def test_one_row_and_many(name):
         check(network, rows, np.float32)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_shorter_rows(name):
+    network, X = rows_of(name)
+    model = model_of(network, np.float32)
+    length = model.graph.input[0].type.tensor_type.shape.dim[1]
+    if length.dim_param != "time":
+        assert takes_shorter_rows(network) is False
+        return
+    X = X[:, : X.shape[1] - 2]
+    expected = raw_of(network.bound_to(X.shape[1:]), X)
+    for found in runs(model, X.astype(np.float32)):
+        np.testing.assert_allclose(found["raw"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_which_rows_may_be_shorter():
+    shorter = {name.partition(":")[0] for name in NETWORKS if takes_shorter_rows(rows_of(name)[0])}
+    assert shorter == {
+        "code_dropout", "dense", "batch_norm", "layer_norm", "global_max_pool",
+        "global_average_pool", "rnn", "lstm", "gru", "residual", "embedding", "embedding_bag",
+        "token_embedding", "multi_head_attention", "positional_encoding", "sequence_pool",
+        "transformer_encoder", "glu", "lora", "tied",
+    }  # fmt: skip
+
+
 # ------------------------------------------------------------ activations
 
 FUNCTIONS = {name: cls() for name, cls in ACTIVATIONS.items()} | {
@@ -106,6 +145,48 @@ def test_an_activation_in_layers(name, around):
     }[around]
     X = np.random.default_rng(0).normal(size=(9, *shape))
     check(network_of(layers, shape), X, np.float64)
+
+
+# ------------------------------------------------------------ chains
+
+
+def random_chain(rng):
+    """Return layers that take (6, 4), each of which leaves steps as they are or mixes them."""
+    makers = [
+        lambda: Dense(4, str(rng.choice(sorted(ACTIVATIONS)))),
+        lambda: LayerNorm("tanh"),
+        lambda: BatchNorm(),
+        lambda: GRU(2, True, bidirectional=True),
+        lambda: LSTM(4, True, num_layers=int(rng.integers(1, 3))),
+        lambda: RNN(4, return_sequences=True),
+        lambda: Conv1D(4, 3, padding=int(rng.integers(3))),
+        lambda: Conv1D(4, 2, stride=2, padding="same"),
+        lambda: MaxPool1D(2, 1),
+        lambda: AvgPool1D(3, 2, padding=1),
+        lambda: MultiHeadAttention(2, causal=bool(rng.integers(2))),
+        lambda: TransformerEncoder(1, 5, causal=bool(rng.integers(2)), positions="rotary"),
+        lambda: PositionalEncoding(),
+        lambda: Residual([Dense(8), GLU(), RNN(4, return_sequences=True)]),
+        lambda: Parallel([Dense(4), LSTM(4, True)], join="sum"),
+        lambda: UnitLength(),
+    ]
+    layers = [makers[i]() for i in rng.integers(0, len(makers), rng.integers(2, 5))]
+    return [*layers, SequencePool(str(rng.choice(["mean", "max", "first", "last"]))), Dense(3)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("seed", range(30))
+def test_chains_with_absent_steps(seed, dtype):
+    rng = np.random.default_rng(seed)
+    while True:
+        layers = random_chain(rng)
+        try:
+            network = network_of(layers, (6, 4), seed)
+            break
+        except ValueError:  # a window that does not fit
+            continue
+    X = NETWORKS["gru:absent"][1](rng).astype(np.float32).astype(np.float64)
+    check(network, X, dtype)
 
 
 # ------------------------------------------------------------ limits
