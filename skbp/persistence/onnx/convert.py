@@ -11,6 +11,7 @@ from skbp.estimators import (
     BackpropSequenceModel,
     HiddenFeatures,
 )
+from skbp.persistence.onnx import tabular
 from skbp.persistence.onnx._library import library
 from skbp.persistence.onnx.graph import Value
 from skbp.persistence.onnx.layers import add_layer
@@ -18,8 +19,11 @@ from skbp.persistence.onnx.losses import face_of
 from skbp.persistence.onnx.network import INPUT, add_network, graph_for, input_of
 from skbp.persistence.onnx.outputs import Output, add_classes, add_values, mixed
 from skbp.persistence.onnx.sequences import step_of
+from skbp.tabular import TabularClassifier, TabularRegressor
 
 LOWEST_OPSET, DEFAULT_OPSET = 13, 18
+#: Version of the operators for machine learning, of which tables take one.
+ML_OPSET = 3
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -92,10 +96,11 @@ def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype="float32"):
     for kind, convert in CONVERTERS.items():
         if isinstance(estimator, kind):
             check_is_fitted(estimator)
-            graph, source, outputs = convert(estimator, opset, dtype)
-            return model_of(graph, source, outputs)
+            return model_of(*convert(estimator, opset, dtype))
     raise TypeError(
-        f"to_onnx takes {', '.join(kind.__name__ for kind in CONVERTERS)}. Got {estimator!r}."
+        f"to_onnx takes {', '.join(kind.__name__ for kind in CONVERTERS)}. Got {estimator!r}. "
+        "Pipelines and other estimators of scikit-learn are converted by skl2onnx, after "
+        "skbp.persistence.onnx.register_converters()."
     )
 
 
@@ -111,14 +116,14 @@ def _checked(opset, dtype):
     raise ValueError(f"dtype must be 'float32' or 'float64'. Got {dtype!r}.")
 
 
-def model_of(graph, source, outputs):
+def model_of(graph, sources, outputs):
     """Return the onnx.ModelProto of a graph.
 
     Parameters
     ----------
     graph : Graph
-    source : (str, dtype, shape)
-        The input.
+    sources : list of (str, dtype, shape)
+        The inputs.
     outputs : dict of str to Output
         By the name that they have in the model.
     """
@@ -126,9 +131,10 @@ def model_of(graph, source, outputs):
         graph.add("Identity", output.name, name=name)
     infos = [(name, one.dtype, ["N", *one.shape]) for name, one in outputs.items()]
     helper = library("onnx.helper")
-    imports = [helper.make_opsetid("", int(graph.opset))]
+    versions = dict.fromkeys(graph.domains, ML_OPSET) | {"": int(graph.opset)}
+    imports = [helper.make_opsetid(*one) for one in sorted(versions.items())]
     return helper.make_model(
-        graph.proto("skbp", [source], infos), opset_imports=imports, producer_name="skbp",
+        graph.proto("skbp", sources, infos), opset_imports=imports, producer_name="skbp",
         ir_version=helper.find_min_ir_version_for(imports),
     )  # fmt: skip
 
@@ -137,7 +143,7 @@ def _classifier(estimator, opset, dtype):
     network = estimator._network
     graph = graph_for(network, opset, dtype)
     raw = mixed(graph, estimator._loss, add_network(graph, network).name, network.of_members)
-    return graph, input_of(graph, network), add_classes(graph, estimator, raw)
+    return graph, [input_of(graph, network)], add_classes(graph, estimator, raw)
 
 
 def _regressor(estimator, opset, dtype):
@@ -145,7 +151,7 @@ def _regressor(estimator, opset, dtype):
     graph, loss = graph_for(network, opset, dtype), estimator._loss
     raw = mixed(graph, loss, add_network(graph, network).name, network.of_members)
     outputs = add_values(graph, loss, raw, network.output_shape[-1])
-    return graph, input_of(graph, network), outputs
+    return graph, [input_of(graph, network)], outputs
 
 
 def _hidden_features(transformer, opset, dtype):
@@ -159,7 +165,7 @@ def _hidden_features(transformer, opset, dtype):
     graph = graph_for(network, opset, dtype, depth=depth)
     features = graph.reshape(add_network(graph, network, depth=depth).name, [0, -1])
     size = int(np.prod(network.shape_after(depth)))
-    return graph, input_of(graph, network), {"variable": Output(features, graph.dtype, (size,))}
+    return graph, [input_of(graph, network)], {"variable": Output(features, graph.dtype, (size,))}
 
 
 def _sequence_model(estimator, opset, dtype):
@@ -185,7 +191,7 @@ def _sequence_model(estimator, opset, dtype):
     if padding is not None:
         found = graph.where(graph.less(0.5, n_codes), found, estimator.start_proba_)
     output = Output(found, graph.dtype, (estimator.n_symbols_,))
-    return graph, input_of(graph, network), {"probabilities": output}
+    return graph, [input_of(graph, network)], {"probabilities": output}
 
 
 CONVERTERS = {
@@ -193,4 +199,6 @@ CONVERTERS = {
     BackpropRegressor: _regressor,
     BackpropSequenceModel: _sequence_model,
     HiddenFeatures: _hidden_features,
+    TabularClassifier: tabular.classifier,
+    TabularRegressor: tabular.regressor,
 }
