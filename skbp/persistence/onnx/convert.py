@@ -155,17 +155,22 @@ def _regressor(estimator, opset, dtype):
 
 
 def _hidden_features(transformer, opset, dtype):
-    estimator, depth = transformer.estimator_, transformer._index + 1
+    network, depth = network_and_depth(transformer)
+    graph = graph_for(network, opset, dtype, depth=depth)
+    features = graph.reshape(add_network(graph, network, depth=depth).name, [0, -1])
+    size = int(np.prod(network.shape_after(depth)))
+    return graph, [input_of(graph, network)], {"variable": Output(features, graph.dtype, (size,))}
+
+
+def network_and_depth(transformer):
+    """Return the network of `HiddenFeatures`, and after how many layers it ends."""
+    estimator = transformer.estimator_
     if not hasattr(estimator, "_network"):
         raise TypeError(
             f"to_onnx got HiddenFeatures of a pipeline, {estimator!r}, and takes those of a "
             "network alone. Fit it to what the first steps make of X, behind these steps."
         )
-    network = estimator._network
-    graph = graph_for(network, opset, dtype, depth=depth)
-    features = graph.reshape(add_network(graph, network, depth=depth).name, [0, -1])
-    size = int(np.prod(network.shape_after(depth)))
-    return graph, [input_of(graph, network)], {"variable": Output(features, graph.dtype, (size,))}
+    return estimator._network, transformer._index + 1
 
 
 def _sequence_model(estimator, opset, dtype):

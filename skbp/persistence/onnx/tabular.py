@@ -14,13 +14,15 @@ OUTPUTS = ("label", "probabilities", "variable")
 def classifier(estimator, opset, dtype):
     """Return graph, inputs and outputs of a `TabularClassifier`."""
     graph, inputs, sources = _begin(estimator, opset, dtype)
-    return graph, inputs, add_table_classes(graph, estimator, sources)
+    raw = raw_of_table(graph, estimator, sources)
+    return graph, inputs, add_classes(graph, estimator.network_, raw)
 
 
 def regressor(estimator, opset, dtype):
     """Return graph, inputs and outputs of a `TabularRegressor`."""
     graph, inputs, sources = _begin(estimator, opset, dtype)
-    return graph, inputs, add_table_values(graph, estimator, sources)
+    raw = raw_of_table(graph, estimator, sources)
+    return graph, inputs, add_table_values(graph, estimator, raw)
 
 
 def _begin(estimator, opset, dtype):
@@ -42,35 +44,31 @@ def _begin(estimator, opset, dtype):
     return graph, inputs, {j: Source(names[j], dtypes[j]) for j in used}
 
 
-def _raw(graph, estimator, sources):
-    """Add the raw outputs of the networks, as one network's."""
-    network = estimator.network_._network
-    rows = add_encoded(graph, estimator.encoder_, sources)
-    raw = add_network(graph, network, rows).name
-    return mixed(graph, estimator.network_._loss, raw, network.of_members)
-
-
-def add_table_classes(graph, estimator, sources):
-    """Add what a `TabularClassifier` predicts; see `add_classes`.
+def raw_of_table(graph, estimator, sources):
+    """Add the raw outputs of an estimator for tables, those of members together.
 
     Parameters
     ----------
     graph : Graph
-    estimator : TabularClassifier
+    estimator : TabularClassifier or TabularRegressor
         Fitted.
     sources : dict of int to Source
         The columns of the table.
 
     Returns
     -------
-    outputs : dict of str to Output
+    raw : str
+        Tensor of shape (n, n_outputs).
     """
-    return add_classes(graph, estimator.network_, _raw(graph, estimator, sources))
+    network = estimator.network_._network
+    rows = add_encoded(graph, estimator.encoder_, sources)
+    raw = add_network(graph, network, rows).name
+    return mixed(graph, estimator.network_._loss, raw, network.of_members)
 
 
-def add_table_values(graph, estimator, sources):
-    """Add what a `TabularRegressor` predicts, as "variable"; see `add_table_classes`."""
-    network, raw = estimator.network_, _raw(graph, estimator, sources)
+def add_table_values(graph, estimator, raw):
+    """Add what a `TabularRegressor` makes of raw outputs, "variable"; see `add_values`."""
+    network = estimator.network_
     found = add_values(graph, network._loss, raw, network.n_outputs_)["variable"]
     mean, scale = estimator.target_mean_[:, None], estimator.target_scale_[:, None]
     least, largest = (end[:, None] for end in estimator.target_range_)
