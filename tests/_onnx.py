@@ -159,6 +159,10 @@ NETWORKS = {
     "parallel:absent": (
         [L.Parallel([L.GRU(2, True), L.Conv1D(2, 3, padding=1)]), L.SequencePool(), out()], SERIES,
     ),
+    "parallel:absent_differently": (
+        [L.Parallel([L.GRU(2, True), L.MaxPool1D(3, 1, padding=1)], join="concat"),
+         L.SequencePool(), out()], SERIES,
+    ),
     "parallel:images": ([L.Parallel([L.Conv2D(2, 2), L.Conv2D(2, 2)]), L.Flatten(), out()], IMAGE),
     "column_branch": (
         [L.ColumnBranch([(slice(0, 3, 2), L.Dense(3)), ([3, 1], L.Dense(2))]), out()], FLAT,

@@ -7,6 +7,7 @@ import pytest
 from _onnx import onnx, runs
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
@@ -333,10 +334,18 @@ def test_hidden_features_of_sequences():
             close(found["variable"], features.transform(rows).astype(np.float32))
 
 
-def fitted_frozen(net, X, y):
-    from sklearn.frozen import FrozenEstimator
+@pytest.mark.parametrize("name", ["as it is", "tied"])
+def test_hidden_features_of_a_sequence_model(name):
+    rows = CODES.astype(np.float64)
+    model = fitted_frozen(SEQUENCE_MODELS[name], rows, None, "float64")
+    for layer in range(len(model.estimator._network.layers)):
+        features = HiddenFeatures(model, layer).fit(rows)
+        for found in runs(to_onnx(features, dtype="float64"), rows):
+            close(found["variable"], features.transform(rows), "float64")
 
-    return FrozenEstimator(fitted(net, X, y))
+
+def fitted_frozen(net, X, y, dtype="float32"):
+    return FrozenEstimator(fitted(net, X, y, dtype))
 
 
 # ------------------------------------------------------------ what cannot be exported

@@ -49,7 +49,8 @@ def _softplus(graph, activation, z):
 
 
 def _silu(graph, activation, z):
-    return graph.add("Mul", z, graph.add("Sigmoid", z))
+    # Not z times its sigmoid, which runtimes turn into an operator that they lack for float64.
+    return graph.add("Div", z, graph.add("Add", graph.add("Exp", graph.add("Neg", z)), 1.0))
 
 
 def _gelu(graph, activation, z):

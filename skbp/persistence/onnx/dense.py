@@ -34,7 +34,20 @@ def _dense(graph, layer, p, value):
 
 
 def _tied(graph, layer, p, value):
-    return put(value, layer, product(graph, value.name, p["table"].T, p["bias"]))
+    y = product(graph, value.name, p["table"].T, p["bias"])
+    return zeros_where_absent(graph, put(value, layer, y))
+
+
+def step_output(graph, layer, p, value):
+    """Add the output layer of a sequence model."""
+    return zeros_where_absent(graph, _dense(graph, layer, p, value))
+
+
+def zeros_where_absent(graph, value):
+    """Make steps zeros that are absent, where layers do."""
+    if value.absent is None:
+        return value
+    return value._replace(name=graph.where(graph.step_mask(value.absent), 0.0, value.name))
 
 
 def _glu(graph, layer, p, value):

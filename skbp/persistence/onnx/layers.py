@@ -138,7 +138,7 @@ EXPORTERS = {
         (Dropout, GaussianNoise, CodeDropout, RandomFlip, RandomShift, RandomErasing), _nothing
     ),
     **dict.fromkeys((Input, Reshape, Flatten), _reshape),
-    StepOutput: dense.EXPORTERS[dense.Dense],
+    StepOutput: dense.step_output,
     Sequential: _chain,
     Residual: _residual,
     TransformerEncoder: _transformer_encoder,

@@ -9,7 +9,7 @@ import numpy as np
 
 from skbp.layers import GRU, LSTM, RNN
 from skbp.persistence.onnx.activations import activate
-from skbp.persistence.onnx.dense import product, put
+from skbp.persistence.onnx.dense import product, put, zeros_where_absent
 
 
 def _parts(body, x, units):
@@ -147,10 +147,7 @@ def _recurrent(graph, layer, p, value):
             y = _levels(graph, layer, p, x, by_time)
     if not layer.return_sequences:
         return put(value, layer, y)._replace(absent=None)
-    y = graph.transpose(y, 1, 0, 2)
-    if absent is not None:
-        y = graph.where(graph.step_mask(absent), 0.0, y)
-    return put(value, layer, y)
+    return zeros_where_absent(graph, put(value, layer, graph.transpose(y, 1, 0, 2)))
 
 
 EXPORTERS = dict.fromkeys(STEPS, _recurrent)

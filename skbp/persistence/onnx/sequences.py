@@ -100,8 +100,9 @@ def _multi_head_attention(graph, layer, p, value):
     q, key, v = (graph.gather(qkv, part) for part in range(3))  # (n, heads, time, k / heads)
     if layer.positions is not None:
         q, key = (_turned(graph, a, value, k // heads) for a in (q, key))
-    q = graph.add("Mul", q, float(k // heads) ** -0.5)
-    scores = graph.add("MatMul", q, graph.transpose(key, 0, 1, 3, 2))
+    # Between the two, so that no runtime makes them one operator that it has not for float64.
+    key = graph.add("Mul", graph.transpose(key, 0, 1, 3, 2), float(k // heads) ** -0.5)
+    scores = graph.add("MatMul", q, key)
     attention = _softmax(graph, scores, layer.causal, value)
     context = graph.transpose(graph.add("MatMul", attention, v), 0, 2, 1, 3)
     context = graph.reshape(context, [0, 0, k])

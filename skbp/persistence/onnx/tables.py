@@ -47,13 +47,19 @@ def _periodic_embedding(graph, layer, p, value):
         frequency, phase = layer._waves_of(p)
         turns = (frequency * frequency.dtype.type(TURN))[:, None]
         angles = graph.add("Add", graph.add("Mul", x, turns), phase[:, None])
-        made = graph.add("MatMul", graph.add("Cos", angles), layer._flat(p, "weight"))
+        made = graph.add("MatMul", _cosine(graph, angles), layer._flat(p, "weight"))
         made = graph.add("Add", made, layer._flat(p, "bias")[:, None])
         if layer.kind == "pbld":
             return graph.concat([x, made], 2)
         return graph.add("Relu", made)
 
     return _embed_numbers(graph, layer, value, embed)
+
+
+def _cosine(graph, angles):
+    if graph.dtype == np.float32:
+        return graph.add("Cos", angles)
+    return graph.add("Sin", graph.add("Add", angles, np.pi / 2))  # older runtimes have this one
 
 
 def _piecewise_linear_embedding(graph, layer, p, value):
@@ -108,11 +114,18 @@ def _feature_tokenizer(graph, layer, p, value):
 
 
 def _member_dense(graph, layer, p, value):
-    # One product for each member, with the members first: (n_members, n, n_inputs).
-    x = value.name if layer._shared else graph.transpose(value.name, 1, 0, 2)
     weight = p["weight"] if layer._scale is None else p["weight"] * layer._scale
-    z = graph.transpose(graph.add("MatMul", x, weight), 1, 0, 2)
+    z = _by_members(graph, value.name, weight, layer._shared)
     return put(value, layer, activate(graph, layer._function, graph.add("Add", z, p["bias"])))
+
+
+def _by_members(graph, x, weight, shared):
+    """Add the products of each member's rows and weights, (n, n_members, units)."""
+    if graph.dtype == np.float64:
+        # Older runtimes turn what is below into an operator that they lack for float64.
+        return graph.add("Einsum", x, weight, equation=f"{'nd' if shared else 'nmd'},mdu->nmu")
+    x = x if shared else graph.transpose(x, 1, 0, 2)
+    return graph.transpose(graph.add("MatMul", x, weight), 1, 0, 2)
 
 
 def _member_columns(graph, layer, p, value):
