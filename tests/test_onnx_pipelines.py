@@ -226,7 +226,9 @@ def table(n=200, seed=0):
     return pd.DataFrame({
         "size": np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n)).astype(np.float32),
         "color": rng.choice(["red", "green", "blue", ""], n).astype(object),
-        "age": rng.integers(20, 60, n).astype(np.float32),
+        "age": rng.integers(20, 60, n),
+        "new": rng.random(n) < 0.5,
+        "rooms": pd.Categorical(rng.integers(1, 9, n)),
     })  # fmt: skip
 
 
@@ -234,10 +236,27 @@ def test_tables():
     X = table()
     y = (X["color"] == "red") | (X["size"] > 0.5)
     preset = RealMLP(n_members=2, max_iter=3, min_updates=0, hidden_layer_sizes=(16,))
-    check_classes(TabularClassifier(preset, random_state=0).fit(X, y), table(seed=1))
+    plain = table(seed=1).astype({"rooms": int})
+    check_classes(TabularClassifier(preset, random_state=0).fit(X, y), plain)
     model = TabularRegressor(preset, random_state=0).fit(X, X["age"] / 10)
-    (found,) = converted(model, X)(X)
-    np.testing.assert_allclose(found[:, 0], model.predict(X), atol=1e-5)
+    (found,) = converted(model, plain)(plain)
+    np.testing.assert_allclose(found[:, 0], model.predict(plain), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, values, words",
+    [
+        ("size", "large", "'size' holds numbers, and comes in as strings"),
+        ("color", 1.5, "'color' holds categories that are text, and comes in as float64"),
+        ("rooms", "two", "'rooms' holds categories that are numbers, and comes in as strings"),
+    ],
+)
+def test_columns_of_another_type_are_named(name, values, words):
+    X = table()
+    preset = RealMLP(n_members=2, max_iter=1, min_updates=0, hidden_layer_sizes=(16,))
+    model = TabularRegressor(preset, random_state=0).fit(X, X["age"])
+    with pytest.raises(ValueError, match=words):
+        converted(model, X.astype({"rooms": int}).assign(**{name: values}))
 
 
 def test_an_encoder_before_a_network():
@@ -246,7 +265,7 @@ def test_an_encoder_before_a_network():
     n_codes = encoder.fit(X).cardinalities_
     net = classifier(layers=[CategoryEmbedding(n_codes, 3), Dense(8)])
     model = make_pipeline(encoder, net).fit(X, X["color"])
-    check_classes(model, table(seed=1))
+    check_classes(model, table(seed=1).astype({"rooms": int}))
 
 
 def test_a_matrix_of_columns():

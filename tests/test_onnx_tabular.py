@@ -226,9 +226,13 @@ def test_rounded_numbers_keep_their_place_among_quantiles():
         np.testing.assert_allclose(found, model.predict_proba(frame), atol=1e-5)
 
 
-def scaled(scales, x, dtype=np.float64, add=add_scaled):
+def scaled(scales, x, add=add_scaled):
     graph = Graph(18, np.float64)
-    made = add(graph, scales, "x", dtype) if add is add_scaled else add(graph, "x")
+    made = (
+        add(graph, scales, "x", [graph.dtype] * len(scales))
+        if add is add_scaled
+        else add(graph, "x")
+    )
     graph.add("Identity", made, name="y")
     shape = ["n", x.shape[1]]
     helper = onnx.helper

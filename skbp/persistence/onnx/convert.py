@@ -36,9 +36,16 @@ def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype="float32"):
     and absent steps before a layer that takes none, which `predict` refuses with an error, make
     the outputs of their row NaN.
 
+    A model of an estimator for tables has an input for each column that it looks at, of the
+    column's name and of shape (n, 1): strings where some categories are texts, "" for a missing
+    one, else numbers, NaN for a missing one, and of durations the seconds. If the columns have no
+    names and are all numbers, the input is "X", of shape (n, n_columns). Numbers and categories are
+    prepared in float64.
+
     Parameters
     ----------
-    estimator : BackpropClassifier, BackpropRegressor, BackpropSequenceModel or HiddenFeatures
+    estimator : BackpropClassifier, BackpropRegressor, BackpropSequenceModel, HiddenFeatures, \
+            TabularClassifier or TabularRegressor
         Fitted. With layers, activations and losses of skbp only.
     opset : int, default=18
         Version of the standard operators, from 13 to the latest that the package onnx knows.
@@ -71,7 +78,11 @@ def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype="float32"):
     ValueError
         If opset or dtype are out of their range, or labels neither strings nor whole numbers.
     NotImplementedError
-        If a layer, an activation or a loss is one's own.
+        If a layer, an activation or a loss is one's own; if a column of a table holds dates.
+
+    See Also
+    --------
+    skbp.persistence.onnx.register_converters : For pipelines, by skl2onnx.
 
     References
     ----------

@@ -27,6 +27,11 @@ class Source(NamedTuple):
     name: str
     dtype: Any
 
+    @property
+    def float_dtype(self):
+        """The dtype of floats that holds its numbers."""
+        return self.dtype if self.dtype.kind == "f" else np.dtype(np.float64)
+
 
 def dtype_of(encoder, j, dtype):
     """Return the dtype in which a column comes in: object for strings, else `dtype`."""
@@ -94,15 +99,19 @@ def add_encoded(graph, encoder, sources):
         ends = 0, encoder._one_hot().start, encoder._one_hot().stop, len(order)
         before, ones, after = (wide.slice(made, 1, *two) for two in pairwise(ends))
         if encoder._robust:
-            ones = add_scaled(wide, encoder._robust, ones, np.float64)
+            ones = add_scaled(wide, encoder._robust, ones, [wide.dtype] * len(encoder._robust))
         made = wide.concat([before, ones, after], 1)
     return graph.cast(made)
 
 
 def _numbers(graph, encoder, numbers, sources):
     """Yield tensors of columns of numbers, with their places in the output."""
-    dtypes = {source.dtype for j, source in sources.items() if j in numbers}
-    dtype = max(dtypes, key=lambda one: one.itemsize)
+    for j in numbers:
+        if sources[j].dtype == object:
+            raise ValueError(
+                f"column {names_of(encoder)[j]!r} holds numbers, and comes in as strings. Give "
+                "numbers."
+            )
     x = graph.concat([graph.cast(sources[j].name) for j in numbers], 1)
     missing = graph.add("IsNaN", x)
     x = graph.where(missing, np.array([one.numbers.median for one in numbers.values()]), x)
@@ -112,7 +121,8 @@ def _numbers(graph, encoder, numbers, sources):
         some = [j for j in order if numbers[j].numbers.scales]
         columns = graph.gather(x, np.array([order.index(j) for j in some]), axis=1)
         scales = [numbers[j].numbers.scales[i] for j in some]
-        yield add_scaled(graph, scales, columns, dtype), [places[j][i] for j in some]
+        dtypes = [sources[j].float_dtype for j in some]
+        yield add_scaled(graph, scales, columns, dtypes), [places[j][i] for j in some]
     marked = [j for j in order if len(places[j]) > len(numbers[j].numbers.scales)]
     if marked:
         columns = graph.gather(graph.cast(missing), np.array(list(map(order.index, marked))), 1)
@@ -154,7 +164,7 @@ def _code_of_number(graph, coder, source, where):
             f"column {where!r} holds categories that are numbers, and comes in as strings. Give "
             "numbers."
         )
-    dtype = source.dtype if source.dtype.kind == "f" else np.dtype(np.float32)
+    dtype = source.float_dtype
     values = np.array([float(value) for value in coder._code], dtype)
     if len(set(values.tolist())) < len(values):
         raise ValueError(

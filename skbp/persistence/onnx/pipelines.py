@@ -246,7 +246,7 @@ def _convert_scales(scope, operator, container):
     wide = graph.in_dtype(np.float64)
     missing = wide.add("IsNaN", given)
     x = wide.cast(graph.where(missing, 0.0, given))
-    found = wide.where(missing, 0.0, add_scaled(wide, scales, x, graph.dtype))
+    found = wide.where(missing, 0.0, add_scaled(wide, scales, x, [graph.dtype] * len(scales)))
     _end(graph, operator, container, [graph.cast(found)])
 
 

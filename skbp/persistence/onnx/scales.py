@@ -27,7 +27,7 @@ TAIL = (
 )  # fmt: skip
 
 
-def add_scaled(graph, scales, x, dtype):
+def add_scaled(graph, scales, x, dtypes):
     """Add columns of numbers on their scales.
 
     Parameters
@@ -38,37 +38,37 @@ def add_scaled(graph, scales, x, dtype):
         One a column, all of one class.
     x : str
         Tensor of shape (n, n_columns), float64, without NaN.
-    dtype : numpy dtype
-        In which the numbers came: limits are rounded to it, so that numbers that were equal to
-        a limit still are.
+    dtypes : list of numpy dtype
+        In which the numbers of each column came, float32 or float64: limits are rounded to it, so
+        that numbers that were equal to a limit still are.
 
     Returns
     -------
     str
         Tensor of shape (n, n_columns).
     """
-    return ADD[type(scales[0])](graph, scales, x, dtype)
+    return ADD[type(scales[0])](graph, scales, x, dtypes)
 
 
-def _plain(graph, scales, x, dtype):
+def _plain(graph, scales, x, dtypes):
     return x
 
 
-def _standard(graph, scales, x, dtype):
+def _standard(graph, scales, x, dtypes):
     center, scale = np.array([(one.center, one.scale) for one in scales]).T
     return graph.add("Div", graph.add("Sub", x, center), scale)
 
 
-def _robust(graph, scales, x, dtype):
+def _robust(graph, scales, x, dtypes):
     clip = float(scales[0].clip)
-    z = graph.add("Div", _standard(graph, scales, x, dtype), clip)
+    z = graph.add("Div", _standard(graph, scales, x, dtypes), clip)
     z = graph.add("Min", graph.add("Max", z, -FLAT), FLAT)
     length = graph.add("Sqrt", graph.add("Add", graph.add("Mul", z, z), 1.0))
     return graph.add("Mul", graph.add("Div", z, length), clip)
 
 
-def _quantile(graph, scales, x, dtype):
-    parts = [_Steps(scale, dtype) for scale in scales]
+def _quantile(graph, scales, x, dtypes):
+    parts = [_Steps(*pair) for pair in zip(scales, dtypes, strict=True)]
     longest = max(len(part.knots) for part in parts)
     knots = np.array([part.padded(part.knots, longest, np.inf) for part in parts])
     below = graph.less(graph.unsqueeze(x, 2), knots)
