@@ -11,6 +11,7 @@ from skbp.estimators import (
     BackpropSequenceModel,
     HiddenFeatures,
 )
+from skbp.persistence.onnx import tabular
 from skbp.persistence.onnx._library import library
 from skbp.persistence.onnx.graph import Value
 from skbp.persistence.onnx.layers import add_layer
@@ -18,8 +19,11 @@ from skbp.persistence.onnx.losses import face_of
 from skbp.persistence.onnx.network import INPUT, add_network, graph_for, input_of
 from skbp.persistence.onnx.outputs import Output, add_classes, add_values, mixed
 from skbp.persistence.onnx.sequences import step_of
+from skbp.tabular import TabularClassifier, TabularRegressor
 
 LOWEST_OPSET, DEFAULT_OPSET = 13, 18
+#: Version of the operators for machine learning, of which tables take one.
+ML_OPSET = 3
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -33,9 +37,16 @@ def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype="float32"):
     NaN for rows with a code that does not exist, a step that is missing in part, or an absent step
     before a layer that takes none.
 
+    A model of an estimator for tables has an input for each column that it looks at, of the
+    column's name and of shape (n, 1): strings where some categories are texts, "" for a missing
+    one, else numbers, NaN for a missing one, and of durations the seconds. If the columns have no
+    names and are all numbers, the input is "X", of shape (n, n_columns). Numbers and categories are
+    prepared in float64.
+
     Parameters
     ----------
-    estimator : BackpropClassifier, BackpropRegressor, BackpropSequenceModel or HiddenFeatures
+    estimator : BackpropClassifier, BackpropRegressor, BackpropSequenceModel, HiddenFeatures, \
+            TabularClassifier or TabularRegressor
         Fitted. With layers, activations and losses of skbp only.
     opset : int, default=18
         Version of the standard operators, from 13 to the latest that the package onnx knows.
@@ -68,7 +79,11 @@ def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype="float32"):
     ValueError
         If opset or dtype are out of their range, or labels neither strings nor whole numbers.
     NotImplementedError
-        If a layer, an activation or a loss is one's own.
+        If a layer, an activation or a loss is one's own; if a column of a table holds dates.
+
+    See Also
+    --------
+    skbp.persistence.onnx.register_converters : For pipelines, by skl2onnx.
 
     References
     ----------
@@ -93,10 +108,11 @@ def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype="float32"):
     for kind, convert in CONVERTERS.items():
         if isinstance(estimator, kind):
             check_is_fitted(estimator)
-            graph, source, outputs = convert(estimator, opset, dtype)
-            return model_of(graph, source, outputs)
+            return model_of(*convert(estimator, opset, dtype))
     raise TypeError(
-        f"to_onnx takes {', '.join(kind.__name__ for kind in CONVERTERS)}. Got {estimator!r}."
+        f"to_onnx takes {', '.join(kind.__name__ for kind in CONVERTERS)}. Got {estimator!r}. "
+        "Pipelines and other estimators of scikit-learn are converted by skl2onnx, after "
+        "skbp.persistence.onnx.register_converters()."
     )
 
 
@@ -112,14 +128,14 @@ def _checked(opset, dtype):
     raise ValueError(f"dtype must be 'float32' or 'float64'. Got {dtype!r}.")
 
 
-def model_of(graph, source, outputs):
+def model_of(graph, sources, outputs):
     """Return the onnx.ModelProto of a graph.
 
     Parameters
     ----------
     graph : Graph
-    source : (str, dtype, shape)
-        The input.
+    sources : list of (str, dtype, shape)
+        The inputs.
     outputs : dict of str to Output
         By the name that they have in the model.
     """
@@ -127,9 +143,10 @@ def model_of(graph, source, outputs):
         graph.add("Identity", output.name, name=name)
     infos = [(name, one.dtype, ["N", *one.shape]) for name, one in outputs.items()]
     helper = library("onnx.helper")
-    imports = [helper.make_opsetid("", int(graph.opset))]
+    versions = dict.fromkeys(graph.domains, ML_OPSET) | {"": int(graph.opset)}
+    imports = [helper.make_opsetid(*one) for one in sorted(versions.items())]
     return helper.make_model(
-        graph.proto("skbp", [source], infos), opset_imports=imports, producer_name="skbp",
+        graph.proto("skbp", sources, infos), opset_imports=imports, producer_name="skbp",
         ir_version=helper.find_min_ir_version_for(imports),
     )  # fmt: skip
 
@@ -138,7 +155,7 @@ def _classifier(estimator, opset, dtype):
     network = estimator._network
     graph = graph_for(network, opset, dtype)
     raw = mixed(graph, estimator._loss, add_network(graph, network).name, network.of_members)
-    return graph, input_of(graph, network), add_classes(graph, estimator, raw)
+    return graph, [input_of(graph, network)], add_classes(graph, estimator, raw)
 
 
 def _regressor(estimator, opset, dtype):
@@ -146,21 +163,26 @@ def _regressor(estimator, opset, dtype):
     graph, loss = graph_for(network, opset, dtype), estimator._loss
     raw = mixed(graph, loss, add_network(graph, network).name, network.of_members)
     outputs = add_values(graph, loss, raw, network.output_shape[-1])
-    return graph, input_of(graph, network), outputs
+    return graph, [input_of(graph, network)], outputs
 
 
 def _hidden_features(transformer, opset, dtype):
-    estimator, depth = transformer.estimator_, transformer._index + 1
+    network, depth = network_and_depth(transformer)
+    graph = graph_for(network, opset, dtype, depth=depth)
+    features = graph.reshape(add_network(graph, network, depth=depth).name, [0, -1])
+    size = int(np.prod(network.shape_after(depth)))
+    return graph, [input_of(graph, network)], {"variable": Output(features, graph.dtype, (size,))}
+
+
+def network_and_depth(transformer):
+    """Return the network of `HiddenFeatures`, and after how many layers it ends."""
+    estimator = transformer.estimator_
     if not hasattr(estimator, "_network"):
         raise TypeError(
             f"to_onnx got HiddenFeatures of a pipeline, {estimator!r}, and takes those of a "
             "network alone. Fit it to what the first steps make of X, behind these steps."
         )
-    network = estimator._network
-    graph = graph_for(network, opset, dtype, depth=depth)
-    features = graph.reshape(add_network(graph, network, depth=depth).name, [0, -1])
-    size = int(np.prod(network.shape_after(depth)))
-    return graph, input_of(graph, network), {"variable": Output(features, graph.dtype, (size,))}
+    return estimator._network, transformer._index + 1
 
 
 def _sequence_model(estimator, opset, dtype):
@@ -188,7 +210,7 @@ def _sequence_model(estimator, opset, dtype):
     if padding is not None:
         found = graph.where(graph.less(0.5, n_codes), found, estimator.start_proba_)
     output = Output(found, graph.dtype, (estimator.n_symbols_,))
-    return graph, input_of(graph, network), {"probabilities": output}
+    return graph, [input_of(graph, network)], {"probabilities": output}
 
 
 def _refuse_early_padding(graph, symbols, time):
@@ -201,4 +223,6 @@ CONVERTERS = {
     BackpropRegressor: _regressor,
     BackpropSequenceModel: _sequence_model,
     HiddenFeatures: _hidden_features,
+    TabularClassifier: tabular.classifier,
+    TabularRegressor: tabular.regressor,
 }

@@ -1,5 +1,6 @@
 """A graph in the making: nodes, the constants they take, and names for all of them."""
 
+from copy import copy
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -46,10 +47,12 @@ class Graph:
         Whether rows may have absent steps, NaN in all their features.
     any_length : bool, default=False
         Whether sequences may be shorter than those the network was made for.
+    prefix : str, default=""
+        With which the names of tensors begin.
     """
 
-    def __init__(self, opset, dtype, *, may_be_absent=False, any_length=False):
-        self.opset, self.dtype = opset, np.dtype(dtype)
+    def __init__(self, opset, dtype, *, may_be_absent=False, any_length=False, prefix=""):
+        self.opset, self.dtype, self.prefix = opset, np.dtype(dtype), prefix
         self.may_be_absent, self.any_length = may_be_absent, any_length
         self._helper = library("onnx.helper")
         self._numpy_helper = library("onnx.numpy_helper")
@@ -61,15 +64,31 @@ class Graph:
 
     def inner(self):
         """Return an empty graph for the body of a loop, whose names differ from those of this."""
-        inner = Graph(self.opset, self.dtype)
+        inner = Graph(self.opset, self.dtype, prefix=self.prefix)
         inner._numbers = self._numbers
         return inner
+
+    def in_dtype(self, dtype):
+        """Return a view that adds to this graph, with floats of another dtype."""
+        view = copy(self)
+        view.dtype = np.dtype(dtype)
+        return view
+
+    @property
+    def domains(self):
+        """Domains of the operators: "" for the standard ones."""
+        return {node.domain for node in self._nodes}
+
+    def move_to(self, nodes, arrays):
+        """Append nodes and constants to the lists of a larger graph."""
+        nodes += self._nodes
+        arrays += self._arrays
 
     # ------------------------------------------------------------ nodes and constants
 
     def new_name(self, hint):
         """Return a name that is not in use."""
-        return f"{hint}_{next(self._numbers)}"
+        return f"{self.prefix}{hint}_{next(self._numbers)}"
 
     def constant(self, value):
         """Return the name of a constant; see the class."""

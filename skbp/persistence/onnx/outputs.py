@@ -47,8 +47,8 @@ def mixed(graph, loss, raw, of_members):
     return face_of(loss).mix(graph, loss, raw) if of_members else raw
 
 
-def add_classes(graph, estimator, raw):
-    """Add "label", and "probabilities", or "scores" for a loss without.
+def add_classes(graph, estimator, raw, scores=False):
+    """Add "label", and "probabilities", or "scores" for a loss without, and where they are wanted.
 
     Parameters
     ----------
@@ -57,6 +57,8 @@ def add_classes(graph, estimator, raw):
         Or another with `classes_`, `_targets` and `_loss`.
     raw : str
         Tensor of shape (n, k).
+    scores : bool, default=False
+        Whether the decision function is wanted.
 
     Returns
     -------
@@ -65,10 +67,10 @@ def add_classes(graph, estimator, raw):
     targets, loss, face = estimator._targets, estimator._loss, face_of(estimator._loss)
     label = _label(graph, targets, raw)
     n_classes = len(targets.classes)
-    if not loss.probabilistic:
+    if scores or not loss.probabilistic:
         shape = (n_classes,) if targets.kind != "binary" else (1,)
-        scores = raw if n_classes > 1 else graph.add("Mul", raw, 0.0)
-        return {"label": label, "scores": Output(scores, graph.dtype, shape)}
+        found = raw if n_classes > 1 else graph.add("Mul", raw, 0.0)
+        return {"label": label, "scores": Output(found, graph.dtype, shape)}
     if n_classes == 1:
         found = graph.repeated(1.0, graph.length(raw, 0), 1)
     else:
