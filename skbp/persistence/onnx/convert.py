@@ -17,7 +17,7 @@ from skbp.persistence.onnx.layers import add_layer
 from skbp.persistence.onnx.losses import face_of
 from skbp.persistence.onnx.network import INPUT, add_network, graph_for, input_of
 from skbp.persistence.onnx.outputs import Output, add_classes, add_values, mixed
-from skbp.persistence.onnx.sequences import step_of
+from skbp.persistence.onnx.sequences import codes_of, step_of
 
 LOWEST_OPSET, DEFAULT_OPSET = 13, 18
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -167,6 +167,7 @@ def _sequence_model(estimator, opset, dtype):
     """Convert `BackpropSequenceModel.predict_proba`: of rows that are full, the last steps."""
     network, padding = estimator._network, estimator.padding_index
     graph = graph_for(network, opset, dtype, any_length=False)
+    codes_of(graph, INPUT, [estimator.n_symbols_])  # the network may not see all of a full row
     time, depth = network.input_shape[0], len(network.layers) - 1
     shifted = graph.concat([graph.slice(INPUT, 1, 1, time), graph.slice(INPUT, 1, -1, time)], 1)
     codes, seen = shifted, graph.constant([float(time - 1)])
