@@ -253,6 +253,18 @@ def test_padding_before_a_symbol_becomes_nan():
         model.predict_proba(rows[1:2])
 
 
+@pytest.mark.parametrize("place", [0, 3, 5])
+def test_symbols_that_are_none_become_nan(place):
+    model = fitted(BackpropSequenceModel([Embedding(20, 4), GRU(3, True)]), CODES)
+    rows = np.tile(np.arange(1, 7, dtype=np.float32), (4, 1))
+    rows[1:, place] = [7, 2.5, np.nan]
+    for found in runs(to_onnx(model), rows):
+        bad = np.isnan(found["probabilities"]).all(axis=1)
+        assert bad.tolist() == [False, True, True, True]
+    with pytest.raises(ValueError, match="codes of symbols"):
+        model.predict_proba(rows[1:2])
+
+
 SERIES = RNG.normal(size=(60, 6, 4))
 SERIES[RNG.random((60, 6)) < 0.3] = np.nan
 SERIES[0] = np.nan

@@ -5,6 +5,7 @@ from contextlib import suppress
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skbp._version import __version__
 from skbp.estimators import (
     BackpropClassifier,
     BackpropRegressor,
@@ -18,7 +19,7 @@ from skbp.persistence.onnx.layers import add_layer
 from skbp.persistence.onnx.losses import face_of
 from skbp.persistence.onnx.network import INPUT, add_network, graph_for, input_of
 from skbp.persistence.onnx.outputs import Output, add_classes, add_values, mixed
-from skbp.persistence.onnx.sequences import step_of
+from skbp.persistence.onnx.sequences import codes_of, step_of
 from skbp.tabular import TabularClassifier, TabularRegressor
 
 LOWEST_OPSET, DEFAULT_OPSET = 13, 18
@@ -147,7 +148,7 @@ def model_of(graph, sources, outputs):
     imports = [helper.make_opsetid(*one) for one in sorted(versions.items())]
     return helper.make_model(
         graph.proto("skbp", sources, infos), opset_imports=imports, producer_name="skbp",
-        ir_version=helper.find_min_ir_version_for(imports),
+        producer_version=__version__, ir_version=helper.find_min_ir_version_for(imports),
     )  # fmt: skip
 
 
@@ -189,6 +190,7 @@ def _sequence_model(estimator, opset, dtype):
     """Convert `BackpropSequenceModel.predict_proba`: of rows that are full, the last steps."""
     network, padding = estimator._network, estimator.padding_index
     graph = graph_for(network, opset, dtype, any_length=False)
+    codes_of(graph, INPUT, [estimator.n_symbols_])  # the network may not see all of a full row
     time, depth = network.input_shape[0], len(network.layers) - 1
     shifted = graph.concat([graph.slice(INPUT, 1, 1, time), graph.slice(INPUT, 1, -1, time)], 1)
     codes, seen = shifted, graph.constant([float(time - 1)])
