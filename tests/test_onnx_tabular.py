@@ -9,7 +9,7 @@ from scipy.special import ndtri
 from skbp import to_onnx
 from skbp.losses import Quantile as QuantileLoss
 from skbp.persistence.onnx.graph import Graph
-from skbp.persistence.onnx.scales import LOWEST_SHARE, _normal, add_scaled
+from skbp.persistence.onnx.scales import LOWEST_SHARE, _normal, _Steps, add_scaled
 from skbp.preprocessing import TableEncoder
 from skbp.preprocessing._scales import Plain, Quantile, Robust, Standard
 from skbp.tabular import RealMLP, TabularClassifier, TabularRegressor
@@ -216,7 +216,10 @@ def test_an_empty_string_that_is_a_category():
 def test_rounded_numbers_keep_their_place_among_quantiles():
     """Numbers such as .1 are others in float32: where many are equal, that must not matter."""
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"a": np.round(rng.normal(size=300), 1), "b": rng.integers(0, 9, 300) / 7})
+    frame = pd.DataFrame({
+        "a": rng.integers(0, 4, 300) / 10, "b": rng.integers(0, 90, 300) / 70,
+        "c": np.round(rng.normal(size=300), 1),
+    })  # fmt: skip
     y = np.where(frame["a"] + frame["b"] > 0.6, "yes", "no")
     for preset in (QUICK, small("tabm")):
         model = TabularClassifier(preset, random_state=0).fit(frame, y)
@@ -224,6 +227,15 @@ def test_rounded_numbers_keep_their_place_among_quantiles():
         label, found = run(proto, feed(proto, frame))
         np.testing.assert_array_equal(label, model.predict(frame))
         np.testing.assert_allclose(found, model.predict_proba(frame), atol=1e-5)
+
+
+def test_quantiles_that_rounding_makes_one():
+    """A quantile between two values may be next to one of them, many times over."""
+    values = np.array([1.0, 2, np.nextafter(4, 0), 4, 4, 4, 5, 7])
+    scale = Quantile(values, len(values))
+    graph = _Steps(scale, np.float32)
+    assert len(graph.knots) == 5
+    assert graph.middle[2] == pytest.approx(4 / 7)  # of the three, not of the four
 
 
 def scaled(scales, x, add=add_scaled):
