@@ -16,8 +16,8 @@ TOLERANCES = {np.float32: 1e-5, np.float64: 1e-12}
 N_ROWS = 7
 
 
-def runs(model, X):
-    """Yield the outputs by onnxruntime and by onnx's reference evaluator, as dicts."""
+def runs(model, *inputs):
+    """Yield the outputs for each input by onnxruntime and by onnx's reference evaluator: dicts."""
     onnx.checker.check_model(model, full_check=True)
     names = [output.name for output in model.graph.output]
     options = onnxruntime.SessionOptions()
@@ -26,9 +26,10 @@ def runs(model, X):
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     for runtime in (session, ReferenceEvaluator(model)):
-        with np.errstate(all="ignore"):  # the evaluator computes both sides of a choice
-            found = runtime.run(None, {"X": X})
-        yield dict(zip(names, found, strict=True))
+        for X in inputs:
+            with np.errstate(all="ignore"):  # the evaluator computes both sides of a choice
+                found = runtime.run(None, {"X": X})
+            yield dict(zip(names, found, strict=True))
 
 
 def numbers(*shape):

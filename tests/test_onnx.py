@@ -22,9 +22,13 @@ from skbp import (
 from skbp.activations import Activation, Tanh
 from skbp.layers import (
     GRU,
+    CategoryEmbedding,
+    ColumnBranch,
     Conv1D,
     Dense,
     Embedding,
+    EmbeddingBag,
+    FeatureTokenizer,
     Flatten,
     GlobalMaxPool,
     Input,
@@ -33,6 +37,7 @@ from skbp.layers import (
     PositionalEncoding,
     SequencePool,
     Tied,
+    TokenEmbedding,
     TransformerEncoder,
 )
 from skbp.losses import LOSSES, Quantile, SquaredError
@@ -238,6 +243,28 @@ def test_a_sequence_model(name, dtype):
         assert not found
 
 
+def test_padding_before_a_symbol_becomes_nan():
+    model = fitted(BackpropSequenceModel(), CODES.astype(np.float32))
+    rows = np.array([[1, 2, 3, 0, 0, 0], [1, 0, 3, 0, 0, 0], [0, 0, 0, 0, 0, 1]], np.float32)
+    for found in runs(to_onnx(model), rows):
+        bad = np.isnan(found["probabilities"]).all(axis=1)
+        assert bad.tolist() == [False, True, True]
+    with pytest.raises(ValueError, match="padding"):
+        model.predict_proba(rows[1:2])
+
+
+@pytest.mark.parametrize("place", [0, 3, 5])
+def test_symbols_that_are_none_become_nan(place):
+    model = fitted(BackpropSequenceModel([Embedding(20, 4), GRU(3, True)]), CODES)
+    rows = np.tile(np.arange(1, 7, dtype=np.float32), (4, 1))
+    rows[1:, place] = [7, 2.5, np.nan]
+    for found in runs(to_onnx(model), rows):
+        bad = np.isnan(found["probabilities"]).all(axis=1)
+        assert bad.tolist() == [False, True, True, True]
+    with pytest.raises(ValueError, match="codes of symbols"):
+        model.predict_proba(rows[1:2])
+
+
 SERIES = RNG.normal(size=(60, 6, 4))
 SERIES[RNG.random((60, 6)) < 0.3] = np.nan
 SERIES[0] = np.nan
@@ -287,15 +314,30 @@ def test_where_the_length_is_fixed(layers, rows):
         close(found["probabilities"], net.predict_proba(rows))
 
 
-def test_what_is_refused_becomes_nan():
-    layers = [Embedding(7, 4, padding_index=0), GRU(3)]
-    net = fitted(BackpropClassifier(layers=layers), CODES, np.arange(40) % 3)
-    rows = np.tile(CODES[:1], (6, 1)).astype(np.float32)
-    rows[:, 0] = [1, 7, -1, 0.5, np.nan, 1e30]
+WRONG_CODES = [7, -1, 0.5, np.nan, 1e30]
+TAKE_CODES = {
+    "gru": ([Embedding(7, 4, padding_index=0), GRU(3)], np.where(CODES == 0, 1, CODES)),
+    "gru of some that end": ([Embedding(7, 4, padding_index=0), GRU(3)], CODES),
+    "bag": ([EmbeddingBag(7, 4, padding_index=0)], CODES),
+    "tokens": ([TokenEmbedding(7, 4, 1), SequencePool("max")], CODES),
+    "categories": ([CategoryEmbedding([7, 7], [2, 1]), Dense(3)], CODES),
+    "tokenizer": ([FeatureTokenizer(4, [7]), Flatten()], CODES),
+    "branch": ([ColumnBranch([([5], [Embedding(7, 2), Flatten()]), ([0], Dense(3))])], CODES),
+}
+
+
+@pytest.mark.parametrize("name", TAKE_CODES)
+def test_codes_that_are_none_become_nan(name):
+    layers, rows = TAKE_CODES[name]
+    net = fitted(BackpropClassifier(layers=layers), rows.astype(np.float32), np.arange(40) % 3)
+    rows = np.tile(rows[:1], (6, 1)).astype(np.float32)
+    rows[1:, 5] = WRONG_CODES
     for found in runs(to_onnx(net), rows):
-        assert np.isnan(found["probabilities"]).any(axis=1).tolist() == [False] + [True] * 5
-    with pytest.raises(ValueError, match="code"):
-        net.predict_proba(rows[1:2])
+        assert np.isnan(found["probabilities"]).all(axis=1).tolist() == [False] + [True] * 5
+        close(found["probabilities"][:1], net.predict_proba(rows[:1]))
+    for row in range(1, 6):
+        with pytest.raises(ValueError, match=r"code|NaN"):
+            net.predict_proba(rows[row : row + 1])
 
 
 def test_absent_steps_where_none_may_be_become_nan():
@@ -307,6 +349,17 @@ def test_absent_steps_where_none_may_be_become_nan():
         bad = np.isnan(found["probabilities"]).any(axis=1)
         assert np.flatnonzero(bad).tolist() == [3]
     with pytest.raises(ValueError, match="absent"):
+        net.predict(rows)
+
+
+def test_a_step_of_which_a_part_is_missing_is_not_absent():
+    net = fitted(BackpropClassifier(layers=[GRU(3)]), SERIES, np.arange(60) % 3)
+    rows = np.nan_to_num(SERIES[:3]).astype(np.float32)
+    rows[1, 2, 0] = np.nan
+    for found in runs(to_onnx(net), rows):
+        bad = np.isnan(found["probabilities"]).any(axis=1)
+        assert bad.tolist() == [False, True, False]
+    with pytest.raises(ValueError, match="NaN"):
         net.predict(rows)
 
 

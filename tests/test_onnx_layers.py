@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from _onnx import NETWORKS, TOLERANCES, network_of, raw_of, runs
+from _onnx import NETWORKS, TOLERANCES, network_of, onnx, raw_of, runs
 
 from skbp._engine.network import Network
 from skbp.activations import ACTIVATIONS, ELU, GELU, LeakyReLU
@@ -39,23 +39,26 @@ from skbp.persistence.onnx.network import (
 )
 from skbp.persistence.onnx.outputs import Output
 
-DTYPES = list(TOLERANCES)
+DTYPES, LATEST = list(TOLERANCES), onnx.defs.onnx_opset_version()
 
 
-def model_of(network, dtype=np.float64, opset=18, **options):
-    graph = graph_for(network, opset, dtype, **options)
+def model_of(network, dtype=np.float64, opset=18):
+    graph = graph_for(network, opset, dtype)
     value = add_network(graph, network)
     output = Output(value.name, graph.dtype, value.shape)
     return proto_of(graph, input_of(graph, network), {"raw": output})
 
 
-def check(network, X, dtype, opset=18, **options):
-    expected = raw_of(network, X)
-    assert np.isfinite(expected).all()
-    for found in runs(model_of(network, dtype, opset, **options), X.astype(dtype)):
-        assert found["raw"].dtype == dtype
+def check(network, X, dtype, opset=18):
+    """Compare for all rows, for the first and the second alone, and for many."""
+    inputs = [X, X[:1], X[1:2], np.repeat(X, 30, axis=0)]
+    expected = [raw_of(network, rows) for rows in inputs] * 2
+    found = runs(model_of(network, dtype, opset), *(rows.astype(dtype) for rows in inputs))
+    for outputs, values in zip(found, expected, strict=True):
+        assert np.isfinite(values).all()
+        assert outputs["raw"].dtype == dtype
         tolerance = TOLERANCES[dtype]
-        np.testing.assert_allclose(found["raw"], expected, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(outputs["raw"], values, rtol=tolerance, atol=tolerance)
 
 
 def rows_of(name):
@@ -76,17 +79,12 @@ def test_a_layer(name, dtype):
     check(*rows_of(name), dtype)
 
 
-@pytest.mark.parametrize("opset", [13, 17, 21])
+@pytest.mark.parametrize(
+    "opset", [13, *(pytest.param(opset, marks=pytest.mark.slow) for opset in (17, 21, LATEST))]
+)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_opsets(name, opset):
     check(*rows_of(name), np.float32, opset)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_one_row_and_many(name):
-    network, X = rows_of(name)
-    for rows in (X[:1], X[1:2], np.repeat(X, 30, axis=0)):
-        check(network, rows, np.float32)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -166,6 +166,16 @@ def test_targets_are_scaled_back_and_clipped(loss, n_targets):
     np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-6 * np.ptp(y))
 
 
+def test_rows_with_infinite_numbers_have_no_probabilities():
+    model = TabularClassifier(QUICK, random_state=0).fit(X, LABEL)
+    proto = to_onnx(model)
+    given = feed(proto, NEW)
+    given["price"][3] = np.inf
+    found = run(proto, given)[1]
+    assert np.isnan(found[3]).all()
+    assert np.isfinite(np.delete(found, 3, axis=0)).all()
+
+
 def test_dates_are_refused_by_name():
     frame = X.assign(built=pd.Timestamp("2020-01-01") + X["wait"])
     model = TabularClassifier(QUICK, random_state=0).fit(frame, LABEL)

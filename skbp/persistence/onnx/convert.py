@@ -18,7 +18,7 @@ from skbp.persistence.onnx.layers import add_layer
 from skbp.persistence.onnx.losses import face_of
 from skbp.persistence.onnx.network import INPUT, add_network, graph_for, input_of
 from skbp.persistence.onnx.outputs import Output, add_classes, add_values, mixed
-from skbp.persistence.onnx.sequences import step_of
+from skbp.persistence.onnx.sequences import codes_of, step_of
 from skbp.tabular import TabularClassifier, TabularRegressor
 
 LOWEST_OPSET, DEFAULT_OPSET = 13, 18
@@ -30,11 +30,12 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype="float32"):
     """Convert a fitted estimator to a model that any ONNX runtime runs, without Python.
 
-    The model has one input, "X", of shape (n, *shape of a row), where n is any number of rows.
-    Sequences may be shorter than in training, if each layer allows it. Then it is up to the caller
-    to pass what the network was trained for: the model checks nothing. Codes that there are not,
-    and absent steps before a layer that takes none, which `predict` refuses with an error, make
-    the outputs of their row NaN.
+    The model has one input, "X", of shape (n, *shape of a row), for any number n of rows.
+    Sequences may be shorter than in training where all layers allow it.
+
+    A model cannot raise the errors by which `predict` refuses rows. Probabilities and numbers are
+    NaN for rows with a code that does not exist, a step that is missing in part, or an absent step
+    before a layer that takes none.
 
     A model of an estimator for tables has an input for each column that it looks at, of the
     column's name and of shape (n, 1): strings where some categories are texts, "" for a missing
@@ -188,11 +189,14 @@ def _sequence_model(estimator, opset, dtype):
     """Convert `BackpropSequenceModel.predict_proba`: of rows that are full, the last steps."""
     network, padding = estimator._network, estimator.padding_index
     graph = graph_for(network, opset, dtype, any_length=False)
+    codes_of(graph, INPUT, [estimator.n_symbols_])  # the network may not see all of a full row
     time, depth = network.input_shape[0], len(network.layers) - 1
     shifted = graph.concat([graph.slice(INPUT, 1, 1, time), graph.slice(INPUT, 1, -1, time)], 1)
     codes, seen = shifted, graph.constant([float(time - 1)])
     if padding is not None:
-        there = graph.cast(graph.add("Not", graph.add("Equal", INPUT, float(padding))))
+        symbols = graph.add("Not", graph.add("Equal", INPUT, float(padding)))
+        _refuse_early_padding(graph, symbols, time)
+        there = graph.cast(symbols)
         n_codes = graph.sum(there, 1, keep=True)
         full = graph.reduce("ReduceMin", there, 1, keep=True)
         codes = graph.where(graph.less(0.5, full), shifted, INPUT)
@@ -208,6 +212,11 @@ def _sequence_model(estimator, opset, dtype):
         found = graph.where(graph.less(0.5, n_codes), found, estimator.start_proba_)
     output = Output(found, graph.dtype, (estimator.n_symbols_,))
     return graph, [input_of(graph, network)], {"probabilities": output}
+
+
+def _refuse_early_padding(graph, symbols, time):
+    before, after = graph.slice(symbols, 1, 0, time - 1), graph.slice(symbols, 1, 1, time)
+    graph.refuse(graph.add("And", graph.add("Not", before), after), 2)
 
 
 CONVERTERS = {

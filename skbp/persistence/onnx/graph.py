@@ -60,6 +60,7 @@ class Graph:
         self._nodes: list[Any] = []
         self._arrays: list[Any] = []
         self._known: dict[Any, str] = {}
+        self._refused: list[str] = []
 
     def inner(self):
         """Return an empty graph for the body of a loop, whose names differ from those of this."""
@@ -232,6 +233,29 @@ class Graph:
             found = body.add("Identity", build(body))
             bodies.append(body.proto("branch", [], [(found, self.dtype, None)]))
         return self.add("If", condition, then_branch=bodies[0], else_branch=bodies[1])
+
+    def refuse(self, wrong, n_axes):
+        """Note which rows a layer would refuse with an error.
+
+        Parameters
+        ----------
+        wrong : str
+            Tensor of bool, shape (n, ...): any that is true refuses its row.
+        n_axes : int
+            How many axes it has.
+        """
+        flags = self.cast(wrong)
+        if n_axes > 1:
+            flags = self.reduce("ReduceMax", flags, *range(1, n_axes))
+        self._refused.append(flags)
+
+    def checked(self, value):
+        """Make all of a row NaN that is refused: runtimes may drop the NaN of a single input."""
+        if not self._refused:
+            return value
+        flags = self._refused[0] if len(self._refused) == 1 else self.add("Max", *self._refused)
+        rows = self.unsqueeze(self.less(0.5, flags), *range(1, len(value.shape) + 1))
+        return value._replace(name=self.where(rows, np.nan, value.name))
 
     def less(self, x, y):
         """Whether x < y."""

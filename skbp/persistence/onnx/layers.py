@@ -55,23 +55,19 @@ def add_layer(graph, layer, p, value):
             "own. Use layers of skbp.layers, or save the estimator by skbp.save."
         )
     if value.absent is not None and layer.absent == REFUSE:
-        value = _none_absent(graph, value)
+        graph.refuse(value.absent, 2)
+        value = value._replace(absent=None)
     return exporter(graph, layer, p, value)
 
 
-def _none_absent(graph, value):
-    """Make rows with absent steps NaN, before a layer that refuses these with an error."""
-    flags = graph.reduce("ReduceMax", graph.cast(value.absent), 1)
-    some = graph.unsqueeze(graph.less(0.5, flags), *range(1, len(value.shape) + 1))
-    return value._replace(name=graph.where(some, np.nan, value.name), absent=None)
-
-
 def enter(graph, value):
-    """Find the steps whose features are all NaN, and make them zeros."""
+    """Find the steps whose features are all NaN, and make them zeros; refuse those of a part."""
     if not graph.may_be_absent:
         return value
     missing = graph.cast(graph.add("IsNaN", value.name))
     absent = graph.less(0.5, graph.reduce("ReduceMin", missing, -1))
+    some = graph.less(0.5, graph.reduce("ReduceMax", missing, -1))
+    graph.refuse(graph.add("Xor", some, absent), 2)
     x = graph.where(graph.step_mask(absent), 0.0, value.name)
     return value._replace(name=x, absent=absent)
 

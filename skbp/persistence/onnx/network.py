@@ -51,11 +51,11 @@ def add_network(graph, network, x=INPUT, depth=None):
     Returns
     -------
     value : Value
-        Of shape (n, *network.shape_after(depth)).
+        Of shape (n, *network.shape_after(depth)); NaN in rows that layers refuse.
     """
     value = Value(x, tuple(network.input_shape))
     if len(value.shape) == 2:
         value = enter(graph, value)
     for layer, p in zip(network.layers[:depth], network.views[:depth], strict=True):
         value = add_layer(graph, layer, p, value)
-    return value
+    return graph.checked(value)

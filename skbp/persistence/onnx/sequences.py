@@ -14,8 +14,8 @@ from skbp.layers.positions import _sinusoids, rotation
 from skbp.persistence.onnx.dense import product, put
 
 
-def codes_of(graph, x, sizes):
-    """Add whole numbers from codes, and which of these are none, to be made NaN later.
+def codes_of(graph, x, sizes, n_axes=2):
+    """Add whole numbers from codes, and refuse rows with other numbers than these.
 
     Parameters
     ----------
@@ -24,40 +24,38 @@ def codes_of(graph, x, sizes):
         Tensor of shape (n, ..., columns).
     sizes : list of int
         How many codes there are in each column.
+    n_axes : int, default=2
+        Of x.
 
     Returns
     -------
-    codes, wrong : str
-        Tensors of x's shape, int64 and bool; a wrong code is replaced by one that there is.
+    codes : str
+        Tensor of x's shape, int64; a wrong code is replaced by one that there is.
     """
     codes = graph.cast(graph.where(graph.add("IsNaN", x), -1.0, x), np.int64)
     last = np.asarray(sizes) - 1
     last = last[:1] if (last == last[0]).all() else last  # for rows of any length
     inside = graph.add("Max", graph.add("Min", codes, last), 0)
-    return inside, graph.add("Not", graph.add("Equal", graph.cast(inside), x))
-
-
-def refused(graph, y, wrong):
-    """Make NaN what layers would refuse with an error: `wrong` is (n, ...), y (n, ..., k)."""
-    return graph.where(graph.unsqueeze(wrong, -1), np.nan, y)
+    graph.refuse(graph.add("Not", graph.add("Equal", graph.cast(inside), x)), n_axes)
+    return inside
 
 
 def _looked_up(graph, layer, p, value):
     """Return embedded codes (n, columns, dim), and which codes are padding, or None."""
     n_columns = value.shape[0]
     sizes = layer._sizes(n_columns)
-    codes, wrong = codes_of(graph, value.name, sizes)
+    codes = codes_of(graph, value.name, sizes)
     padding = None
     if layer.padding_index is not None:
         padding = graph.add("Equal", value.name, float(layer.padding_index))
     if isinstance(layer.n_codes, list | tuple):
         codes = graph.add("Add", codes, np.cumsum(sizes) - sizes)
     if "type" not in p:
-        return refused(graph, graph.gather(p["weight"], codes), wrong), padding
+        return graph.gather(p["weight"], codes), padding
     kinds = graph.add("Div", codes, int(layer.n_codes))
     words = graph.add("Sub", codes, graph.add("Mul", kinds, int(layer.n_codes)))
     y = graph.add("Add", graph.gather(p["weight"], words), graph.gather(p["type"], kinds))
-    return refused(graph, y, wrong), padding
+    return y, padding
 
 
 def _embedding(graph, layer, p, value):

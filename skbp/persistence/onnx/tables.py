@@ -17,7 +17,7 @@ from skbp.layers import (
 from skbp.layers.piecewise import LEAST_LENGTH
 from skbp.persistence.onnx.activations import activate
 from skbp.persistence.onnx.dense import put
-from skbp.persistence.onnx.sequences import codes_of, refused
+from skbp.persistence.onnx.sequences import codes_of
 
 # ------------------------------------------------------------ embeddings of numbers
 
@@ -81,11 +81,10 @@ def _piecewise_linear_embedding(graph, layer, p, value):
 def _category_embedding(graph, layer, p, value):
     axis, before = len(value.shape), layer._before
     given = graph.slice(value.name, axis, before, value.shape[-1])
-    codes, wrong = codes_of(graph, given, layer._sizes)
+    codes = codes_of(graph, given, layer._sizes, axis + 1)
     codes = graph.gather(codes, layer._column, axis=axis)
     places = graph.add("Add", graph.add("Mul", codes, layer._stride), layer._first)
     made = graph.gather(p["weight"].reshape(-1, layer._step), places)
-    made = refused(graph, made, graph.gather(wrong, layer._column, axis=axis))
     shape = layer.output_shape(value.shape)
     made = graph.reshape(made, [0, *shape[:-1], shape[-1] - before])
     if before == 0:
@@ -102,9 +101,9 @@ def _feature_tokenizer(graph, layer, p, value):
     if layer.takes_codes:
         sizes = np.asarray(layer.cardinalities)
         given = graph.slice(value.name, 1, end, n_columns)
-        codes, wrong = codes_of(graph, given, sizes)
+        codes = codes_of(graph, given, sizes)
         codes = graph.add("Add", codes, np.cumsum(sizes) - sizes)
-        parts.append(refused(graph, graph.gather(p["categories.weight"], codes), wrong))
+        parts.append(graph.gather(p["categories.weight"], codes))
     tokens = graph.add("Add", graph.concat(parts, 1), p["bias"])
     first = graph.repeated(p["cls"], graph.length(value.name, 0), 1, layer.dim)
     return put(value, layer, graph.concat([first, tokens], 1))
