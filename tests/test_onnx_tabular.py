@@ -9,10 +9,17 @@ from scipy.special import ndtri
 from skbp import to_onnx
 from skbp.losses import Quantile as QuantileLoss
 from skbp.persistence.onnx.graph import Graph
-from skbp.persistence.onnx.scales import LOWEST_SHARE, _normal, add_scaled
+from skbp.persistence.onnx.scales import LOWEST_SHARE, _normal, _Steps, add_scaled
 from skbp.preprocessing import TableEncoder
 from skbp.preprocessing._scales import Plain, Quantile, Robust, Standard
-from skbp.tabular import RealMLP, TabularClassifier, TabularRegressor
+from skbp.tabular import (
+    RealMLP,
+    RealMLPTD,
+    ResNet,
+    TabM,
+    TabularClassifier,
+    TabularRegressor,
+)
 from skbp.tabular.presets import PRESETS
 
 pytestmark = pytest.mark.filterwarnings(
@@ -166,6 +173,16 @@ def test_targets_are_scaled_back_and_clipped(loss, n_targets):
     np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-6 * np.ptp(y))
 
 
+def test_rows_with_infinite_numbers_have_no_probabilities():
+    model = TabularClassifier(QUICK, random_state=0).fit(X, LABEL)
+    proto = to_onnx(model)
+    given = feed(proto, NEW)
+    given["price"][3] = np.inf
+    found = run(proto, given)[1]
+    assert np.isnan(found[3]).all()
+    assert np.isfinite(np.delete(found, 3, axis=0)).all()
+
+
 def test_dates_are_refused_by_name():
     frame = X.assign(built=pd.Timestamp("2020-01-01") + X["wait"])
     model = TabularClassifier(QUICK, random_state=0).fit(frame, LABEL)
@@ -216,7 +233,10 @@ def test_an_empty_string_that_is_a_category():
 def test_rounded_numbers_keep_their_place_among_quantiles():
     """Numbers such as .1 are others in float32: where many are equal, that must not matter."""
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"a": np.round(rng.normal(size=300), 1), "b": rng.integers(0, 9, 300) / 7})
+    frame = pd.DataFrame({
+        "a": rng.integers(0, 4, 300) / 10, "b": rng.integers(0, 90, 300) / 70,
+        "c": np.round(rng.normal(size=300), 1),
+    })  # fmt: skip
     y = np.where(frame["a"] + frame["b"] > 0.6, "yes", "no")
     for preset in (QUICK, small("tabm")):
         model = TabularClassifier(preset, random_state=0).fit(frame, y)
@@ -224,6 +244,15 @@ def test_rounded_numbers_keep_their_place_among_quantiles():
         label, found = run(proto, feed(proto, frame))
         np.testing.assert_array_equal(label, model.predict(frame))
         np.testing.assert_allclose(found, model.predict_proba(frame), atol=1e-5)
+
+
+def test_quantiles_that_rounding_makes_one():
+    """A quantile between two values may be next to one of them, many times over."""
+    values = np.array([1.0, 2, np.nextafter(4, 0), 4, 4, 4, 5, 7])
+    scale = Quantile(values, len(values))
+    graph = _Steps(scale, np.float32)
+    assert len(graph.knots) == 5
+    assert graph.middle[2] == pytest.approx(4 / 7)  # of the three, not of the four
 
 
 def scaled(scales, x, add=add_scaled):
@@ -263,3 +292,72 @@ def test_scales(make):
     far = np.vstack([columns, columns + 1e-9, 1.5 * columns, -columns, columns - 1e-9])
     expected = np.column_stack([one.apply(x) for one, x in zip(scales, far.T, strict=True)])
     np.testing.assert_allclose(scaled(scales, far), expected, rtol=1e-9, atol=1e-12)
+
+
+# ------------------------------------------------------------ any table
+
+
+def single(values):
+    """Numbers that are the same in float32."""
+    return np.asarray(values, np.float32).astype(float)
+
+
+def holed(values, rng):
+    gone = rng.random(len(values)) < 0.15
+    return pd.Series(
+        [None if one else v for v, one in zip(values, gone, strict=True)], dtype=object
+    )
+
+
+COLUMNS = [
+    lambda rng, n: single(rng.normal(size=n)),
+    lambda rng, n: np.round(rng.normal(size=n)),
+    lambda rng, n: np.where(rng.random(n) < 0.3, np.nan, single(rng.gamma(1, size=n) * 1e4)),
+    lambda rng, n: holed(rng.choice(["a", "b", "c"], n).tolist(), rng),
+    lambda rng, n: rng.choice([f"c{i}" for i in range(40)], n),
+    lambda rng, n: holed((rng.random(n) < 0.5).tolist(), rng),
+    lambda rng, n: rng.random(n) < 0.5,
+    lambda rng, n: pd.Categorical(rng.choice(["x", "y", ""], n)),
+    lambda rng, n: pd.Categorical(rng.integers(-3, 9, n)),
+    lambda rng, n: holed(rng.integers(0, 4, n).tolist(), rng),
+    lambda rng, n: pd.Series(rng.integers(0, 9, n)).astype("Int64").mask(rng.random(n) < 0.2),
+    lambda rng, n: rng.choice(np.array([1, "3", 2.5, "q"], object), n),
+]
+ANY_PRESET = [
+    lambda rng: RealMLP(
+        n_members=2, max_iter=1, min_updates=0, hidden_layer_sizes=(8,),
+        one_hot_max=int(rng.choice([2, 3, 255])),
+        numeric=str(rng.choice(["both", "quantile", "robust"])),
+    ),
+    lambda rng: TabM(n_members=2, units=8, max_iter=1),
+    lambda rng: ResNet(units=8, hidden_units=8, max_iter=1),
+    lambda rng: RealMLPTD(max_iter=1, hidden_layer_sizes=(8,), one_hot_max=int(rng.integers(9))),
+]  # fmt: skip
+
+
+def check_any_table(seed):
+    """Compare on a table of random columns, half of which the model was not fitted to."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(30, 200))
+    chosen = rng.integers(len(COLUMNS), size=rng.integers(1, 6))
+    frame = pd.DataFrame({f"column {j}": COLUMNS[i](rng, n) for j, i in enumerate(chosen)})
+    frame["number"] = single(rng.normal(size=n))
+    y = rng.choice(["u", "v", "w"], n)
+    preset = ANY_PRESET[seed % len(ANY_PRESET)](rng)
+    model = TabularClassifier(preset, random_state=0).fit(frame[: n // 2], y[: n // 2])
+    proto = to_onnx(model)
+    label, found = run(proto, feed(proto, frame))
+    np.testing.assert_array_equal(label, model.predict(frame))
+    np.testing.assert_allclose(found, model.predict_proba(frame), atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_table(seed):
+    check_any_table(seed)
+
+
+@pytest.mark.slow
+def test_any_table_of_many():
+    """``pytest -m slow tests/test_onnx_tabular.py``."""
+    for seed in range(12, 400):
+        check_any_table(seed)

@@ -88,7 +88,10 @@ def add_encoded(graph, encoder, sources):
 
     numbers = {j: e for j, e in encoder._encoders.items() if isinstance(e, NumberEncoder)}
     if numbers:
-        for part, places in _numbers(wide, encoder, numbers, sources):
+        _check_numbers(encoder, numbers, sources)
+        x = wide.concat([wide.cast(sources[j].name) for j in numbers], 1)
+        graph.refuse(wide.add("IsInf", x), 2)
+        for part, places in _numbers(wide, encoder, numbers, sources, x):
             take(part, places)
     for j, one in encoder._encoders.items():
         if isinstance(one, CategoryEncoder):
@@ -104,15 +107,17 @@ def add_encoded(graph, encoder, sources):
     return graph.cast(made)
 
 
-def _numbers(graph, encoder, numbers, sources):
-    """Yield tensors of columns of numbers, with their places in the output."""
+def _check_numbers(encoder, numbers, sources):
     for j in numbers:
         if sources[j].dtype == object:
             raise ValueError(
                 f"column {names_of(encoder)[j]!r} holds numbers, and comes in as strings. Give "
                 "numbers."
             )
-    x = graph.concat([graph.cast(sources[j].name) for j in numbers], 1)
+
+
+def _numbers(graph, encoder, numbers, sources, x):
+    """Yield tensors of columns of numbers, with their places in the output."""
     missing = graph.add("IsNaN", x)
     x = graph.where(missing, np.array([one.numbers.median for one in numbers.values()]), x)
     places, order = encoder._places, list(numbers)

@@ -3,12 +3,15 @@
 Graphs here compute in float64, as the preparation itself does, whatever comes in.
 """
 
+from typing import Literal
+
 import numpy as np
 
 from skbp.preprocessing._scales import FLAT, THRESHOLD, Plain, Quantile, Robust, Standard
 
-#: Shares of rows are kept within these.
+#: Shares of rows are kept within this and 1 minus this.
 LOWEST_SHARE = THRESHOLD - np.spacing(1)
+SIDES: tuple[Literal["left"], Literal["right"]] = ("left", "right")
 # Coefficients of rational approximations to the quantiles of the normal distribution, highest power
 # first: near the middle, and in the tails up to a share of exp(-25).
 MIDDLE = (
@@ -101,15 +104,18 @@ class _Steps:
 
     def __init__(self, scale, dtype):
         self.varies = scale.quantiles[0] < scale.quantiles[-1]
-        rounded = scale.quantiles.astype(dtype).astype(np.float64)
-        self.knots, first, count = np.unique(rounded, return_index=True, return_counts=True)
-        ends = first + count - 1
-        self.last = scale.shares[ends]
-        self.middle = (scale.shares[first] + self.last) / 2
+        values, first, count = np.unique(scale.quantiles, return_index=True, return_counts=True)
+        last = first + count - 1
+        self.knots, group = np.unique(values.astype(dtype).astype(np.float64), return_inverse=True)
+        begin, end = (np.searchsorted(group, np.arange(len(self.knots)), side) for side in SIDES)
+        # Of values that are one after rounding, that which is the most quantiles at once.
+        most = np.lexsort((count, group))[end - 1]
+        self.middle = (scale.shares[first[most]] + scale.shares[last[most]]) / 2
+        self.last = scale.shares[last[end - 1]]
         self.slope = np.zeros(len(self.knots))
         with np.errstate(over="ignore"):
             width = np.diff(self.knots)
-        self.slope[:-1] = (scale.shares[first[1:]] - self.last[:-1]) / width
+        self.slope[:-1] = (scale.shares[first[begin[1:]]] - self.last[:-1]) / width
 
     @staticmethod
     def padded(array, length, value):
