@@ -330,6 +330,16 @@ def test_components_have_parameters_to_search_over():
             make(normalization=bad).fit(X, Y)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cls", [BatchNorm, LayerNorm])
+def test_an_epsilon_that_is_zero_in_the_dtype(cls, dtype):
+    # The variance of a single unit, or of equal rows, is zero: epsilon alone keeps it from dividing.
+    net = BackpropRegressor(
+        layers=[Dense(1, "identity"), cls(epsilon=1e-300)], dtype=dtype, max_iter=3, random_state=0
+    )
+    assert np.isfinite(fit(net, np.ones_like(X)).predict(X)).all()
+
+
 @pytest.mark.parametrize("bad", ["group", BatchNorm, Dropout(), 1])
 def test_what_is_no_normalization(bad):
     with pytest.raises(ValueError, match="normalization"):
