@@ -107,7 +107,7 @@ BUGS = [
     Bug("skbp/layers/embedding.py", "            y[padding] = 0\n", "            pass\n",
         "padding has a row of its own", ("tests/test_layers_embedding.py",
                                          "tests/test_absent_steps.py")),
-    Bug("skbp/estimators/_generation.py", "axis=1, kind=\"stable\")[:, top_k:]\n",
+    Bug("skbp/estimators/_sequences.py", "kind=\"stable\")[:, top_k:]\n",
         "kind=\"stable\")[:, top_k + 1 :]\n", "top_k: one more", ("tests/test_generation.py",)),
     # ------------------------------------------------------------ updates and schedules
     Bug("skbp/schedules/decay.py", "            steps = progress.epochs // self.every\n",
