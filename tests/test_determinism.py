@@ -17,10 +17,12 @@ import pytest
 from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from threadpoolctl import threadpool_limits
 
 from skbp import BackpropClassifier
 from skbp._kernels import chosen_tier
 from skbp.callbacks import Checkpoint
+from skbp.layers import GRU, Conv2D, Dropout, Flatten
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -115,9 +117,11 @@ def test_as_many_jobs_as_one_likes(name, backend):
     one = every.EVERY[name]
     search = GridSearchCV(one.make(), SEARCHED[name], cv=2, scoring=None, error_score="raise")
     arguments = (one.X,) if one.y is None else (one.X, one.y)
-    alone = clone(search).set_params(n_jobs=1).fit(*arguments)
-    with parallel_config(backend, inner_max_num_threads=1 if backend == "loky" else None):
-        side_by_side = clone(search).set_params(n_jobs=2).fit(*arguments)
+    # With loky BLAS has one thread in each process; so it has here, or sums are rounded otherwise.
+    with threadpool_limits(1, "blas"):
+        alone = clone(search).set_params(n_jobs=1).fit(*arguments)
+        with parallel_config(backend):
+            side_by_side = clone(search).set_params(n_jobs=2).fit(*arguments)
     for i in range(2):
         key = f"split{i}_test_score"
         np.testing.assert_array_equal(side_by_side.cv_results_[key], alone.cv_results_[key])
@@ -138,3 +142,27 @@ def test_a_failed_fit_draws_nothing():
     again = BackpropClassifier((5,), max_iter=2, random_state=source).fit(X, y)
     np.testing.assert_array_equal(again.predict_proba(X), alone.predict_proba(X))
 
+
+WIDE = np.random.default_rng(1).normal(size=(400, 60))
+#: Networks whose products are large enough for BLAS to divide, or that threads share.
+LARGE = {
+    "dense": ({"hidden_layer_sizes": (100,), "dropout": 0.2}, (60,)),
+    "members": ({"hidden_layer_sizes": (60,), "n_members": 3}, (60,)),
+    "images": ({"layers": [Conv2D(4, 3), Dropout(0.2), Flatten()]}, (1, 6, 10)),
+    "steps": ({"layers": [GRU(8)]}, (6, 10)),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_another_number_of_threads_changes_rounding_only(name):
+    params, shape = LARGE[name]
+    X, y = WIDE.reshape(-1, *shape), np.arange(400) % 3
+    found = []
+    for dtype, tolerance in (("float64", 1e-9), ("float32", 1e-3)):
+        for n_threads in (1, 2, 2):
+            with threadpool_limits(n_threads, "blas"):
+                net = BackpropClassifier(**params, max_iter=3, dtype=dtype, random_state=0)
+                found.append(net.fit(X, y).predict_proba(X))
+        one, two, two_again = found[-3:]
+        np.testing.assert_array_equal(two, two_again)
+        np.testing.assert_allclose(one, two, atol=tolerance)
