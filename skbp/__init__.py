@@ -1,5 +1,6 @@
 """skbp: neural networks trained by backpropagation, as scikit-learn estimators."""
 
+from skbp._version import __version__
 from skbp.estimators import (
     BackpropClassifier,
     BackpropRegressor,
@@ -8,8 +9,7 @@ from skbp.estimators import (
     HiddenFeatures,
 )
 from skbp.model_selection import search_space
-
-__version__ = "0.1.0.dev0"
+from skbp.persistence import load, save
 
 __all__ = [
     "BackpropClassifier",
@@ -18,5 +18,7 @@ __all__ = [
     "Ensemble",
     "HiddenFeatures",
     "__version__",
+    "load",
+    "save",
     "search_space",
 ]

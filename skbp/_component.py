@@ -8,6 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skbp._plain import check_names, kept
+
 
 class Range(NamedTuple):
     """The finite numbers from `low` to `high`; a bound marked open is outside."""
@@ -144,6 +146,29 @@ class Component(BaseEstimator):
     """
 
     allowed: ClassVar[dict] = {}
+    #: Whether files may hold one.
+    _in_files: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls._in_files:
+            kept(cls)
+
+    def _parts(self):
+        """Return the hyperparameters, by name: what files hold of a component."""
+        names = self._get_param_names()
+        more = [name for name in vars(self) if name not in names]
+        if more:
+            raise TypeError(f"a {type(self).__name__} has more than its parameters: {more}")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def _of_parts(cls, parts):
+        """Return a component with these hyperparameters; those that are missing are defaults."""
+        check_names(cls, parts, cls._get_param_names())
+        made = cls(**parts)
+        made.check()
+        return made
 
     def check(self):
         """Check the hyperparameters.

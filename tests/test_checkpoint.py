@@ -42,6 +42,7 @@ def make_state(seed=0, n=50, **changes):
             "best": np.float64(0.1) + 0.2,
             "scores": None,
             "flag": np.bool_(True),
+            "odd": {"$array": 1, 2: {3, 4}, "../a": np.array([1.0]), (5,): b"6"},
         },
         "best": (rng.normal(size=n), None),
         "fingerprint": {"shapes": [(3, 4), (4,)], "dtype": "float32", "n_rows": np.int64(9)},
@@ -50,7 +51,7 @@ def make_state(seed=0, n=50, **changes):
 
 
 def assert_same(one, other, where="state"):
-    """Compare two values bit by bit, types included (NumPy's numbers come back as Python's)."""
+    """Compare two values bit by bit, types included."""
     if isinstance(one, TrainingState):
         for f in fields(one):
             assert_same(getattr(one, f.name), getattr(other, f.name), f.name)
@@ -68,7 +69,6 @@ def assert_same(one, other, where="state"):
         for a, b in zip(one, other, strict=True):
             assert_same(a, b, where)
     else:
-        one = one.item() if isinstance(one, np.generic) else one
         assert type(one) is type(other), where
         assert one == other or (one != one and other != other), where
 
@@ -112,7 +112,7 @@ def test_a_file_is_an_ordinary_npz_with_strict_json(path):
     write_state(path, state)
     with np.load(path, allow_pickle=False) as archive:
         assert (archive["params"] == state.params).all()
-        assert (archive["history/optimizer/arrays/mean"] == arrays["mean"]).all()
+        assert (archive["history.optimizer.arrays.mean"] == arrays["mean"]).all()
 
     def refuse(word):
         raise AssertionError(f"{word} is not JSON")
@@ -131,8 +131,8 @@ def test_optional_parts_may_be_missing(path):
 
 @pytest.mark.parametrize(
     "bad",
-    [object(), {1: 2}, {"$array": 1}, {"a/b": 1}, {1, 2}, np.array([None]), 1j],
-    ids=["object", "number as key", "$ in key", "/ in key", "set", "array of objects", "complex"],
+    [object(), len, int, np.array([object()]), np.zeros(2, "i4,f4")],
+    ids=["object", "function", "class", "array of objects", "records"],
 )
 def test_what_cannot_be_kept_is_an_error(path, bad):
     write_state(path, make_state())
@@ -247,6 +247,7 @@ def with_json(names):
             **{name: {"$array": "a0"} for name in ("params", "state")},
             "history": {name: {"$array": name} for name in names}, "rng_state": {},
         },
+        "arrays": {name: {} for name in names},
     }  # fmt: skip
     return json.dumps(content).encode()
 
@@ -281,7 +282,7 @@ def test_a_header_that_does_not_fit_what_is_there(shape, dtype, path):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    assert_refused_in_little_memory(path, "params.npy")
+    assert_refused_in_little_memory(path, "params")
 
 
 def test_compressed_members_and_doubled_ones(path):
@@ -316,7 +317,8 @@ def test_arrays_of_all_kinds(array, path):
 
 
 def test_a_newer_version_is_refused_by_name(path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "VERSION", 2)
+    newer = checkpoint.CHECKPOINT._replace(version=2)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT", newer)
     write_state(path, make_state())
     monkeypatch.undo()
     with pytest.raises(ValueError, match="of version 2; this skbp reads"):

@@ -5,13 +5,23 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 
 import numpy as np
 
+from skbp._plain import kept
 
+
+@kept
 class Curves(dict):
     """Curves of a training, by name; each a list with one number an epoch.
 
     "loss", "learning_rate" and "seconds" are always there; "validation_loss",
     "validation_score" and "train_score" where there was validation, with NaN for epochs without.
     """
+
+    def _parts(self):
+        return dict(self)
+
+    @classmethod
+    def _of_parts(cls, parts):
+        return cls(parts)
 
     @classmethod
     def of(cls, records):
@@ -36,6 +46,7 @@ class Curves(dict):
         return pd.DataFrame(dict(self), index=pd.RangeIndex(1, length + 1, name="epoch"))
 
 
+@kept
 @dataclass
 class OptimizerMemory:
     """What is remembered for the optimizer named `name` after `steps` updates.
@@ -53,6 +64,7 @@ class OptimizerMemory:
     training_params: np.ndarray | None = None
 
 
+@kept
 @dataclass
 class Progressing:
     """Where the last call of fit stands.
@@ -68,6 +80,7 @@ class Progressing:
     frozen: list[list[int]] = field(default_factory=list)
 
 
+@kept
 @dataclass
 class Best:
     """The lowest loss, or the highest validation score and its epoch, from 1."""
@@ -77,6 +90,7 @@ class Best:
     epoch: int | None = None
 
 
+@kept
 @dataclass
 class History:
     """What training remembers from one call of fit or partial_fit to the next.

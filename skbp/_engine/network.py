@@ -8,14 +8,16 @@ from math import prod
 import numpy as np
 
 from skbp._engine.parameter import Parameter
+from skbp._plain import kept
 from skbp.layers._chains import absent_of_chain, init_chain
 from skbp.layers._draws import Draws
 from skbp.layers._pass import Arrays, Pass, shape_and_dtype
 from skbp.layers._steps import enter
-from skbp.layers.base import REFUSE, wanted
+from skbp.layers.base import REFUSE, Layer, wanted
 from skbp.layers.members import MemberDense
 
 
+@kept
 class Network:
     """Layers, and their parameters in one flat vector.
 
@@ -33,6 +35,8 @@ class Network:
     params : ndarray of shape (n_params,), dtype `dtype`, optional
         The vector to work with, as that of a network with the same parameters for sequences of
         another length; by default a new one.
+    state : ndarray of shape (n_state,), dtype `dtype`, optional
+        Likewise.
 
     Attributes
     ----------
@@ -58,7 +62,7 @@ class Network:
         Numbers of the layers that keep something beside parameters, and leave it as it is.
     """
 
-    def __init__(self, layers, input_shape, dtype, params=None):
+    def __init__(self, layers, input_shape, dtype, params=None, state=None):
         self.specification = list(layers)
         self._first_shape = self.input_shape = tuple(input_shape)
         self.begin = 0
@@ -70,7 +74,12 @@ class Network:
                 f"params has shape {self.params.shape} and dtype {self.params.dtype}; the network "
                 f"needs ({n_params},) and {np.dtype(dtype)}."
             )
-        self.state = np.zeros(n_state, dtype)
+        self.state = np.zeros(n_state, dtype) if state is None else state
+        if self.state.shape != (n_state,) or self.state.dtype != dtype:
+            raise ValueError(
+                f"state has shape {self.state.shape} and dtype {self.state.dtype}; the network "
+                f"needs ({n_state},) and {np.dtype(dtype)}."
+            )
         self._make_views()
         self.freeze(())
 
@@ -151,15 +160,13 @@ class Network:
         shape = tuple(input_shape)
         if self.begin:  # those are sequences all the way: see `beginning_at`
             shape = shape[0], *self._first_shape[1:]
-        twin = Network(self.specification, shape, self.params.dtype, self.params)
+        twin = Network(self.specification, shape, self.params.dtype, self.params, self.state)
         places = [[p[:6] for p in one.parameters] for one in (self, twin)]
         if places[0] != places[1] or self._state_places != twin._state_places:
             raise ValueError(
                 f"layers have other parameters for rows of shape {tuple(input_shape)} than for "
                 f"{self.input_shape}."
             )
-        twin.state = self.state
-        twin._make_views()
         twin.freeze(self.frozen)
         return twin.beginning_at(self.begin) if self.begin else twin
 
@@ -427,6 +434,39 @@ class Network:
         for own, owner in workspace.tied:
             owner += own
         return dy
+
+    def _parts(self):
+        if self.begin:
+            raise ValueError("a part of a network is not kept")
+        return {
+            "layers": self.specification, "input_shape": self._first_shape, "params": self.params,
+            "state": self.state, "frozen": sorted(self.frozen),
+        }  # fmt: skip
+
+    @classmethod
+    def _of_parts(cls, parts):
+        """Return a network of the parts in a file, once they go together.
+
+        Raises
+        ------
+        ValueError
+            If they do not: layers are none or do not fit together, or vectors have other shapes
+            or dtypes than the layers ask for, or are not finite.
+        """
+        layers, shape, params = parts["layers"], parts["input_shape"], parts["params"]
+        if not (isinstance(layers, list) and all(isinstance(one, Layer) for one in layers)):
+            raise ValueError("a network has layers that are none")
+        if not (isinstance(shape, tuple) and all(type(n) is int and n > 0 for n in shape)):
+            raise ValueError(f"a network takes rows of shape {shape!r:.100}")
+        if getattr(params, "dtype", None) not in (np.float32, np.float64):
+            raise ValueError("a network has parameters that are no float32 or float64")
+        made = cls(layers, shape, params.dtype, params, parts["state"])
+        if not made.finite:
+            raise ValueError("a network has parameters that are not finite")
+        if not set(parts["frozen"]) <= set(range(len(made.parameters))):
+            raise ValueError(f"a network has frozen parameters that it lacks: {parts['frozen']}")
+        made.freeze(parts["frozen"])
+        return made
 
     def __getstate__(self):
         # Views do not survive pickling as views: they would come back as copies, and training

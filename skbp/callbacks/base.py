@@ -209,6 +209,8 @@ class Callback(Component):
         # popping one key of a dict are atomic: fits in several threads need no lock.
         return self.__dict__.setdefault("_memory_of_fit", {})
 
+    _in_files = False
+
     def __getstate__(self):
         # Fits that are under way stay in this process.
         return {key: value for key, value in dict(vars(self)).items() if key != "_memory_of_fit"}

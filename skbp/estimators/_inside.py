@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sklearn.callback import CallbackSupportMixin
 
+from skbp._plain import PlainState
 from skbp.estimators._fit import Given
 from skbp.estimators._hooks import Hooks, begin_hooks, without_fit
 from skbp.estimators.base import BaseBackprop
@@ -42,14 +43,14 @@ class Inside(BaseBackprop):
         told = self._outside._under_way.given
         return begin_hooks(self._outside, told, self.max_iter, OutsideHooks)
 
-    def __getstate__(self):
-        state = super().__getstate__()
+    def _parts(self):
+        state = super()._parts()
         if state.pop("_outside", None) is not None:
             state.pop("_skl_callbacks", None)
         return state
 
 
-class Around(CallbackSupportMixin, ABC):
+class Around(PlainState, CallbackSupportMixin, ABC):
     """An estimator that trains a network inside of it.
 
     It says in `_attributes_of` what a trained network makes of it.
@@ -99,8 +100,8 @@ class Around(CallbackSupportMixin, ABC):
         inner.__dict__.update(inner._fitted(fit, network, history))
         return self._attributes_of(inner)
 
-    def __getstate__(self):
-        state = without_fit(super().__getstate__())
+    def _parts(self):
+        state = without_fit(super()._parts())
         under_way = state.pop("_under_way", None)
         if under_way is not None:
             state.pop("_skl_callbacks", None)

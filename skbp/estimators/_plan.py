@@ -86,7 +86,7 @@ class Plan:
     @classmethod
     def of(cls, estimator):
         """Read an estimator's parameters, which have been checked; components are copied."""
-        optimizer = _optimizer(estimator)
+        optimizer = optimizer_of(estimator)
         schedule = _schedule(estimator, optimizer)
         rate = estimator.learning_rate_init
         if rate == "auto":
@@ -148,7 +148,8 @@ class Plan:
         )
 
 
-def _optimizer(estimator):
+def optimizer_of(estimator):
+    """Return the optimizer that the parameters ask for, or None for L-BFGS."""
     if not isinstance(estimator.solver, str):
         return estimator.solver
     if estimator.solver == "lbfgs":

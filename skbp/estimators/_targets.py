@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from skbp._compat import check_first_partial_fit
 from skbp._component import Range
 from skbp._numbers import plain_labels
+from skbp._plain import kept
 from skbp._quiet import quiet
 from skbp.estimators._entry import targets_to_score
 from skbp.estimators._input_checks import check_weights, within_reason
@@ -23,6 +24,7 @@ KINDS = frozenset({"binary", "multiclass", "multilabel"})
 FAMILIES = ("iufb", "US", "M", "m")
 
 
+@kept
 class ClassTargets:
     """The classes of a problem, and the way between labels and numbers.
 

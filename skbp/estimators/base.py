@@ -16,6 +16,7 @@ from skbp._engine.batches import CSR, Batches
 from skbp._engine.history import Curves, OptimizerMemory
 from skbp._engine.objective import predict_raw
 from skbp._numbers import finite_array
+from skbp._plain import PlainState
 from skbp._quiet import quiet_context
 from skbp._warnings import warn
 from skbp.estimators._architecture import (
@@ -33,6 +34,7 @@ from skbp.estimators._entry import rows_to_predict
 from skbp.estimators._fit import Fit, Given
 from skbp.estimators._hooks import begin_hooks, without_fit
 from skbp.estimators._input_checks import cast_rows
+from skbp.estimators._kept import check_network
 from skbp.estimators._members import ensemble_of, members_of
 from skbp.estimators._parameters import CONSTRAINTS, check_hidden_layers, own_copy, with_objects
 from skbp.estimators._transfer import merged
@@ -86,7 +88,7 @@ class _Weights(list):
         super().__setitem__(index, value)
 
 
-class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
+class BaseBackprop(PlainState, CallbackSupportMixin, BaseEstimator, ABC):
     """Base class of the estimators; use `BackpropClassifier` or `BackpropRegressor`."""
 
     _parameter_constraints: dict = CONSTRAINTS
@@ -214,8 +216,11 @@ class BaseBackprop(CallbackSupportMixin, BaseEstimator, ABC):
                 hooks.close()
         return self
 
-    def __getstate__(self):
-        return without_fit(super().__getstate__())
+    def _parts(self):
+        return without_fit(super()._parts())
+
+    def _check_parts(self):
+        check_network(self)
 
     def _hooks(self, given, incremental):
         """Return what calls scikit-learn's callbacks around each epoch, or None."""

@@ -10,12 +10,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from skbp._plain import PlainState
 from skbp._quiet import quiet
 from skbp._warnings import warn
 from skbp.estimators.base import BaseBackprop
 
 
-class HiddenFeatures(TransformerMixin, BaseEstimator):
+class HiddenFeatures(PlainState, TransformerMixin, BaseEstimator):
     """What a hidden layer of a network makes of each row, for any other estimator.
 
     Parameters

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from skbp._component import check_allowed
+from skbp._plain import PlainState
 
 
 class Dtype(tuple):
@@ -23,7 +24,7 @@ FLOATS = Dtype((np.float32, np.float64))
 NUMBERS = Dtype((np.int16, np.int32, np.int64, np.float32, np.float64))
 
 
-class Preparation(TransformerMixin, BaseEstimator):
+class Preparation(PlainState, TransformerMixin, BaseEstimator):
     """Base class of the transformers of this room.
 
     Attributes

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from skbp._plain import kept
 from skbp.preprocessing._coder import MISSING, RARE, UNSEEN, Coder
 from skbp.preprocessing._encoder import CODES, ONE_HOT, Encoder, Feature, digest_of
 
 
+@kept
 class CategoryEncoder(Encoder):
     """Encodes a column of categories: one-hot if they are few, else as codes.
 

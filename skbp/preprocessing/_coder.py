@@ -6,6 +6,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skbp._plain import kept
 from skbp.preprocessing._values import in_order, text_of
 
 #: Codes that every column has; those of the categories come after.
@@ -21,6 +22,7 @@ def least_count(min_frequency, n_rows):
     return max(1, ceil(round(min_frequency * n_rows, 6)))
 
 
+@kept
 class Coder:
     """Codes for the values of a column.
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbp._plain import kept
 from skbp.preprocessing._encoder import CYCLIC, Encoder, Feature, digest_of
 from skbp.preprocessing._number_encoder import ScaledNumbers
 from skbp.preprocessing._times import MISSING, Calendar
@@ -10,6 +11,7 @@ from skbp.preprocessing.dates import check_kind, moments_of
 CIRCLES = ("month", "weekday", "hour")
 
 
+@kept
 class DateEncoder(Encoder):
     """Encodes a column of dates: days as numbers, and circles of those parts that vary."""
 

@@ -6,10 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skbp._plain import kept
+
 #: Blocks of the output that come after those of the numbers.
 CYCLIC, ONE_HOT, CODES = "cyclic", "one_hot", "codes"
 
 
+@kept
 class Feature(NamedTuple):
     """A column of the output: how its name ends, and which block it belongs to."""
 
@@ -17,6 +20,7 @@ class Feature(NamedTuple):
     block: str
 
 
+@kept
 class Settings(NamedTuple):
     """What the encoders of all columns are told.
 

@@ -2,12 +2,14 @@
 
 import numpy as np
 
+from skbp._plain import kept
 from skbp.preprocessing._encoder import ONE_HOT, Encoder, Feature, digest_of
 from skbp.preprocessing._scales import Plain, Standard, quantiles_of
 
 HALF = np.array([0.5])
 
 
+@kept
 class ScaledNumbers:
     """Numbers, on one scale or several, and whether they are missing.
 
@@ -59,6 +61,7 @@ class ScaledNumbers:
             out[:, at[-1]] = missing
 
 
+@kept
 class NumberEncoder(Encoder):
     """Encodes a column of numbers."""
 
@@ -91,6 +94,7 @@ class NumberEncoder(Encoder):
         return column.numbers()
 
 
+@kept
 class DurationEncoder(NumberEncoder):
     """Encodes a column of durations, as seconds."""
 

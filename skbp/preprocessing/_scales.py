@@ -7,6 +7,8 @@ values; NaN becomes 0, and so does a column of which there is but one value.
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from skbp._plain import kept
+
 #: Probabilities are kept so far from 0 and 1, as in scikit-learn's QuantileTransformer.
 THRESHOLD = 1e-7
 LOW = float(ndtri(THRESHOLD - np.spacing(1)))
@@ -45,6 +47,7 @@ def _unshifted(values, center, scale):
     return values * (0.0 if np.isinf(scale) else scale) + center
 
 
+@kept(name="RobustScale")
 class Robust:
     """``z / sqrt(1 + (z / clip)^2)`` with ``z = (x - median) / scale``.
 
@@ -81,6 +84,7 @@ class Robust:
         return _unshifted(z, self.center, self.scale)
 
 
+@kept(name="QuantileScale")
 class Quantile:
     """The quantile of the standard normal distribution at each value's own quantile.
 
@@ -131,6 +135,7 @@ class Quantile:
         return found
 
 
+@kept(name="StandardScale")
 class Standard:
     """``(x - mean) / standard deviation``."""
 
@@ -148,6 +153,7 @@ class Standard:
         return _shifted(values, self.center, self.scale)
 
 
+@kept(name="PlainScale")
 class Plain:
     """The values as they are; NaN becomes 0."""
 

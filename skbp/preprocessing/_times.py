@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from skbp._plain import kept
 from skbp.preprocessing._values import is_missing
 
 DAY = 86_400_000_000  # in microseconds
@@ -119,6 +120,7 @@ def microseconds_of_days(days: np.ndarray, where: str) -> np.ndarray:
     return result
 
 
+@kept
 class Calendar:
     """The parts of a date as numbers, with respect to the dates it was made for.
 

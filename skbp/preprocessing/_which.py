@@ -4,7 +4,10 @@ from numbers import Integral
 
 import numpy as np
 
+from skbp._plain import kept
 
+
+@kept
 class CategoricalFeatures:
     """What `categorical_features` may be; whether it fits the columns is looked at in `fit`."""
 

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skbp._compat import check_feature_names_in
+from skbp._plain import kept
 from skbp._quiet import quiet
 from skbp.preprocessing._base import FLOATS, Preparation, unique_names
 from skbp.preprocessing._table import read_table
@@ -12,6 +13,7 @@ from skbp.preprocessing._times import MISSING, Calendar
 PARTS = ("days", "month", "weekday", "hour")
 
 
+@kept(name="DatePart")
 class Parts:
     """What `parts` may be."""
 

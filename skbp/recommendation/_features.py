@@ -4,6 +4,7 @@ import numpy as np
 from scipy.linalg import svd
 from sklearn.utils import check_array
 
+from skbp._plain import kept
 from skbp._warnings import warn
 from skbp.recommendation._ids import read_ids
 
@@ -11,6 +12,7 @@ from skbp.recommendation._ids import read_ids
 LEAST_SPREAD = 1e-7
 
 
+@kept(name="IdFeatures")
 class Features:
     """Rows of numbers by id.
 

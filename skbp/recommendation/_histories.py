@@ -3,10 +3,13 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from skbp._plain import kept
+
 #: Weights in a mean that are smaller than this are left out.
 LEAST_WEIGHT = 1e-3
 
 
+@kept
 class Histories:
     """The items of each user, in the order in which they came.
 

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from skbp._plain import kept
 from skbp.preprocessing._table import read_table
 from skbp.preprocessing._values import Factor, factorize, in_order
 
 
+@kept
 class Ids:
     """Ids and their numbers.
 

@@ -6,6 +6,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skbp._component import AnyOf, Flag, Range, Whole, check_allowed
+from skbp._plain import PlainState
 from skbp.estimators._transaction import transaction
 from skbp.estimators.regressor import BackpropRegressor
 from skbp.initializers import Normal
@@ -24,7 +25,7 @@ class _Rating(BackpropRegressor):
     _diagnoses = False  # its parameters are not the caller's
 
 
-class RatingRegressor(RegressorMixin, BaseEstimator):
+class RatingRegressor(PlainState, RegressorMixin, BaseEstimator):
     """Predicts ratings by two towers whose vectors are multiplied value by value.
 
     A user's vector p is learned for its id, plus a linear map of its features; so is an item's, q.

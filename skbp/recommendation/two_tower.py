@@ -5,6 +5,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import AnyOf, Flag, Range, Whole, check_allowed
+from skbp._plain import PlainState
 from skbp._warnings import warn
 from skbp.estimators._targets import ClassTargets
 from skbp.estimators._transaction import transaction
@@ -59,7 +60,7 @@ class _NextItem(BackpropClassifier):
         return [Parallel([ids, known], join="sum", name="items")]
 
 
-class TwoTowerRecommender(BaseEstimator):
+class TwoTowerRecommender(PlainState, BaseEstimator):
     """Recommends items by two towers: users from their behaviour, items from ids and features.
 
     A user's vector is ``u = tanh(b + sum_k B_k' h_k)``, with h_k bags of the items of the user's

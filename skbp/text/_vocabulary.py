@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from skbp._plain import kept
 from skbp.text._tokens import codes_of, in_pieces, tokenizer_of
 from skbp.text.trained_tokenizers import ANSWER, START
 
 
+@kept
 class Vocabulary:
     """Codes of texts and texts of codes, with codes that mark a text's beginning and end.
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from skbp._engine.network import Network
+from skbp._plain import kept
 from skbp.layers._pass import Arrays
 from skbp.text._bert import (
     check_sizes,
@@ -31,6 +32,7 @@ MODES = {
 }  # fmt: skip
 
 
+@kept(name="TextEncoderWeights")
 class Encoder:
     """A pretrained encoder of texts: its layers, their weights and its tokenizer.
 
@@ -199,6 +201,21 @@ class Encoder:
             f"<Encoder: {self.config['num_hidden_layers']} blocks, {self.n_features} features, "
             f"{self.n_codes} tokens, {self.n_params:,} weights>"
         )
+
+    def _parts(self):
+        return {
+            "config": dict(self.config), "params": np.asarray(self._params),
+            "tokenizer_json": self.tokenizer_json, "pooling": self.pooling,
+        }  # fmt: skip
+
+    @classmethod
+    def _of_parts(cls, parts):
+        """Return an encoder of what a file has of it; a ValueError if its parts do not fit."""
+        made = cls(**parts)
+        if not np.isfinite(made._params).all():
+            raise ValueError("an encoder has weights that are not finite")
+        made._network(min(made.max_length, 8))
+        return made
 
     # What never changes needs no copies.
 

@@ -251,8 +251,8 @@ class TextModel(Keeping, BaseEstimator):
     def _attributes_of(self, network):
         return self._known | {"network_": network}
 
-    def __getstate__(self):
-        state = super().__getstate__()
+    def _parts(self):
+        state = super()._parts()
         state.pop("_known", None)
         return state
 

@@ -13,13 +13,14 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from skbp._compat import count_rows
 from skbp._component import Whole, check_allowed
 from skbp._numbers import plain_labels
+from skbp._plain import PlainState
 from skbp.text._texts import refuse_gaps
 
 #: The most bytes of similarities that are computed at a time.
 MOST_BYTES = 2**26
 
 
-class NearestExamples(ClassifierMixin, BaseEstimator):
+class NearestExamples(PlainState, ClassifierMixin, BaseEstimator):
     """Finds the examples that are most similar to a text, and answers as they do.
 
     A transformer makes vectors of texts. How similar two are is the cosine of their angle. All

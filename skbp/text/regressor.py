@@ -8,12 +8,14 @@ from sklearn.callback import with_callbacks
 from sklearn.linear_model import Ridge
 
 from skbp._component import Range
+from skbp._plain import kept
 from skbp.estimators._fit import Given
 from skbp.estimators._transaction import transaction
 from skbp.text._base import BaseText
 from skbp.text._fine_tuning import RegressorInside
 
 
+@kept(name="StandardTargets")
 class Standard(NamedTuple):
     """Numbers of mean 0 and variance 1, and the way back.
 

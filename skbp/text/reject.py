@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_para
 from skbp._compat import check_sample_weight, count_rows, rows_of_any
 from skbp._component import OneOf, Range, Whole, check_allowed
 from skbp._numbers import plain_labels
+from skbp._plain import PlainState, kept
 
 #: Share of the total weight that rounding may cost.
 ROUNDING = 1e-9
@@ -52,7 +53,7 @@ def _has(method):
     return lambda self: hasattr(getattr(self, "classifier_", self.classifier), method)
 
 
-class RejectOption(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class RejectOption(PlainState, ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Tells of each row whether it is in the scope of a classifier, or better left to others.
 
     A score says how well a row fits what the classifier knows. The threshold is the largest one
@@ -345,6 +346,7 @@ class RejectOption(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
+@kept
 class Judge:
     """Scores rows by a criterion.
 

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import Range, check_allowed
+from skbp._plain import PlainState, kept
 
 #: The largest denominator of what a text that is not negative takes off the sum, save that small
 #: shares may need a larger one. With 30 that fraction is off by .01 at most.
@@ -22,6 +23,7 @@ HIGHEST = 2**17
 NODES = np.polynomial.legendre.leggauss(16)
 
 
+@kept
 class Alarm(NamedTuple):
     """What `SurgeDetector.update` reports.
 
@@ -44,7 +46,7 @@ class Alarm(NamedTuple):
     n_negative: int
 
 
-class SurgeDetector(BaseEstimator):
+class SurgeDetector(PlainState, BaseEstimator):
     """Raises an alarm when the share of negative texts rises, for each topic of a stream.
 
     It is a CUSUM of Bernoulli variables. Each topic has a sum of log-likelihood ratios of a raised
@@ -225,6 +227,7 @@ class SurgeDetector(BaseEstimator):
         return hasattr(self, "_charts")
 
 
+@kept
 class _Chart:
     """The sum of one topic.
 

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from skbp._component import AnyOf, Flag, Maybe, OneOf, Whole, check_allowed
+from skbp._plain import PlainState
 from skbp.layers import SequencePool, UnitLength
 from skbp.text._inference import run
 from skbp.text._progress import Progress
@@ -51,7 +52,7 @@ def layers_after(estimator):
     return [SequencePool(pooling), *([UnitLength()] if estimator.normalize else [])]
 
 
-class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class TextEncoder(PlainState, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Turns each text into a vector, by a pretrained encoder: near vectors mean like texts.
 
     It learns nothing, so `fit` only checks the parameters. Texts of about the same length are

@@ -8,12 +8,13 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import Maybe, Whole, check_allowed
+from skbp._plain import PlainState
 from skbp.text._texts import as_texts
 from skbp.text._tokens import codes_of, padded, tokenizer_of
 from skbp.text.encoder import PADDING, TOKENIZER, Encoder, padding_of, read_json
 
 
-class Tokenizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Tokenizer(PlainState, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Splits texts into tokens, and returns their codes as a matrix.
 
     The `tokenizers` library does the work, as "tokenizer.json" of a model describes it. `fit`

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import rows_of_any
 from skbp._component import OneOf, Range, Whole, check_allowed
+from skbp._plain import PlainState
 from skbp.uncertainty._calibration import Calibration, as_groups
 
 
@@ -40,7 +41,7 @@ class Scored(NamedTuple):
     offset: float = 0.0
 
 
-class BaseConformal(MetaEstimatorMixin, BaseEstimator, ABC):
+class BaseConformal(PlainState, MetaEstimatorMixin, BaseEstimator, ABC):
     """Base class; use `ConformalRegressor` or `ConformalClassifier`."""
 
     estimator: Any

@@ -6,6 +6,7 @@ import numpy as np
 
 from skbp._component import Range
 from skbp._numbers import group_labels
+from skbp._plain import kept
 from skbp._warnings import warn
 
 CONFIDENCE = Range(0, 1, low_open=True, high_open=True)
@@ -78,6 +79,7 @@ def as_groups(groups, n):
     return groups
 
 
+@kept
 class Calibration:
     """Sorted scores of the calibration rows of each group, and in it of each model.
 

@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from skbp._numbers import check_numbers
+from skbp._plain import kept
 from skbp.uncertainty._base import BaseConformal, Scored
 from skbp.uncertainty._calibration import check_confidence, quantile, rank
 
@@ -20,6 +21,7 @@ MOST_CANDIDATES = 2**22
 ADDED = {"members": 1.0, "std": 1e-6}
 
 
+@kept
 class Bands(NamedTuple):
     """For each row an interval, and the unit in which a target's distance from it is measured.
 
