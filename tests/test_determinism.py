@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
+import skbp
 from skbp import BackpropClassifier
 from skbp._kernels import chosen_tier
 from skbp.callbacks import Checkpoint
@@ -74,6 +75,18 @@ def test_a_copy_goes_on_as_the_original(name):
         copies[1] = every.go_on(name, pickle.loads(pickle.dumps(copies[1])))
         for other in copies:
             assert_same(name, one, other)
+
+
+@pytest.mark.parametrize("name", INCREMENTAL)
+@pytest.mark.filterwarnings("ignore:callbacks are not saved")
+def test_a_loaded_file_goes_on_as_the_original(name, tmp_path):
+    one = every.fit(name)
+    skbp.save(one, tmp_path / "model.skbp", optimizer=True)
+    for mmap in (False, True):
+        assert_same(name, one, skbp.load(tmp_path / "model.skbp", mmap=mmap))
+    other = skbp.load(tmp_path / "model.skbp")
+    for _ in range(2):
+        assert_same(name, every.go_on(name, one), every.go_on(name, other))
 
 
 WARM = [name for name in NAMES if "warm_start" in every.EVERY[name].make().get_params(deep=False)]

@@ -11,6 +11,7 @@ import tempfile
 import traceback
 import warnings
 from copy import deepcopy
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -18,6 +19,7 @@ from robustness.drawn_cases import CLASSES, callbacks
 from scipy.sparse import issparse
 from sklearn.base import clone
 
+import skbp
 from skbp._component import Component
 
 #: CPU seconds that a call may take; these networks train for a few hundredths.
@@ -210,11 +212,34 @@ def check_predictions(case, estimator, twin, X):
         raise Broken("prediction changed the process's state")
     for name, one in found.items():
         check_sound(name, one, estimator, case)
-    for what, other in (("twin", twin), ("pickle", pickle.loads(pickle.dumps(estimator)))):
-        for name, one in outputs(other, X).items():
+    content = pickle.dumps(estimator)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        others = {"twin": twin, "pickle": pickle.loads(content), "file": through_file(estimator)}
+    for what, other in others.items():
+        for name, one in outputs(other, X).items() if other is not None else ():
             if not np.array_equal(one, found[name]):
                 raise Broken(f"{name} of the {what} has other bits")
     check_rows(estimator, X, found)
+
+
+def through_file(estimator):
+    """Return an estimator saved and loaded; None if a parameter is nothing that a file can hold."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", UserWarning)  # callbacks are not saved
+        path = Path(folder) / "model.skbp"
+        try:
+            skbp.save(estimator, path, optimizer=True)
+        except TypeError as error:
+            if path.exists() or "no file can hold" not in str(error):
+                raise Broken(f"save: {error!r}") from error
+            return None
+        try:
+            own = [type(one) for one in estimator.get_params().values() if isinstance(one, Component)]
+            return skbp.load(path, components=own)
+        except Exception as error:
+            raise Broken(f"load: {error!r}") from error
 
 
 def check_sound(name, found, estimator, case):
