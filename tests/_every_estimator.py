@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel, Ensemble
-from skbp.layers import Conv2D, Dense, Dropout, Embedding, Flatten, GRU, SequencePool
+from skbp.layers import GRU, Conv2D, Dropout, Embedding, Flatten, SequencePool
 from skbp.layers import TransformerEncoder as Encoder
 from skbp.recommendation import RatingRegressor, TwoTowerRecommender
 from skbp.tabular import RealMLP, RealMLPTD, TabM, TabularClassifier, TabularRegressor
@@ -86,7 +86,7 @@ EVERY = {
     "images": One(lambda: BackpropClassifier(layers=[Conv2D(3, 3), Dropout(0.3), Flatten()],
                                              **SMALL), IMAGES, LABELS[:40]),
     "attention": One(lambda: BackpropClassifier(
-        layers=[Embedding(6, 4, padding_index=0), Encoder(2, 6), SequencePool(), Dense(4)], **SMALL),
+        layers=[Embedding(6, 4, padding_index=0), Encoder(2, 6), SequencePool()], **SMALL),
         CODES, LABELS[:40]),
     "sequences": One(lambda: BackpropSequenceModel(
         [Embedding(6, 4, padding_index=0), Encoder(2, 6, causal=True)], **SMALL), CODES, None),

@@ -343,7 +343,7 @@ def test_components_have_parameters_to_search_over():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("cls", [BatchNorm, LayerNorm])
 def test_an_epsilon_that_is_zero_in_the_dtype(cls, dtype):
-    # The variance of a single unit, or of equal rows, is zero: epsilon alone keeps it from dividing.
+    # The variance of one unit, or of equal rows, is zero: epsilon alone is what it divides by.
     net = BackpropRegressor(
         layers=[Dense(1, "identity"), cls(epsilon=1e-300)], dtype=dtype, max_iter=3, random_state=0
     )

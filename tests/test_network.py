@@ -427,7 +427,7 @@ def test_the_position_of_a_part_of_a_step_is_named():
 def test_first_values_that_are_not_finite():
     layers = [Dense(1, initializer=GlorotUniform(factor=1e300))]
     net = BackpropRegressor(layers=layers, dtype="float32", random_state=0)
-    with pytest.raises(ValueError, match="first values of 'dense_0.weight' are not finite in fl"):
+    with pytest.raises(ValueError, match=r"first values of 'dense_0\.weight' are not finite in fl"):
         net.fit(np.eye(2), [1, 2])
 
 

@@ -32,7 +32,10 @@ def test_a_text_that_is_gone_is_an_error(source):
 
 def test_verdicts():
     assert verdict(0, "4 passed") == (False, "nothing")
-    assert verdict(1, "F\nFAILED tests/test_a.py::test_b - oops\n") == (True, "tests/test_a.py::test_b")
+    assert verdict(1, "F\nFAILED tests/test_a.py::test_b - oops\n") == (
+        True,
+        "tests/test_a.py::test_b",
+    )
     assert verdict(-11, "")[0]
     with pytest.raises(ValueError, match="no tests"):
         verdict(5, "")

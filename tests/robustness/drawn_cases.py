@@ -7,18 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
-from robustness.drawn_components import (
-    ACTIVATION,
-    INITIALIZER,
-    LOSS,
-    PATTERNS,
-    SCHEDULE,
-    SHARE,
-    SOLVER,
-    chain,
-    component,
-    of,
-)
 from scipy import sparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import KFold, ShuffleSplit
@@ -27,6 +15,19 @@ from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel, E
 from skbp.callbacks import Callback, Checkpoint, EarlyStopping, GradualUnfreezing, TargetScore
 from skbp.layers import NORMALIZATIONS
 from skbp.tabular import TabularClassifier, TabularRegressor
+
+from .drawn_components import (
+    ACTIVATION,
+    INITIALIZER,
+    LOSS,
+    PATTERNS,
+    SCHEDULE,
+    SHARE,
+    SOLVER,
+    component,
+    layers_for,
+    of,
+)
 
 KINDS = ("classifier", "regressor", "sequence model", "table classifier", "table regressor")
 CLASSES = dict(
@@ -298,7 +299,7 @@ def cases(draw, kinds=KINDS):
     if not table:
         params.setdefault("max_iter", 2)
         if not sequences and (shape != "table" or draw(st.booleans())):
-            params["layers"] = draw(chain(shape))
+            params["layers"] = draw(layers_for(shape))
             for name in ("hidden_layer_sizes", "activation", "dropout", "normalization"):
                 params.pop(name, None)
         elif not sequences:

@@ -1,5 +1,7 @@
 """Hypothesis draws components: by what each says that its hyperparameters may be."""
 
+from itertools import chain
+
 from hypothesis import strategies as st
 
 from skbp import _component as allowed
@@ -80,10 +82,7 @@ SHARE = st.sampled_from([0.0, 0.2, 0.5, 0.99]) | st.builds(
 GROUPS = st.lists(component(Group, pattern=st.sampled_from(PATTERNS)), min_size=1, max_size=2)
 SOLVER = of(
     OPTIMIZERS,
-    **{
-        name: {"groups": st.none() | GROUPS}
-        for name in OPTIMIZERS
-    },
+    **{name: {"groups": st.none() | GROUPS} for name in OPTIMIZERS},
 )
 
 UNITS = st.integers(1, 5)
@@ -145,7 +144,7 @@ CODES = st.one_of(
 )  # fmt: skip
 
 
-def chain(kind):
+def layers_for(kind):
     """Return a strategy for the layers of a network, for rows of that kind."""
     flat = st.lists(st.one_of(FLAT, FLAT, AROUND), max_size=2)
     to_flat = TO_FLAT.map(lambda one: [one])
@@ -165,4 +164,4 @@ def chain(kind):
 
 def joined(*lists):
     """Return a strategy for the lists put together."""
-    return st.tuples(*lists).map(lambda found: sum(found, []))
+    return st.tuples(*lists).map(lambda found: list(chain.from_iterable(found)))

@@ -1,6 +1,6 @@
 """Plants bugs, one by one, in a copy of the package, and looks whether the tests see them.
 
-``python tests/robustness/planted.py`` prints a table of all of `planted_bugs.py`: caught, and by
+``python -m tests.robustness.planted`` prints a table of all of `planted_bugs.py`: caught, and by
 which test, or not. ``--only WORD`` takes those whose file or description has the word;
 ``--processes N`` runs so many at a time (default 2).
 """
@@ -18,18 +18,15 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
+from .planted_bugs import BUGS
+
 ROOT = Path(__file__).parents[2]
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT / "tests"))
-
-from robustness.planted_bugs import BUGS
-
 #: What a copy has, beside `skbp`.
 COPIED = ("skbp", "tests", "docs", "conftest.py", "pyproject.toml", "README.md", "CHANGELOG.md")
 #: Seconds after which a bug counts as a hang, and so as caught.
 MOST_SECONDS = 300
-#: How pytest ends: all passed; some failed; an error before the first test; no test at all.
-PASSED, FAILED, NO_TESTS = 0, 1, 5
+#: How pytest ends: all passed; some failed; a test that is named is gone; no test at all.
+PASSED, FAILED, NO_SUCH_TEST, NO_TESTS = 0, 1, 4, 5
 
 
 class Result(NamedTuple):
@@ -99,7 +96,7 @@ def verdict(code, output):
     """Return whether tests caught a bug, and which of them."""
     if code == PASSED:
         return False, "nothing"
-    if code == NO_TESTS:
+    if code in (NO_SUCH_TEST, NO_TESTS):
         raise ValueError(f"there were no tests to catch it: {output[-500:]}")
     if code == FAILED:
         first = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)

@@ -15,18 +15,22 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from robustness.drawn_cases import CLASSES, callbacks
 from scipy.sparse import issparse
 from sklearn.base import clone
 
 import skbp
 from skbp._component import Component
 
+from .drawn_cases import CLASSES, callbacks
+
 #: CPU seconds that a call may take; these networks train for a few hundredths.
 MOST_SECONDS = 30
 #: What a message may name beside parameters.
-WORDS = """X y rows? samples? features? labels? class(es)? targets? weights? sample_weight columns?
-layers? diverged codes? symbols? steps? optimizer sequences?""".split()
+WORDS = [
+    "X", "y", "rows?", "samples?", "features?", "labels?", "class(es)?", "targets?", "weights?",
+    "sample_weight", "columns?", "layers?", "diverged", "codes?", "symbols?", "steps?",
+    "optimizer", "sequences?",
+]  # fmt: skip
 #: By how much outputs of a row alone may differ from those in a batch, as a share of the largest.
 ROUNDING = {"float32": 2e-3, "float64": 1e-6}
 
@@ -135,7 +139,12 @@ def guarded(estimator, call):
     return error
 
 
-STATES = "numpy's random state", "Python's random state", "numpy's error state", "the signal handler"
+STATES = (
+    "numpy's random state",
+    "Python's random state",
+    "numpy's error state",
+    "the signal handler",
+)
 
 
 def global_state():
@@ -201,7 +210,7 @@ def outputs(estimator, X):
 
 
 def check_predictions(case, estimator, twin, X):
-    """Raise Broken unless predictions are sound, and those of twin and pickle have the same bits."""
+    """Raise Broken unless predictions are sound, and those of twins have the same bits."""
     before = global_state()
     try:
         found = outputs(estimator, X)
@@ -236,7 +245,9 @@ def through_file(estimator):
                 raise Broken(f"save: {error!r}") from error
             return None
         try:
-            own = [type(one) for one in estimator.get_params().values() if isinstance(one, Component)]
+            own = [
+                type(one) for one in estimator.get_params().values() if isinstance(one, Component)
+            ]
             return skbp.load(path, components=own)
         except Exception as error:
             raise Broken(f"load: {error!r}") from error

@@ -1,6 +1,6 @@
 """Random parameters with random data: a clean error, or a network that can be trusted.
 
-``python tests/robustness/random_parameters.py --examples 10000`` prints how often either came out,
+``python -m tests.robustness.random_parameters --examples 10000`` prints how often either came out,
 and each failure, made as small as Hypothesis can. ``--seed`` draws others, ``--kind`` one sort of
 estimator only. A part of it is in the suite (tests/test_random_parameters.py).
 """
@@ -9,14 +9,11 @@ import argparse
 import sys
 import time
 from collections import Counter
-from pathlib import Path
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from robustness.drawn_cases import KINDS, cases
-from robustness.properties import Broken, check
+
+from .drawn_cases import KINDS, cases
+from .properties import Broken, check
 
 #: Examples of a run; a run ends at its first failure, the others go on.
 RUN = 250
