@@ -325,8 +325,8 @@ def data(draw, kind, shape):
     is_classifier = kind.endswith("classifier")
     spoiled = ["constant", "doubled"] + ["nan", "inf", "short y", "nan in y"] * wild
     weights = list(WEIGHTS)[: len(WEIGHTS) if wild else 5]
-    if kind == "sequence model":  # codes of rows without weight are none that it knows
-        weights.remove("zeros")
+    if kind == "sequence model" or shape == "absent":
+        weights.remove("zeros")  # nobody says that such rows can be predicted
     targets = LABELS if is_classifier else NUMBERS
     return Data(
         shape, draw(st.integers(2, 60)), draw(st.integers(1, 4)), draw(st.integers(0, 5)),
