@@ -2,7 +2,8 @@
 
 ``python -m tests.robustness.planted`` prints a table of all of `planted_bugs.py`: caught, and by
 which test, or not. ``--only WORD`` takes those whose file or description has the word;
-``--processes N`` runs so many at a time (default 2).
+``--processes N`` runs so many at a time (default 2). ``--by FILE`` has all tried by other tests, such
+as tests/test_random_parameters.py or tests/test_robustness.py, the battery's quick part.
 """
 
 import argparse
@@ -109,8 +110,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--by", action="append", default=[])
     options = parser.parse_args()
     bugs = [bug for bug in BUGS if options.only in f"{bug.file} {bug.breaks}"]
+    if options.by:
+        bugs = [bug._replace(caught_by=tuple(options.by)) for bug in bugs]
     for bug in bugs:  # before any of it takes time
         planted(bug, (ROOT / bug.file).read_text())
     start, copies = time.perf_counter(), SimpleQueue()

@@ -288,4 +288,15 @@ BUGS = [
     Bug("skbp/_kernels/threads.py",
         "            exchange.stop()\n",
         "            pass\n", "threads wait for one that has failed", ("tests/test_threads.py",)),
+    # ------------------------------------------------------------ compiled kernels
+    Bug("skbp/_kernels/numba_kernels.py",
+        "        params[i] = decay * p - lr * m_i / (np.sqrt(v_i) + epsilon)\n",
+        "        params[i] = decay * p - lr * m_i / np.sqrt(v_i + epsilon)\n",
+        "Adam's epsilon under the root", ("tests/test_kernels.py",), "numba"),
+    Bug("skbp/_kernels/numba_dense.py", "value = d * weight[j, 0] if y > zero or not relu",
+        "value = d * weight[j, 0] if y >= zero or not relu",
+        "a compiled pass: units that are off have gradients", ("tests/test_dense_passes.py",),
+        "numba"),
+    Bug("skbp/_kernels/numba_dropout.py", "        number += WORDS\n", "        number += 1\n",
+        "masks of the two tiers differ", ("tests/test_kernels.py",), "numba"),
 ]  # fmt: skip
