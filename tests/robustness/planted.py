@@ -2,8 +2,8 @@
 
 ``python -m tests.robustness.planted`` prints a table of all of `planted_bugs.py`: caught, and by
 which test, or not. ``--only WORD`` takes those whose file or description has the word;
-``--processes N`` runs so many at a time (default 2). ``--by FILE`` has all tried by other tests, such
-as tests/test_random_parameters.py or tests/test_robustness.py, the battery's quick part.
+``--processes N`` runs so many at a time (default 2). ``--by FILE`` has all tried by other tests,
+such as tests/test_random_parameters.py.
 """
 
 import argparse
