@@ -64,7 +64,8 @@ def main():
         failure = run(options.seed * 100_000 + number, left, kinds, counts)
         if failure is not None:
             failures.append(failure)
-            print(f"run {number} FAILED: {failure[1]}\n  {failure[0]}\n", flush=True)
+            print(f"run {number + 1} FAILED: {failure[1]}\n  {failure[0]}\n", flush=True)
+        print(f"{number + 1} of {n_runs} runs, {sum(counts.values())} held", flush=True)
     for (kind, outcome), count in sorted(counts.items()):
         print(f"{kind:18} {outcome:32} {count:6}")
     seconds = time.process_time() - start
