@@ -11,8 +11,8 @@ class Bug(NamedTuple):
     """A fault: in `file`, `new` in place of `old`.
 
     breaks : what goes wrong, in a few words. caught_by : arguments for pytest, of what is to catch
-    it; where the fault is in the compiled kernels, `kernels` is "numba". hangs : whether it may show
-    in that the tests never end.
+    it; where the fault is in the compiled kernels, `kernels` is "numba". hangs : whether it may
+    show in that the tests never end.
     """
 
     file: str
