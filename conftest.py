@@ -7,6 +7,9 @@ NEEDS = {
     "numba": ["skbp/_kernels/numba_*.py", "skbp/_kernels/compiler.py"],
     "tokenizers": ["skbp/text/tokenizer.py", "docs/guide/text.md"],
     "safetensors": ["docs/guide/text.md"],
+    "onnx": ["skbp/persistence/onnx/convert.py", "docs/guide/saving.md"],
+    "onnxruntime": ["skbp/persistence/onnx/convert.py", "docs/guide/saving.md"],
+    "skl2onnx": ["skbp/persistence/onnx/pipelines.py", "docs/guide/saving.md"],
 }
 collect_ignore_glob = [
     path for name, paths in NEEDS.items() if not find_spec(name) for path in paths

@@ -15,6 +15,8 @@ from scipy.sparse import issparse
 #: Types of values, and names of dtypes of frames, that stand for times.
 TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
 NAMES_OF_TIMES = ("date", "time", "duration", "period", "interval")
+#: Names of dtypes of polars whose values may be anything, or texts.
+NAMES_OF_TEXTS = ("object", "string", "categorical", "enum")
 
 
 def check_container(values: Any, name: str) -> None:
@@ -87,9 +89,8 @@ def _columns(values):
     dtypes = getattr(values, "dtypes", None)
     if dtypes is not None and hasattr(values, "columns"):
         for number, (column, dtype) in enumerate(zip(values.columns, dtypes, strict=True)):
-            is_any = getattr(dtype, "kind", "O" if str(dtype) == "Object" else "") == "O"
             by_number = values.iloc[:, number] if hasattr(values, "iloc") else values[column]
-            yield column, dtype, np.asarray(by_number, object) if is_any else None
+            yield column, dtype, np.asarray(by_number, object) if _is_any(dtype) else None
         return
     dtype = getattr(values, "dtype", None)
     if dtype is None:
@@ -98,8 +99,14 @@ def _columns(values):
         except ValueError:  # ragged: scikit-learn's checks say so
             return
         dtype = values.dtype
-    is_any = getattr(dtype, "kind", "") == "O"
-    yield None, dtype, np.asarray(values, object) if is_any else None
+    yield None, dtype, np.asarray(values, object) if _is_any(dtype) else None
+
+
+def _is_any(dtype):
+    """Whether values of a dtype have to be looked at one by one: objects and texts."""
+    if kind := getattr(dtype, "kind", ""):
+        return kind in "OUST"
+    return str(dtype).lower().startswith(NAMES_OF_TEXTS)
 
 
 def _is_of_time(dtype):
@@ -123,10 +130,26 @@ def _check_objects(values, where):
             )
         if issubclass(one, complex | np.complexfloating):
             raise ValueError(f"{where} has complex numbers, expected real ones.")
+        if issubclass(one, str | bytes):
+            _check_texts(values, where)
     if int in types and any(
         isinstance(value, int) and abs(value).bit_length() > 1023 for value in values.reshape(-1)
     ):
         raise ValueError(f"{where} has whole numbers that are too large for a float.")
+
+
+def _check_texts(values, where):
+    """Refuse texts that say no number; NumPy's error would not say where they are."""
+    for value in values.reshape(-1):
+        if isinstance(value, str | bytes):
+            try:
+                float(value)
+            except ValueError:
+                text = value.item() if isinstance(value, np.generic) else value
+                raise ValueError(
+                    f"{where} has the text {text!r}, expected numbers (could not convert string "
+                    "to float). Encode texts and categories first, for example with OneHotEncoder."
+                ) from None
 
 
 def finite_array(values: Any, name: str) -> np.ndarray:

@@ -206,6 +206,7 @@ def test_the_public_names():
         "load",
         "save",
         "search_space",
+        "to_onnx",
     ]
     for name in skbp.__all__:
         assert hasattr(skbp, name)
@@ -220,6 +221,7 @@ HEAVY = [
     "pandas",
     "polars",
     "onnx",
+    "onnxruntime",
     "tokenizers",
     "safetensors",
     "skops",
@@ -242,3 +244,14 @@ def test_importing_skbp_imports_nothing_heavy():
     new = set(run.stdout.split())
     assert "skbp" in new
     assert not new & set(HEAVY)
+
+
+def test_what_few_need_is_imported_later():
+    code = (
+        "import sys, skbp\n"
+        "assert 'skbp.persistence.onnx' not in sys.modules\n"
+        "from skbp import to_onnx\n"
+        "assert skbp.to_onnx is to_onnx\n"
+        "assert 'onnx' not in sys.modules"  # that is imported by the first call
+    )
+    subprocess.run([sys.executable, "-c", code], timeout=60, check=True)

@@ -564,3 +564,14 @@ def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"AttributionDisplay needs matplotlib.*skbp\[plot\]"):
         AttributionDisplay(np.ones((2, 3))).plot()
+
+
+def test_rows_of_several_chunks_have_the_gradients_of_one(monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(9, 3))
+    net = BackpropRegressor((4,), "tanh", solver="lbfgs", tol=0.1, random_state=0)
+    net.fit(rows, rows[:, 0])
+    whole = input_gradients(net, rows)
+    assert (whole != 0).all()
+    monkeypatch.setattr(objective, "chunk_rows", lambda network, n, training=False: 4)
+    input_gradients(net, np.full_like(rows, 9.0))  # what is left in memory is of other rows
+    np.testing.assert_allclose(input_gradients(net, rows), whole, rtol=1e-9)

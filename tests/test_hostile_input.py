@@ -148,6 +148,14 @@ TARGETS = {
     "a string inf": (np.array(["inf"] + ["1.5"] * (N - 1), dtype=object), "missing|inf|NaN"),
     "a huge integer": (np.array([10**400] * N, dtype=object), "too large"),
     "nullable with NA": (pd.array([1, None] * 12, dtype="Int64"), "missing|NaN"),
+    "NaN among objects": (np.array([1.0, np.nan] * 12, object), "y contains NaN"),
+    "texts": (["1", "bee"] * 12, "y has the text 'bee'"),
+    "an array of texts": (np.array(["1", "bee"] * 12), "y has the text 'bee'"),
+    "bytes": (np.array([b"1", b"bee"] * 12), "y has the text b'bee'"),
+    "texts of NumPy 2": (np.array(["1", "bee"] * 12, np.dtypes.StringDType()), "y has the text"),
+    "texts of polars": (pl.Series(["1", "bee"] * 12), "y has the text 'bee'"),
+    "categories": (pd.Series(["1", "bee"] * 12, dtype="category"), "y has the text 'bee'"),
+    "dictionaries": (np.array([{}, 1.0] * 12, object), "y has a value that is no number"),
 }
 WAYS_OF_TARGETS = {
     "fit": lambda y: REG.fit(X, y),

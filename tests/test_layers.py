@@ -320,6 +320,16 @@ def test_a_component_is_as_good_as_its_name(name, component):
     assert component.activation == ("identity" if name == "batch" else "logistic")  # untouched
 
 
+def test_dropout_makes_up_for_what_it_leaves_out():
+    x, layer = np.linspace(1.0, 2.0, 5000).reshape(1000, 5), Dropout(0.4)
+    network = network_of(layer, dtype=np.float64)
+    y = network.forward(x, Workspace(network, len(x)), np.random.default_rng(0))
+    kept = y != 0
+    np.testing.assert_allclose(y[kept], x[kept] / 0.6, rtol=1e-4)
+    assert kept.mean() == pytest.approx(0.6, abs=0.03)
+    assert y.mean() == pytest.approx(x.mean(), rel=0.03)
+
+
 def test_components_have_parameters_to_search_over():
     search = GridSearchCV(
         make(normalization=BatchNorm()), {"normalization__momentum": [0.1, 0.9]}, cv=2
@@ -328,6 +338,16 @@ def test_components_have_parameters_to_search_over():
     for bad in (BatchNorm(momentum=0), BatchNorm(epsilon=0.0), LayerNorm(epsilon=-1)):
         with pytest.raises(ValueError, match=r"'(momentum|epsilon)' parameter"):
             make(normalization=bad).fit(X, Y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cls", [BatchNorm, LayerNorm])
+def test_an_epsilon_that_is_zero_in_the_dtype(cls, dtype):
+    # The variance of one unit, or of equal rows, is zero: epsilon alone is what it divides by.
+    net = BackpropRegressor(
+        layers=[Dense(1, "identity"), cls(epsilon=1e-300)], dtype=dtype, max_iter=3, random_state=0
+    )
+    assert np.isfinite(fit(net, np.ones_like(X)).predict(X)).all()
 
 
 @pytest.mark.parametrize("bad", ["group", BatchNorm, Dropout(), 1])

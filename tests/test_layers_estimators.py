@@ -23,9 +23,11 @@ from skbp.layers import (
     Flatten,
     Input,
     MaxPool2D,
+    MemberDense,
     MultiHeadAttention,
     PositionalEncoding,
     Residual,
+    Scale,
     SequencePool,
     Sequential,
     TransformerEncoder,
@@ -190,6 +192,13 @@ def test_sparse_rows_have_no_other_shape():
         cnn().fit(csr_array(X), Y)
     net = BackpropClassifier(layers=[Dense(8)], max_iter=3, random_state=0)
     assert net.fit(csr_array(X), Y).predict(csr_array(X)).shape == Y.shape
+
+
+@pytest.mark.parametrize("layer", [Scale(), BatchNorm(), Flatten(), MemberDense(2, 2)])
+def test_sparse_rows_to_predict_are_refused_as_in_fit(layer):
+    net = BackpropClassifier(layers=[layer, Flatten()], max_iter=2, random_state=0).fit(X, Y)
+    with pytest.raises(ValueError, match="only a first layer Dense"):
+        net.predict(csr_array(X))
 
 
 def test_warm_start_and_groups():

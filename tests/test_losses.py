@@ -297,7 +297,7 @@ def test_a_point_that_is_met_exactly_has_a_finite_likelihood(dtype):
         *(FocalLoss(g) for g in (-1, np.inf, "2")),
         *(Huber(d) for d in (0, -1, np.inf, np.nan)),
         *(Tweedie(p) for p in (0.5, 1e-9, 0.999, np.nan, np.inf, "1", None)),
-        *(GaussianNLL(m) for m in (0, -1, np.nan)),
+        *(GaussianNLL(m) for m in (0, -1, np.nan, 1e200)),
         *(Quantile(q) for q in (0, 1, -0.1, 50, np.nan, None, "a", "0.5", True, [], (), [[0.5]])),
         *(Quantile(q) for q in ([0.5, 0.5], [0.9, 0.1], [0.1, 1.0], [0.1, np.nan], [0.1, None])),
         *(Quantile(q) for q in ({0.5}, {0.5: 1}, np.array([0.9, 0.1]), np.array([[0.5]]), [True])),

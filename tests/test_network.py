@@ -15,6 +15,7 @@ from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel
 from skbp._engine.network import Network
 from skbp._engine.training import DivergenceError
 from skbp._engine.workspace import Workspace
+from skbp.initializers import GlorotUniform
 from skbp.layers import (
     GRU,
     LSTM,
@@ -421,6 +422,13 @@ def test_the_position_of_a_part_of_a_step_is_named():
     for method in (net.predict, lambda x: net.fit(x, [0, 1] * 3)):
         with pytest.raises(ValueError, match=r"a part of step 2 .*of row 4"):
             method(x)
+
+
+def test_first_values_that_are_not_finite():
+    layers = [Dense(1, initializer=GlorotUniform(factor=1e300))]
+    net = BackpropRegressor(layers=layers, dtype="float32", random_state=0)
+    with pytest.raises(ValueError, match=r"first values of 'dense_0\.weight' are not finite in fl"):
+        net.fit(np.eye(2), [1, 2])
 
 
 def test_warnings_are_those_of_convergence_only():

@@ -41,7 +41,7 @@ import skbp
 from skbp import BackpropClassifier, _plain
 from skbp._plain import KINDS, kept
 from skbp.callbacks import TimeLimit
-from skbp.layers import Dense, Layer
+from skbp.layers import LSTM, Dense, Layer
 from skbp.losses import SquaredError
 from skbp.persistence import _sklearn, files
 from skbp.text import (
@@ -110,6 +110,15 @@ def test_pickles_and_copies_give_the_same_estimator(name):
     expected = told(estimator)
     for twin in (pickle.loads(pickle.dumps(estimator)), copy.copy(estimator)):
         assert_same(expected, told(twin))
+
+
+def test_nothing_is_warned_of_again(path):
+    # Of a setting that fit has warned of: whoever loads has not chosen it, and may have errors on.
+    with pytest.warns(UserWarning, match="no effect"):
+        net = layered(LSTM(3, dropout=0.5)).fit(ROWS.reshape(-1, 3, 1), LABELS)
+    rows = ROWS.reshape(-1, 3, 1)
+    for twin in (again(net, path), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(twin.predict_proba(rows), net.predict_proba(rows))
 
 
 @pytest.mark.parametrize("name", FITTED)

@@ -117,6 +117,12 @@ def test_a_pattern_that_names_no_layer():
     assert not hasattr(net, "classes_")
 
 
+def test_no_solver_of_epochs():
+    net = make(GradualUnfreezing(), layers=[Dense(4)], solver="lbfgs")
+    with pytest.raises(ValueError, match="GradualUnfreezing needs a stochastic solver"):
+        net.fit(X, Y)
+
+
 def test_hidden_layer_sizes_with_normalization():
     params = {
         "layers": None, "hidden_layer_sizes": (8, 8), "normalization": "batch",

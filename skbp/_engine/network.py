@@ -221,11 +221,23 @@ class Network:
         rng : numpy.random.RandomState
         x : ndarray of shape (n, *input_shape), optional
             Rows of training data, for a network that `needs_batch`.
+
+        Raises
+        ------
+        ValueError
+            If a value is not finite in the network's dtype; names the parameter.
         """
         x, ctx = x if self.needs_batch else None, Pass()
         if x is not None and len(self.input_shape) == 2:
             x = enter(x, self, ctx)
-        init_chain(self.specification, self.input_shapes, self.views, rng, x, ctx)
+        with np.errstate(over="ignore"):
+            init_chain(self.specification, self.input_shapes, self.views, rng, x, ctx)
+        if not np.isfinite(self.params).all():
+            name = next(name for name, one in self.by_name().items() if not np.isfinite(one).all())
+            raise ValueError(
+                f"the first values of {name!r} are not finite in {self.params.dtype}. Use an "
+                "initializer that draws smaller ones."
+            )
 
     @property
     def names(self):

@@ -37,7 +37,8 @@ class GradualUnfreezing(Callback):
     Raises
     ------
     ValueError
-        In fit, if a parameter is not allowed, or a pattern fits no parameter.
+        In fit, if a parameter is not allowed, or a pattern fits no parameter; if the solver is
+        "lbfgs", which changes all weights in each update.
 
     Notes
     -----
@@ -74,6 +75,11 @@ class GradualUnfreezing(Callback):
 
     def on_epoch_begin(self, memory, context):
         training = context.training
+        if not hasattr(training, "freeze"):
+            raise ValueError(
+                "GradualUnfreezing needs a stochastic solver: solver='lbfgs' changes all weights "
+                "in each update. Use solver='adam', or leave the callback out."
+            )
         training.freeze(self.waiting(training, training.history.call.epochs + 1))
 
     def waiting(self, training, epoch):

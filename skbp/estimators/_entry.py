@@ -136,7 +136,12 @@ def _plain_targets(estimator, y):
     if issparse(y):
         raise ValueError("y is sparse, expected a dense array. Give y.toarray().")
     check_numbers(y, "y")
-    return y.astype(object) if getattr(getattr(y, "dtype", None), "kind", "") == "T" else y
+    if getattr(getattr(y, "dtype", None), "kind", "") not in ("T", "O"):
+        return y
+    try:  # scikit-learn's check of objects would not say that they are those of y
+        return np.asarray(y, object).astype(np.float64)
+    except TypeError as error:
+        raise ValueError(f"y has a value that is no number: {error}.") from None
 
 
 def _numbers_or_labels(estimator, y):

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from skbp._compat import StrOptions
 from skbp._quiet import quiet
 from skbp.estimators._fit import Given
+from skbp.estimators._mlp import ToMLP
 from skbp.estimators._parameters import CONSTRAINTS, MEMBERS
 from skbp.estimators._predictor import Predictor
 from skbp.estimators._targets import KINDS, ClassTargetsMixin
@@ -17,7 +18,7 @@ from skbp.estimators.base import BaseBackprop
 from skbp.losses import LOSSES, Loss
 
 
-class BackpropClassifier(ClassTargetsMixin, ClassifierMixin, BaseBackprop):
+class BackpropClassifier(ToMLP, ClassTargetsMixin, ClassifierMixin, BaseBackprop):
     """Neural network classifier trained by backpropagation.
 
     Takes the place of `sklearn.neural_network.MLPClassifier`: same parameters, same fitted

@@ -11,6 +11,7 @@ from skbp._quiet import quiet
 from skbp.estimators._entry import targets_to_score
 from skbp.estimators._fit import Given
 from skbp.estimators._input_checks import check_weights
+from skbp.estimators._mlp import ToMLP
 from skbp.estimators._parameters import CONSTRAINTS, MEMBERS
 from skbp.estimators._predictor import Predictor
 from skbp.estimators._scores import score_predictions
@@ -19,7 +20,7 @@ from skbp.estimators.base import BaseBackprop
 from skbp.losses import LOSSES, Gamma, Loss, Poisson, Tweedie
 
 
-class BackpropRegressor(RegressorMixin, BaseBackprop):
+class BackpropRegressor(ToMLP, RegressorMixin, BaseBackprop):
     """Neural network regressor trained by backpropagation.
 
     Takes the place of `sklearn.neural_network.MLPRegressor`: same parameters, same fitted

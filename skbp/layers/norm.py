@@ -158,7 +158,7 @@ class BatchNorm(Norm):
         arranged = _arranged(x, banded, self, ctx, "x")
         ctx.cache[self] = arranged, banded, ctx.absent
         mean, var, share = self._statistics(arranged, p, w, ctx)
-        inv_std = 1 / np.sqrt(var + float(self.epsilon))
+        inv_std = 1 / np.sqrt(var + _above_zero(self.epsilon, x.dtype))
         if "share" in w:  # for `backward`
             w["mean"][...], w["inv_std"][...], w["share"][0] = mean, inv_std, share
         y = w["y"].reshape(arranged.shape)
@@ -218,6 +218,11 @@ class BatchNorm(Norm):
         if absent is not None:
             dz[absent.reshape(-1)] = 0
         return _handed_on(dz, banded, shape)
+
+
+def _above_zero(epsilon, dtype):
+    """Return an epsilon that is not zero in the dtype of a network."""
+    return max(float(epsilon), float(np.finfo(dtype).tiny))
 
 
 def _united(parts):
@@ -329,7 +334,8 @@ class LayerNorm(Norm):
             mean, inv_std = w["mean"].reshape(-1), w["inv_std"].reshape(-1)
         else:  # inference keeps no statistics
             mean, inv_std = np.empty((2, len(rows)), rows.dtype)
-        kernels.standardize_rows(rows, p["gamma"], float(self.epsilon), mean, inv_std, z)
+        epsilon = _above_zero(self.epsilon, rows.dtype)
+        kernels.standardize_rows(rows, p["gamma"], epsilon, mean, inv_std, z)
         self._function.forward(z, p["beta"], y)
         return _channels_first(w["y"])
 

@@ -23,7 +23,7 @@ class GaussianNLL(Loss):
     Parameters
     ----------
     min_std : float, default=1e-3
-        The smallest standard deviation, in units of y; > 0.
+        The smallest standard deviation, in units of y; > 0, at most 1e100.
 
     References
     ----------
@@ -39,7 +39,7 @@ class GaussianNLL(Loss):
     """
 
     has_std = True
-    allowed = {"min_std": Range(0, low_open=True)}
+    allowed = {"min_std": Range(0, 1e100, low_open=True)}  # its square is finite
 
     def __init__(self, min_std=1e-3):
         self.min_std = min_std

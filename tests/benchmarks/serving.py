@@ -9,7 +9,7 @@ A small and a larger network have the same weights in MLPClassifier and in skbp.
 - workers: the memory of four processes with the same model, whose weights have 48 MiB.
 
 Every library has one thread; a service and its clients are two processes, and want two cores.
-Rivals that are not installed are left out: ``pip install fastapi uvicorn onnxruntime skl2onnx
+Rivals that are not installed are left out: ``pip install fastapi uvicorn onnxruntime onnx
 skops``. It takes less than three minutes; ``--rounds 3`` gives a first impression.
 """
 
@@ -42,7 +42,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from _service import PATIENCE, Service
 
 NETS = {"20 features, 100 units": (20, (100,)), "200 features, 3 x 256 units": (200, (256,) * 3)}
-RIVALS = ("fastapi", "uvicorn", "onnxruntime", "skl2onnx", "skops")
+RIVALS = ("fastapi", "uvicorn", "onnxruntime", "onnx", "skops")
 #: Calls of a way in one round; requests of all clients in one round.
 CALLS, REQUESTS = 400, 400
 LOADS, STARTS, WORKERS = 15, 3, 4
@@ -77,15 +77,8 @@ def save_skops(model, path):
 
 
 def save_onnx(model, path):
-    """Convert our network, or, with an skbp that cannot, MLPClassifier with the same weights."""
-    if hasattr(skbp, "to_onnx"):
-        path.write_bytes(skbp.to_onnx(model).SerializeToString())
-        return
-    from skl2onnx import to_onnx
-
-    row = np.zeros((1, model.n_features_in_), np.float32)
-    options = {id(model): {"zipmap": False}}
-    path.write_bytes(to_onnx(model, row, options=options).SerializeToString())
+    """Write an ONNX model."""
+    path.write_bytes(skbp.to_onnx(model).SerializeToString())
 
 
 class Way(NamedTuple):
@@ -117,10 +110,10 @@ WAYS = {
         "mlp", joblib.dump, "import joblib; model = joblib.load(path)" + PREDICT,
     ),
     "ONNX": Way(
-        "skbp" if hasattr(skbp, "to_onnx") else "mlp", save_onnx,
+        "skbp", save_onnx,
         "import onnxruntime as o; options = o.SessionOptions(); options.intra_op_num_threads = 1; "
         "model = o.InferenceSession(path, options); model.run(['probabilities'], {'X': row})",
-        ("onnxruntime", "skl2onnx"),
+        ("onnxruntime", "onnx"),
     ),
 }  # fmt: skip
 
