@@ -46,7 +46,7 @@ def model_of(network, dtype=np.float64, opset=18):
     graph = graph_for(network, opset, dtype)
     value = add_network(graph, network)
     output = Output(value.name, graph.dtype, value.shape)
-    return proto_of(graph, input_of(graph, network), {"raw": output})
+    return proto_of(graph, [input_of(graph, network)], {"raw": output})
 
 
 def check(network, X, dtype, opset=18):

@@ -78,8 +78,9 @@ class ToMLP:
         >>> from sklearn.datasets import load_iris
         >>> from skbp import BackpropClassifier
         >>> X, y = load_iris(return_X_y=True)
-        >>> net = BackpropClassifier((5,), "tanh", solver="lbfgs", random_state=0).fit(X, y)
-        >>> mlp = net.to_mlp()
+        >>> net = BackpropClassifier((5,), "tanh", solver="lbfgs", alpha=1.0, max_iter=1000,
+        ...                          random_state=0)
+        >>> mlp = net.fit(X, y).to_mlp()
         >>> type(mlp).__name__, [weight.shape for weight in mlp.coefs_]
         ('MLPClassifier', [(4, 5), (5, 3)])
         >>> bool(abs(mlp.predict_proba(X) - net.predict_proba(X)).max() < 1e-12)
