@@ -1,0 +1,191 @@
+"""What cases are checked on: an estimator, with a solver where it has one."""
+
+from functools import cached_property
+
+import numpy as np
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel, HiddenFeatures
+from skbp.preprocessing import (
+    CategoryCodes,
+    DateParts,
+    QuantileNormal,
+    RobustSmoothClip,
+    TableEncoder,
+)
+from skbp.recommendation import RatingRegressor, TwoTowerRecommender
+from skbp.tabular import RealMLP, ResNet, TabularClassifier, TabularRegressor
+from skbp.text import (
+    BytePairTokenizer,
+    CharacterTokenizer,
+    NearestExamples,
+    RejectOption,
+    SurgeDetector,
+    TextModel,
+)
+from skbp.uncertainty import ConformalClassifier, ConformalRegressor
+
+from . import data
+from .registry import NotMeant
+
+#: Of what trains by batches: optimizers whose state and steps differ in kind.
+SOLVERS = ("adam", "sgd", "lbfgs")
+OTHER_SOLVERS = ("adamw", "muon", "lion", "lazy_adam", "rmsprop", "nadam", "radam", "adagrad")
+
+
+class Subject:
+    """An estimator class with parameters that make it small, and rows and targets for it.
+
+    Parameters
+    ----------
+    cls : type or callable
+        Makes the estimator from parameters.
+    roles : str
+        See `Case.on`; "skbp" is added.
+    rows, target : array-like
+        A target of None is for estimators that take none.
+    defaults : dict
+        Parameters that are not the estimator's own defaults.
+    estimator, name, owner : str, optional
+        What it is called in tables.
+    """
+
+    #: Other names of parameters, for rivals; None means that there is none.
+    names: dict = {}
+
+    def __init__(
+        self, cls, roles, rows=data.X, target=None, defaults=None, *, estimator=None, name=None,
+        owner="skbp",
+    ):  # fmt: skip
+        self.cls, self.X, self.y, self.owner = cls, rows, target, owner
+        self.roles = {*roles.split(), owner}
+        self.defaults = defaults or {}
+        self.estimator = estimator or cls.__name__
+        self.name = name or self.estimator
+
+    def make(self, **params):
+        """Return an unfitted estimator; raise NotMeant for a parameter that it has not."""
+        return self.cls(**(self.defaults | self.translated(params)))
+
+    def translated(self, params):
+        """Return parameters by the estimator's own names."""
+        found = {self.names.get(name, name): value for name, value in params.items()}
+        known = getattr(self.cls, "_get_param_names", lambda: found)()
+        for name in found:
+            if name is None or (self.owner != "skbp" and name.split("__")[0] not in known):
+                raise NotMeant(name)
+        return found
+
+    def fit(self, model, X=None, y=None, **params):
+        """Fit to rows and targets, the subject's own where none are given."""
+        X, y = self.X if X is None else X, self.y if y is None else y
+        return model.fit(X, **params) if y is None else model.fit(X, y, **params)
+
+    def fitted(self, **params):
+        """Return a fitted estimator."""
+        return self.fit(self.make(**params))
+
+    def use(self, model, X=None):
+        """Return what a fitted estimator makes of rows: probabilities, numbers, or features.
+
+        Probabilities are asserted to add up to 1, unless they are not finite.
+        """
+        X = self.X if X is None else X
+        if hasattr(model, "predict_proba"):
+            value = model.predict_proba(X)
+            sums = np.sum(value, axis=1)
+            close = np.isclose(sums, 1, rtol=1e-5) | ~np.isfinite(sums)
+            assert "multilabel" in self.roles or close.all(), f"probabilities add up to {sums}"
+            return value
+        for name in ("predict", "transform", "score_samples", "encode"):
+            if hasattr(model, name):
+                return getattr(model, name)(X)
+        raise NotMeant("nothing to use")
+
+    def method(self, model, name):
+        """Return a method; raise NotMeant if there is none."""
+        found = getattr(model, name, None)
+        if found is None:
+            raise NotMeant(name)
+        return found
+
+    @cached_property
+    def reference(self):
+        """What an estimator fitted to the subject's own rows makes of them."""
+        return np.asarray(self.use(self.fitted()))
+
+
+def tables():
+    """Return BackpropClassifier and BackpropRegressor with each solver."""
+    found = []
+    for cls, role, y in (
+        (BackpropClassifier, "classifier", data.LABELS),
+        (BackpropRegressor, "regressor", data.NUMBERS),
+    ):
+        for solver in SOLVERS + OTHER_SOLVERS:
+            kind = "table" if solver in SOLVERS else "solver"
+            kind += " lbfgs" if solver == "lbfgs" else " stochastic"
+            params = {"hidden_layer_sizes": (4,), "max_iter": 3, "random_state": 0,
+                      "solver": solver}  # fmt: skip
+            roles = f"{kind} any numeric seeded supervised weighted {role}"
+            found.append(Subject(cls, roles, data.X, y, params, name=f"{cls.__name__} {solver}"))
+    return found
+
+
+def others():
+    """Return the other estimators of skbp, small ones."""
+    small = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
+    preset = RealMLP(n_members=2, hidden_layer_sizes=(4,), max_iter=2, min_updates=0, n_folds=2)
+    again = ResNet(n_blocks=1, units=4, hidden_units=4, max_iter=2)
+    texts = {
+        "max_iter": 1, "n_blocks": 1, "n_heads": 1, "width": 4, "context": 8, "batch_size": 4,
+        "tokenizer": "characters", "epoch_size": 8, "random_state": 0,
+    }  # fmt: skip
+    two = {"dim": 2, "max_iter": 1, "random_state": 0}
+    clf, reg = BackpropClassifier(**small), BackpropRegressor(**small)
+    X, labels, numbers = data.X, data.LABELS, data.NUMBERS
+    return [
+        Subject(BackpropSequenceModel, "any sequence codes seeded", data.CODES, None,
+                {"max_iter": 2, "random_state": 0}),
+        Subject(HiddenFeatures, "any numeric features supervised", X, labels, {"estimator": clf}),
+        Subject(TabularClassifier, "any mixed tabular classifier seeded supervised weighted", X,
+                labels, {"preset": preset, "random_state": 0}),
+        Subject(TabularRegressor, "any mixed tabular regressor seeded supervised weighted", X,
+                numbers, {"preset": again, "random_state": 0}),
+        Subject(ConformalClassifier, "any numeric conformal classifier seeded supervised", X,
+                labels, {"estimator": clf, "random_state": 0}),
+        Subject(ConformalRegressor, "any numeric conformal regressor seeded supervised", X,
+                numbers, {"estimator": reg, "random_state": 0}),
+        Subject(TwoTowerRecommender, "any pairs towers seeded", data.PAIRS, None, two),
+        Subject(RatingRegressor, "any pairs ratings seeded supervised", data.PAIRS, data.RATINGS,
+                two | {"n_members": 2}),
+        Subject(TextModel, "any texts language seeded", data.TEXTS, None, texts),
+        Subject(BytePairTokenizer, "any texts tokenizer", data.TEXTS, None, {"n_codes": 300}),
+        Subject(CharacterTokenizer, "any texts tokenizer", data.TEXTS),
+        Subject(RejectOption, "any reject supervised", X, labels,
+                {"classifier": LogisticRegression(), "cv": 2}),
+        Subject(SurgeDetector, "surge"),
+        Subject(TableEncoder, "any mixed columns", X),
+        Subject(CategoryCodes, "any mixed columns categories", np.round(X)),
+        Subject(QuantileNormal, "any columns scaler", X),
+        Subject(RobustSmoothClip, "any columns scaler", X),
+        Subject(DateParts, "dates", X),
+        Subject(NearestExamples, "nearest", data.TEXTS, data.MOODS),
+        Subject(LinearRegression, "reference", X, numbers, owner="reference"),
+    ]  # fmt: skip
+
+
+def subjects(rivals=False):
+    """Return all subjects.
+
+    Parameters
+    ----------
+    rivals : bool
+        Whether those of other packages are among them.
+    """
+    found = tables() + [one for one in others() if one.owner == "skbp"]
+    if rivals:
+        from .rivals import rivals as of_others
+
+        found += of_others()
+    return found
