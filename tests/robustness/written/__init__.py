@@ -1,5 +1,14 @@
-"""The written cases, a module a group; importing this fills `CASES`."""
+"""The written cases, a module for some groups; importing this fills `CASES`."""
 
-from . import values
+from . import components, dtypes, labels, parameters, shapes, sparse, values, weights
 
-__all__ = ["values"]
+__all__ = [
+    "components",
+    "dtypes",
+    "labels",
+    "parameters",
+    "shapes",
+    "sparse",
+    "values",
+    "weights",
+]

@@ -5,13 +5,10 @@ from sklearn.base import clone
 
 from ..data import with_value
 from ..expect import either, gives, raises
+from ..oracles import finite
 from ..registry import cases
 
 TINY = np.finfo(np.float64).tiny
-
-
-def finite(value):
-    assert np.isfinite(np.asarray(value, dtype=np.float64)).all(), "not finite"
 
 
 NOT_FINITE = {
