@@ -14,8 +14,8 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 # that is in it, unless its files are listed.
 FLOORS = [
     [
-        "_kernels", "_component", "_compat", "_distributions", "_numbers", "_quiet", "_warnings",
-        "_engine",
+        "_kernels", "_component", "_compat", "_distributions", "_numbers", "_quiet",
+        "_sparse_format", "_warnings", "_engine",
     ],
     ["activations", "initializers", "losses", "optimizers", "schedules", "preprocessing"],
     ["layers"],

@@ -39,7 +39,7 @@ class GaussianNLL(Loss):
     """
 
     has_std = True
-    allowed = {"min_std": Range(0, low_open=True)}
+    allowed = {"min_std": Range(0, 1e100, low_open=True)}  # its square is a float
 
     def __init__(self, min_std=1e-3):
         self.min_std = min_std

@@ -20,7 +20,7 @@ def main(arguments=None):
     given = parser.parse_args(arguments)
     start = time.perf_counter()
     todo = registry.checks(given.group, given.rivals, given.quick)
-    results = running.run(todo, given.processes, given.jobs)
+    results = running.run(todo, given.processes, given.jobs, report.Progress(len(todo)))
     for by in ("group", "estimator"):
         print("\n".join(report.table(results, by)), end="\n\n")
     for owner in dict.fromkeys(one.owner for one in results):

@@ -14,6 +14,10 @@ OUTCOMES = (
 GOOD = OUTCOMES[:2]
 
 
+class Late(BaseException):
+    """A check in this process took too long."""
+
+
 @dataclass
 class Came:
     """What came of a call: a value or an exception, warnings, and what of the caller's changed."""
@@ -78,6 +82,8 @@ class Expected:
                 return "clean error", told
             return "unclean exception", f"{missing} not in {told}"
         outcome = "memory" if isinstance(error, MemoryError) else "unclean exception"
+        if isinstance(error, Late):
+            return "hang", told
         wanted = self._expected_error() if self.errors else "a value"
         return outcome, f"{told}; expected {wanted}"
 

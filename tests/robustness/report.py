@@ -1,8 +1,22 @@
 """The table of the battery, and the list of what is not right."""
 
+import sys
 from collections import Counter
 
 from .expect import OUTCOMES
+
+
+class Progress:
+    """Tells on stderr how far the battery is, and what is not good as soon as it comes."""
+
+    def __init__(self, n_checks):
+        self.n_checks, self.n_done, self.group = n_checks, 0, None
+
+    def __call__(self, result):
+        self.n_done += 1
+        if result.group != self.group:
+            self.group = result.group
+            print(f"{self.n_done}/{self.n_checks} {self.group}", file=sys.stderr, flush=True)
 
 
 def table(results, by):

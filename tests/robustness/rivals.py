@@ -56,7 +56,8 @@ def _skorch():
     ):
         for solver, optimizer in (("adam", torch.optim.Adam), ("sgd", torch.optim.SGD)):
             defaults = {"max_epochs": 3, "optimizer": optimizer, **fixed}
-            subject = OfSkorch(cls, f"table stochastic any numeric supervised {role}", data.X, y,
+            roles = f"table {solver} stochastic any numeric supervised {role}"
+            subject = OfSkorch(cls, roles, data.X, y,
                                defaults, owner="skorch", estimator=f"NeuralNet{role.title()}",
                                name=f"skorch {role} {solver}")  # fmt: skip
             known = {
@@ -92,7 +93,7 @@ def rivals():
         (MLPClassifier, "classifier", data.LABELS), (MLPRegressor, "regressor", data.NUMBERS),
     ):  # fmt: skip
         for solver in ("adam", "sgd", "lbfgs"):
-            kind = "lbfgs" if solver == "lbfgs" else "stochastic"
+            kind = solver + " stochastic" * (solver != "lbfgs")
             params = {"hidden_layer_sizes": (4,), "max_iter": 3, "random_state": 0,
                       "solver": solver}  # fmt: skip
             roles = f"table any numeric seeded supervised weighted {kind} {role}"

@@ -10,7 +10,7 @@ import time
 import warnings
 from dataclasses import dataclass
 
-from .expect import GOOD, OUTCOMES
+from .expect import GOOD, OUTCOMES, Late
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,25 @@ def run(checks, processes=False, n_jobs=1, tell=None):
 
     for check in here:
         start = time.perf_counter()
-        keep(check, check(), time.perf_counter() - start)
+        keep(check, _here(check), time.perf_counter() - start)
     _run_apart(apart, n_jobs, keep)
     return results
+
+
+def _here(check):
+    """Run a check in this process; an alarm ends it, unless compiled code blocks."""
+
+    def ring(*_):
+        raise Late(f"not done after {check.case.seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, check.case.seconds)
+        came = check()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    return came
 
 
 def _run_apart(checks, n_jobs, keep):

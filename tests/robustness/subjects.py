@@ -1,6 +1,7 @@
 """What cases are checked on: an estimator, with a solver where it has one."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -31,6 +32,10 @@ from .registry import NotMeant
 #: Of what trains by batches: optimizers whose state and steps differ in kind.
 SOLVERS = ("adam", "sgd", "lbfgs")
 OTHER_SOLVERS = ("adamw", "muon", "lion", "lazy_adam", "rmsprop", "nadam", "radam", "adagrad")
+
+
+#: The subject's own rows or targets, where None would be something to try.
+OWN: Any = object()
 
 
 class Subject:
@@ -76,21 +81,21 @@ class Subject:
                 raise NotMeant(name)
         return found
 
-    def fit(self, model, X=None, y=None, **params):
+    def fit(self, model, X=OWN, y=OWN, **params):
         """Fit to rows and targets, the subject's own where none are given."""
-        X, y = self.X if X is None else X, self.y if y is None else y
+        X, y = self.X if X is OWN else X, self.y if y is OWN else y
         return model.fit(X, **params) if y is None else model.fit(X, y, **params)
 
     def fitted(self, **params):
         """Return a fitted estimator."""
         return self.fit(self.make(**params))
 
-    def use(self, model, X=None):
+    def use(self, model, X=OWN):
         """Return what a fitted estimator makes of rows: probabilities, numbers, or features.
 
         Probabilities are asserted to add up to 1, unless they are not finite.
         """
-        X = self.X if X is None else X
+        X = self.X if X is OWN else X
         if hasattr(model, "predict_proba"):
             value = model.predict_proba(X)
             sums = np.sum(value, axis=1)
@@ -123,11 +128,11 @@ def tables():
         (BackpropRegressor, "regressor", data.NUMBERS),
     ):
         for solver in SOLVERS + OTHER_SOLVERS:
-            kind = "table" if solver in SOLVERS else "solver"
-            kind += " lbfgs" if solver == "lbfgs" else " stochastic"
+            kind = "table any numeric weighted" if solver in SOLVERS else "solver"
+            kind += f" {solver}" + " stochastic" * (solver != "lbfgs")
             params = {"hidden_layer_sizes": (4,), "max_iter": 3, "random_state": 0,
                       "solver": solver}  # fmt: skip
-            roles = f"{kind} any numeric seeded supervised weighted {role}"
+            roles = f"{kind} seeded supervised {role}"
             found.append(Subject(cls, roles, data.X, y, params, name=f"{cls.__name__} {solver}"))
     return found
 

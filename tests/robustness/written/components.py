@@ -1,6 +1,7 @@
 """Components with parameters that are none: an error that is a ValueError, or a network."""
 
 import inspect
+from fractions import Fraction
 
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
@@ -13,7 +14,21 @@ from ..expect import either
 from ..oracles import finite
 from ..registry import NotMeant, case
 
-VALUES = [None, "a", float("nan"), float("inf"), -1, 0, 1.5, True, [], {}, object(), 10**400]
+VALUES = [
+    None,
+    "a",
+    float("nan"),
+    float("inf"),
+    -1,
+    0,
+    1.5,
+    True,
+    [],
+    {},
+    object(),
+    1e300,
+    Fraction(1, 3),
+]
 REGISTRIES = {
     "activation": (ACTIVATIONS, {}), "initializer": (INITIALIZERS, {}), "solver": (OPTIMIZERS, {}),
     "learning_rate": (SCHEDULES, {}), "loss": (LOSSES, {}), "layers": (LAYERS, {}),
@@ -38,7 +53,7 @@ def build(cls, name, value):
 
 def _add(parameter, name, cls, one):
     @case("components", f"{parameter}: {name}({one}=...)", either("", oracle=finite),
-          on="table stochastic skbp")  # fmt: skip
+          on="table adam skbp")  # fmt: skip
     def each(net):
         outputs, refused = [], []
         for value in VALUES:

@@ -59,7 +59,8 @@ WORDS = {"layers": "layers|Dense|units", "scoring": "scoring|score", "init_from"
 
 def _add_bad(name, value, number):
     on = "table classifier" if name == "class_weight" else "table"
-    expected = raises(WORDS.get(name, name))
+    error = (ValueError, FileNotFoundError) if name == "init_from" else ValueError
+    expected = raises(WORDS.get(name, name), error=error)
 
     @case("parameters", f"{name}={value!r:.40} ({number})", expected, on=on)
     def bad(net):

@@ -63,7 +63,7 @@ def everywhere(net, value):
 def in_targets(net, value):
     y = np.array(net.y)
     y[7] = value
-    return net.use(net.fit(net.make(), None, y))
+    return net.use(net.fit(net.make(), net.X, y))
 
 
 @cases("values in a clone", NOT_FINITE, on="numeric")

@@ -37,7 +37,7 @@ REFUSED = {
     "dates": ([date(2020, 1, 1)] * N, raises("date|number")),
     "a text": ("balanced", raises("str|number|shape|convert|1D|scalar")),
     "a dict": ({0: 1.0, 1: 2.0}, raises("dict|expected|number|shape|scalar")),
-    "sparse": (sp.csr_array(ONES[None, :]), raises("sparse|dense")),
+    "sparse": (sp.csr_array(ONES[None, :]), raises("sparse|dense", error=(ValueError, TypeError))),
     "masked": (np.ma.MaskedArray(ONES, mask=ONES > 0), raises("mask")),
     "NA": (pd.Series(put(0)).replace(0, pd.NA).astype("Float64"), raises("NaN|NA|missing|None")),
 }
