@@ -7,6 +7,22 @@ import numpy as np
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel, HiddenFeatures
+from skbp.layers import (
+    GRU,
+    LSTM,
+    BatchNorm,
+    Conv1D,
+    Conv2D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    LayerNorm,
+    MaxPool2D,
+    MemberDense,
+    SequencePool,
+    TransformerEncoder,
+)
 from skbp.preprocessing import (
     CategoryCodes,
     DateParts,
@@ -28,6 +44,7 @@ from skbp.uncertainty import ConformalClassifier, ConformalRegressor
 
 from . import data
 from .registry import NotMeant
+from .state import SHARED
 
 #: Of what trains by batches: optimizers whose state and steps differ in kind.
 SOLVERS = ("adam", "sgd", "lbfgs")
@@ -137,6 +154,33 @@ def tables():
     return found
 
 
+def networks():
+    """Return classifiers with layers of all families, for rows of several axes."""
+    rng = np.random.RandomState(1)
+    steps, images = rng.normal(size=(data.N, 5, 3)), rng.normal(size=(data.N, 1, 4, 4))
+    codes = rng.randint(0, 6, (data.N, 5)).astype(float)
+    for array in (steps, images, codes):
+        array.flags.writeable = False
+        SHARED.append(array)
+    kinds = {
+        "LSTM": (steps, "steps", [LSTM(3)]),
+        "GRU": (steps, "steps", [GRU(3, return_sequences=True), SequencePool("mean")]),
+        "Conv1D": (steps, "steps grid", [Conv1D(3, 2), BatchNorm(), Dropout(0.2), Flatten()]),
+        "Conv2D": (images, "images", [Conv2D(2, 2), BatchNorm(), MaxPool2D(2), Flatten()]),
+        "attention": (steps, "steps", [TransformerEncoder(3, 6), SequencePool("mean")]),
+        "embedding": (codes, "codes", [Embedding(6, 3), GRU(3)]),
+        "members": (data.X, "", [MemberDense(4, "relu")]),
+        "normalised": (data.X, "", [Dense(4, "gelu"), LayerNorm(), Dropout(0.3)]),
+    }
+    return [
+        Subject(BackpropClassifier, f"network any classifier seeded stochastic {roles}", rows,
+                data.LABELS, {"layers": layers, "max_iter": 2, "random_state": 0, "batch_size": 10}
+                | ({"n_members": 2} if name == "members" else {}),
+                estimator="BackpropClassifier", name=f"BackpropClassifier of {name}")
+        for name, (rows, roles, layers) in kinds.items()
+    ]  # fmt: skip
+
+
 def others():
     """Return the other estimators of skbp, small ones."""
     small = {"hidden_layer_sizes": (4,), "max_iter": 2, "random_state": 0}
@@ -150,12 +194,12 @@ def others():
     clf, reg = BackpropClassifier(**small), BackpropRegressor(**small)
     X, labels, numbers = data.X, data.LABELS, data.NUMBERS
     return [
-        Subject(BackpropSequenceModel, "any sequence codes seeded", data.CODES, None,
+        Subject(BackpropSequenceModel, "any sequence codes seeded callbacks", data.CODES, None,
                 {"max_iter": 2, "random_state": 0}),
         Subject(HiddenFeatures, "any numeric features supervised", X, labels, {"estimator": clf}),
-        Subject(TabularClassifier, "any mixed tabular classifier seeded supervised weighted", X,
+        Subject(TabularClassifier, "any mixed tabular classifier seeded supervised weighted callbacks", X,
                 labels, {"preset": preset, "random_state": 0}),
-        Subject(TabularRegressor, "any mixed tabular regressor seeded supervised weighted", X,
+        Subject(TabularRegressor, "any mixed tabular regressor seeded supervised weighted callbacks", X,
                 numbers, {"preset": again, "random_state": 0}),
         Subject(ConformalClassifier, "any numeric conformal classifier seeded supervised", X,
                 labels, {"estimator": clf, "random_state": 0}),
@@ -188,7 +232,7 @@ def subjects(rivals=False):
     rivals : bool
         Whether those of other packages are among them.
     """
-    found = tables() + [one for one in others() if one.owner == "skbp"]
+    found = tables() + networks() + [one for one in others() if one.owner == "skbp"]
     if rivals:
         from .rivals import rivals as of_others
 
