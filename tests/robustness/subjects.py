@@ -169,7 +169,7 @@ def networks():
         "Conv2D": (images, "images", [Conv2D(2, 2), BatchNorm(), MaxPool2D(2), Flatten()]),
         "attention": (steps, "steps", [TransformerEncoder(3, 6), SequencePool("mean")]),
         "embedding": (codes, "codes", [Embedding(6, 3), GRU(3)]),
-        "members": (data.X, "", [MemberDense(4, "relu")]),
+        "members": (data.X, "", [MemberDense(2, 4, "relu")]),
         "normalised": (data.X, "", [Dense(4, "gelu"), LayerNorm(), Dropout(0.3)]),
     }
     return [
@@ -192,15 +192,16 @@ def others():
     }  # fmt: skip
     two = {"dim": 2, "max_iter": 1, "random_state": 0}
     clf, reg = BackpropClassifier(**small), BackpropRegressor(**small)
+    tabular = "any mixed tabular seeded supervised weighted callbacks"
     X, labels, numbers = data.X, data.LABELS, data.NUMBERS
     return [
         Subject(BackpropSequenceModel, "any sequence codes seeded callbacks", data.CODES, None,
                 {"max_iter": 2, "random_state": 0}),
         Subject(HiddenFeatures, "any numeric features supervised", X, labels, {"estimator": clf}),
-        Subject(TabularClassifier, "any mixed tabular classifier seeded supervised weighted callbacks", X,
-                labels, {"preset": preset, "random_state": 0}),
-        Subject(TabularRegressor, "any mixed tabular regressor seeded supervised weighted callbacks", X,
-                numbers, {"preset": again, "random_state": 0}),
+        Subject(TabularClassifier, f"{tabular} classifier", X, labels,
+                {"preset": preset, "random_state": 0}),
+        Subject(TabularRegressor, f"{tabular} regressor", X, numbers,
+                {"preset": again, "random_state": 0}),
         Subject(ConformalClassifier, "any numeric conformal classifier seeded supervised", X,
                 labels, {"estimator": clf, "random_state": 0}),
         Subject(ConformalRegressor, "any numeric conformal regressor seeded supervised", X,
