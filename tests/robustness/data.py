@@ -21,6 +21,11 @@ for array in (X, LABELS, NUMBERS, CODES, PAIRS, RATINGS, MOODS):
     SHARED.append(array)
 
 
+#: Whether texts of a stream are negative, and days, as columns of tables.
+STREAM = RNG.uniform(size=400) < 0.2
+DAYS = np.datetime64("2020-01-01") + np.arange(2 * N).reshape(N, 2)
+
+
 def with_value(value, rows=X):
     """Return a copy of rows with another value in one place."""
     bad = np.array(rows, dtype=np.float64)

@@ -4,7 +4,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.linear_model import LogisticRegression
 
 from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel, HiddenFeatures
 from skbp.layers import (
@@ -81,6 +82,8 @@ class Subject:
     ):  # fmt: skip
         self.cls, self.X, self.y, self.owner = cls, rows, target, owner
         self.roles = {*roles.split(), owner}
+        if hasattr(cls, "_get_param_names"):
+            self.roles |= {f"has:{name}" for name in cls._get_param_names()}
         self.defaults = defaults or {}
         self.estimator = estimator or cls.__name__
         self.name = name or self.estimator
@@ -192,36 +195,38 @@ def others():
     }  # fmt: skip
     two = {"dim": 2, "max_iter": 1, "random_state": 0}
     clf, reg = BackpropClassifier(**small), BackpropRegressor(**small)
-    tabular = "any mixed tabular seeded supervised weighted callbacks"
+    other, conformal = "any other", "any other meta numeric conformal seeded supervised"
+    tabular = "any other mixed tabular seeded supervised weighted callbacks"
     X, labels, numbers = data.X, data.LABELS, data.NUMBERS
     return [
-        Subject(BackpropSequenceModel, "any sequence codes seeded callbacks", data.CODES, None,
+        Subject(BackpropSequenceModel, f"{other} sequence codes seeded callbacks", data.CODES, None,
                 {"max_iter": 2, "random_state": 0}),
-        Subject(HiddenFeatures, "any numeric features supervised", X, labels, {"estimator": clf}),
+        Subject(HiddenFeatures, f"{other} numeric features supervised meta", X, labels,
+                {"estimator": clf}),
         Subject(TabularClassifier, f"{tabular} classifier", X, labels,
                 {"preset": preset, "random_state": 0}),
         Subject(TabularRegressor, f"{tabular} regressor", X, numbers,
                 {"preset": again, "random_state": 0}),
-        Subject(ConformalClassifier, "any numeric conformal classifier seeded supervised", X,
+        Subject(ConformalClassifier, f"{conformal} classifier", X,
                 labels, {"estimator": clf, "random_state": 0}),
-        Subject(ConformalRegressor, "any numeric conformal regressor seeded supervised", X,
+        Subject(ConformalRegressor, f"{conformal} regressor", X,
                 numbers, {"estimator": reg, "random_state": 0}),
-        Subject(TwoTowerRecommender, "any pairs towers seeded", data.PAIRS, None, two),
-        Subject(RatingRegressor, "any pairs ratings seeded supervised", data.PAIRS, data.RATINGS,
+        Subject(TwoTowerRecommender, f"{other} pairs towers seeded", data.PAIRS, None, two),
+        Subject(RatingRegressor, f"{other} pairs ratings seeded supervised", data.PAIRS, data.RATINGS,
                 two | {"n_members": 2}),
-        Subject(TextModel, "any texts language seeded", data.TEXTS, None, texts),
-        Subject(BytePairTokenizer, "any texts tokenizer", data.TEXTS, None, {"n_codes": 300}),
-        Subject(CharacterTokenizer, "any texts tokenizer", data.TEXTS),
-        Subject(RejectOption, "any reject supervised", X, labels,
+        Subject(TextModel, "any other texts language seeded", data.TEXTS, None, texts),
+        Subject(BytePairTokenizer, "any other texts tokenizer", data.TEXTS, None, {"n_codes": 300}),
+        Subject(CharacterTokenizer, "any other texts tokenizer", data.TEXTS),
+        Subject(RejectOption, "any other meta reject supervised", X, labels,
                 {"classifier": LogisticRegression(), "cv": 2}),
-        Subject(SurgeDetector, "surge"),
-        Subject(TableEncoder, "any mixed columns", X),
-        Subject(CategoryCodes, "any mixed columns categories", np.round(X)),
-        Subject(QuantileNormal, "any columns scaler", X),
-        Subject(RobustSmoothClip, "any columns scaler", X),
-        Subject(DateParts, "dates", X),
-        Subject(NearestExamples, "nearest", data.TEXTS, data.MOODS),
-        Subject(LinearRegression, "reference", X, numbers, owner="reference"),
+        Subject(SurgeDetector, "surge other", data.STREAM, None, {"run_length": 300.0}),
+        Subject(TableEncoder, "any other mixed columns", X),
+        Subject(CategoryCodes, "any other mixed columns categories", np.round(X)),
+        Subject(QuantileNormal, "any other columns scaler", X),
+        Subject(RobustSmoothClip, "any other columns scaler", X),
+        Subject(DateParts, "dates other", data.DAYS),
+        Subject(NearestExamples, "nearest other", data.TEXTS, data.MOODS,
+                {"vectorizer": HashingVectorizer(n_features=64)}),
     ]  # fmt: skip
 
 
@@ -233,7 +238,7 @@ def subjects(rivals=False):
     rivals : bool
         Whether those of other packages are among them.
     """
-    found = tables() + networks() + [one for one in others() if one.owner == "skbp"]
+    found = tables() + networks() + others()
     if rivals:
         from .rivals import rivals as of_others
 
