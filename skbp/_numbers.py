@@ -15,8 +15,6 @@ from scipy.sparse import issparse
 #: Types of values, and names of dtypes of frames, that stand for times.
 TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
 NAMES_OF_TIMES = ("date", "time", "duration", "period", "interval")
-#: Types of values that scikit-learn's checks turn into numbers, or say why not.
-KNOWN_TO_CHECKS = (str, bytes, list, tuple, type(None))
 
 
 def check_container(values: Any, name: str) -> None:
@@ -125,9 +123,6 @@ def _check_objects(values, where):
             )
         if issubclass(one, complex | np.complexfloating):
             raise ValueError(f"{where} has complex numbers, expected real ones.")
-        is_number = hasattr(one, "__float__") or hasattr(one, "__index__")
-        if not (is_number or issubclass(one, KNOWN_TO_CHECKS)):
-            raise ValueError(f"{where} has values of type {one.__name__}, expected numbers.")
     if int in types and any(
         isinstance(value, int) and abs(value).bit_length() > 1023 for value in values.reshape(-1)
     ):

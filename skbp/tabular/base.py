@@ -186,6 +186,8 @@ class BaseTabular(Keeping, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
+        if isinstance(X, str | bytes | dict | set):
+            raise ValueError(f"X is a {type(X).__name__}, expected a frame, an array or a list.")
         check_consistent_length(X, y)
         y = plain_labels(y) if is_classifier(self) else y
         if sample_weight is None:

@@ -17,6 +17,8 @@ class Progress:
         if result.group != self.group:
             self.group = result.group
             print(f"{self.n_done}/{self.n_checks} {self.group}", file=sys.stderr, flush=True)
+        if result.owner == "skbp" and not result.good:
+            print("", *not_good([result]), file=sys.stderr, flush=True)
 
 
 def table(results, by):

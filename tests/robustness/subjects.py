@@ -20,7 +20,6 @@ from skbp.layers import (
     Flatten,
     LayerNorm,
     MaxPool2D,
-    MemberDense,
     SequencePool,
     TransformerEncoder,
 )
@@ -172,7 +171,7 @@ def networks():
         "Conv2D": (images, "images", [Conv2D(2, 2), BatchNorm(), MaxPool2D(2), Flatten()]),
         "attention": (steps, "steps", [TransformerEncoder(3, 6), SequencePool("mean")]),
         "embedding": (codes, "codes", [Embedding(6, 3), GRU(3)]),
-        "members": (data.X, "", [MemberDense(2, 4, "relu")]),
+        "members": (data.X, "", [Dense(4, "relu")]),
         "normalised": (data.X, "", [Dense(4, "gelu"), LayerNorm(), Dropout(0.3)]),
     }
     return [
@@ -212,8 +211,8 @@ def others():
         Subject(ConformalRegressor, f"{conformal} regressor", X,
                 numbers, {"estimator": reg, "random_state": 0}),
         Subject(TwoTowerRecommender, f"{other} pairs towers seeded", data.PAIRS, None, two),
-        Subject(RatingRegressor, f"{other} pairs ratings seeded supervised", data.PAIRS, data.RATINGS,
-                two | {"n_members": 2}),
+        Subject(RatingRegressor, f"{other} pairs ratings seeded supervised", data.PAIRS,
+                data.RATINGS, two | {"n_members": 2}),
         Subject(TextModel, "any other texts language seeded", data.TEXTS, None, texts),
         Subject(BytePairTokenizer, "any other texts tokenizer", data.TEXTS, None, {"n_codes": 300}),
         Subject(CharacterTokenizer, "any other texts tokenizer", data.TEXTS),

@@ -44,7 +44,7 @@ def _add(name, told, value):
 MAY = {
     ("layer", "-1"), ("validation_fraction", "a function"), ("parts", "a set"),
     ("categorical_features", "a set"), ("n_components", "-1"), ("max_time", "infinity"),
-    ("verbose", "-1"),
+    ("verbose", "-1"), ("dtype", "a class"),
 }  # fmt: skip
 for _name in NAMES:
     for _told, _value in NEVER.items():
@@ -56,7 +56,7 @@ PRESETS = {"dropout": [-1, 1.0, NAN, "a", None], "max_iter": [0, -1, 1.5, "a"],
            "weight_decay": [-1, NAN, "a", None], "n_folds": [0, 1, -1, 1.5, "a"],
            "label_smoothing": [-1, 1.5, NAN, "a"], "beta_2": [-1, 1, NAN, "a"],
            "embedding_units": [-1, 1.5, "a"], "one_hot_max": [-2, 1.5, "a"],
-           "n_blocks": [0, -1, 1.5, "a"], "units": [0, -1, 1.5, "a"], "patience": [0, -1, "a"],
+           "n_blocks": [-1, 1.5, "a"], "units": [0, -1, 1.5, "a"], "patience": [0, -1, "a"],
            "validation_fraction": [0, 1.5, -1, NAN, "a"]}  # fmt: skip
 
 

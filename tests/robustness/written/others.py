@@ -157,7 +157,7 @@ RECOMMENDED = {
     "n=None": (([1], None), raises("n|None", error=ANY)),
     "a million": (([1], 10**6), gives(anything)), "nobody": (([], 3), either("empty|user|row",
                                                                             oracle=anything)),
-    "a stranger": (([999], 3), gives(anything)), "a text": (("abc", 3), raises("str|expected")),
+    "a stranger": (([999], 3), gives(anything)), "a text": (("abc", 3), raises("list|array")),
     "a number": ((1, 3), raises("shape|axis|expected|array|scalar|number", error=ANY)),
     "two axes": ((data.PAIRS, 3), raises("shape|axis|1", error=ANY)),
 }  # fmt: skip
@@ -202,7 +202,7 @@ RATINGS = {
 
 @cases("ratings", RATINGS, on="ratings")
 def ratings(net, y):
-    finite(net.fit(net.make(), net.X, y).predict(net.X))
+    finite(net.make().fit(net.X, y).predict(net.X))
 
 
 TEXTS = {
@@ -264,7 +264,7 @@ GENERATED = {
     "repetition_penalty=-1": ({"repetition_penalty": -1}, raises("repetition", error=ANY)),
     "a prompt of a number": ({"prompts": 3}, raises("prompt|str|text|int", error=ANY)),
     "a prompt of None": ({"prompts": [None]}, raises("prompt|None|str", error=ANY)),
-    "no prompts": ({"prompts": []}, either("prompt|empty", error=ANY, oracle=anything)),
+    "no prompts": ({"prompts": []}, either("prompt|empty|no texts", error=ANY, oracle=anything)),
     "unknown characters": ({"prompts": "漢字"}, gives(anything)),
     "a stop of a number": ({"stop": 3}, raises("stop|str|int", error=ANY)),
     "an empty stop": ({"stop": ""}, either("stop|empty", error=ANY, oracle=anything)),
@@ -364,15 +364,16 @@ COLUMNS = {
     "names twice": (pd.DataFrame(data.X, columns=list("aab")), raises("a|twice|same|duplicate")),
     "a lazy frame": (pl.DataFrame(data.X).lazy(), raises("Lazy|expected", error=ANY)),
     "ragged": ([[1.0], [1.0, 2.0]] * (N // 2), raises("inhomogeneous|shape|length|row")),
-    "masked": (np.ma.MaskedArray(data.X, data.X > 0), raises("mask")),
+    "masked, which is missing": (np.ma.MaskedArray(data.X, data.X > 0), gives(anything)),
     "records": (np.zeros(N, [("a", float), ("b", float)]), raises("record|field|2D|1D", error=ANY)),
-    "broken sparse": (sp.csr_array(data.X), raises("valid|index|column")),
+    "broken sparse": (sp.csr_array(data.X), raises("valid|index|column|dense", error=ANY)),
 }  # fmt: skip
 COLUMNS["broken sparse"][0].indices[3] = 2**30
 
 
 def fit_columns(net, rows):
-    y = net.y if net.y is None or not hasattr(rows, "__len__") else np.asarray(net.y)[: len(rows)]
+    n = getattr(rows, "shape", (N,))[0]
+    y = net.y if net.y is None else np.asarray(net.y)[:n]
     return net.fit(net.make(), rows, y)
 
 
@@ -384,14 +385,15 @@ def columns_in_fit(net, rows):
 
 @cases("columns in transform", {name: COLUMNS[name] for name in (
        "infinity", "one axis", "no columns", "three axes", "a text", "None", "a lazy frame",
-       "ragged", "masked", "broken sparse")}, on="mixed -categories", risky=True)  # fmt: skip
+       "ragged", "masked, which is missing", "broken sparse")}, on="mixed -categories",
+       risky=True)  # fmt: skip
 def columns_in_transform(net, rows):
     return net.use(net.fitted(), rows)
 
 
 @cases("columns of numbers in fit", {name: COLUMNS[name] for name in (
        "complex", "one axis", "no columns", "no rows", "three axes", "a text", "None", "ragged",
-       "masked", "broken sparse")}, on="scaler", risky=True)  # fmt: skip
+       "masked, which is missing", "broken sparse")}, on="scaler", risky=True)  # fmt: skip
 def scalers(net, rows):
     return net.use(net.fit(net.make(), rows), rows)
 
@@ -471,7 +473,7 @@ def examples(net, given):
     return net.make().fit(*given)
 
 
-@case("examples", "more neighbours than examples", raises("n_neighbors|neighbo"), on="nearest")
+@case("examples", "more neighbours than examples: all", gives(anything), on="nearest")
 def neighbours(net):
     if net.owner != "skbp":
         raise NotMeant
