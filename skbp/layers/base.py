@@ -2,6 +2,7 @@
 
 import re
 from copy import copy
+from numbers import Integral
 
 import numpy as np
 
@@ -82,6 +83,11 @@ class Layer(Component):
     """
 
     name: str | None = None
+    _of_this_house = True
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls._of_this_house = cls.__module__.startswith("skbp.")
 
     # Properties, so that a layer may have a value or compute one.
 
@@ -363,6 +369,44 @@ def least_stepping(layers, shapes):
     """Return how far layers of a chain, with inputs of these shapes, go on together."""
     found = [stepping_of(*pair) for pair in zip(layers, shapes, strict=True)]
     return min(found, key=STEPPING.index, default=ENDLESS)
+
+
+def checked_shape(shape, layer):
+    """Return the shape that a layer says its output rows have, as a tuple of int.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    given = isinstance(shape, tuple | list)
+    if not given or not all(isinstance(size, Integral) and size > 0 for size in shape):
+        raise ValueError(
+            f"{layer!r}: output_shape returned {shape!r}, expected a tuple of whole numbers of at "
+            "least 1."
+        )
+    return tuple(int(size) for size in shape)
+
+
+def checked_output(y, layer, x, shape):
+    """Return what the `forward` of a layer from elsewhere returned for a batch x.
+
+    Raises
+    ------
+    ValueError
+        If it is no array of floats of the shape (n, *shape).
+    """
+    expected = (x.shape[0], *shape)
+    if not isinstance(y, np.ndarray) or y.shape != expected or y.dtype.kind != "f":
+        given = (
+            f"an array of shape {y.shape} and dtype {y.dtype}"
+            if isinstance(y, np.ndarray) else f"a {type(y).__name__}"
+        )  # fmt: skip
+        raise ValueError(
+            f"{layer!r}: forward returned {given}, expected floats of shape {expected}, as "
+            "output_shape says."
+        )
+    return y
 
 
 def wanted(dx, layer, x):

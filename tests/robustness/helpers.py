@@ -9,8 +9,11 @@ from skbp.callbacks import Callback
 
 
 def shown(model):
-    """Return a digest of all that an estimator is."""
-    return joblib.hash(vars(model))
+    """Return a digest of all that fit gave an estimator, and which objects its parameters are."""
+    params = {name: id(value) for name, value in model.get_params(deep=False).items()}
+    fitted = {name: value for name, value in vars(model).items() if name not in params}
+    fitted.pop("_skl_callbacks", None)  # which may hold anything
+    return joblib.hash(fitted), params
 
 
 @contextmanager

@@ -40,6 +40,9 @@ class Case:
         Whether it takes more than a second: then it is no part of the quick battery.
     seconds : float
         After which it counts as hanging.
+    watched : bool
+        Whether filters of warnings have to be as before; scikit-learn's searches by threads set
+        them in several threads at once, and do not always set them back.
     megabytes : int
         How much address space it may take beyond what is in use before.
     """
@@ -53,6 +56,7 @@ class Case:
     slow: bool = False
     seconds: float = 60
     megabytes: int = 2000
+    watched: bool = True
 
     def fits(self, subject):
         """Whether a subject has the roles."""
@@ -88,6 +92,8 @@ class Check:
         except NotMeant:
             return None
         changed = came.changed or State.now().differs_from(before)
+        if changed == "filters of warnings" and not self.case.watched:
+            changed = None
         if changed:
             before.restore()
             return "wrong but accepted", f"the caller's {changed} changed"

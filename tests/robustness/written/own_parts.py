@@ -288,8 +288,8 @@ def no_forward(net):
     return fit_unchanged(net, layers=[Dense(4), Empty()])
 
 
-@case("layers that lack", "a constructor", raises("name|attribute", error=(ValueError,
-      AttributeError)), on=PARTS)  # fmt: skip
+@case("layers that lack", "a name among their parameters", either("name|attribute",
+      error=(ValueError, AttributeError), oracle=finite), on=PARTS)  # fmt: skip
 def no_constructor(net):
     class Bare(Layer):
         """Has no constructor."""
@@ -299,6 +299,9 @@ def no_constructor(net):
 
         def forward(self, x, p, w, ctx):
             return x
+
+        def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+            return dy
 
     return fit_unchanged(net, layers=[Dense(4), Bare()])
 

@@ -150,7 +150,8 @@ def scores(net, **params):
     return cross_val_score(net.make(), net.X, net.y, cv=3, error_score="raise", **params)
 
 
-@case("searches", "threads", gives(equal), on="numeric supervised seeded -conformal", risky=True)
+@case("searches", "threads", gives(equal), on="numeric supervised seeded -conformal", risky=True,
+      watched=False)  # fmt: skip
 def by_threads(net):
     with parallel_config("threading"):
         return scores(net, n_jobs=3), scores(net)
@@ -169,7 +170,8 @@ def searched(net, n_jobs):
     return cross_val_score(search, net.X, net.y, cv=2, n_jobs=n_jobs, error_score="raise")
 
 
-@case("searches", "nested, by threads", gives(equal), on="table seeded", risky=True)
+@case("searches", "nested, by threads", gives(equal), on="table seeded", risky=True,
+      watched=False)  # fmt: skip
 def nested_by_threads(net):
     with parallel_config("threading"):
         return searched(net, 2), searched(net, None)
