@@ -13,6 +13,7 @@ def main(arguments=None):
     parser.add_argument("--rivals", action="store_true", help="scikit-learn's MLP and skorch too")
     parser.add_argument("--group", action="append", help="only groups that begin so")
     parser.add_argument("--quick", action="store_true", help="each case on one subject")
+    parser.add_argument("--skip-slow", action="store_true", help="no searches by processes")
     parser.add_argument("--processes", action="store_true", help="each check in one of its own")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--list", action="store_true", help="what rivals get wrong too")
@@ -20,6 +21,8 @@ def main(arguments=None):
     given = parser.parse_args(arguments)
     start = time.perf_counter()
     todo = registry.checks(given.group, given.rivals, given.quick)
+    if given.skip_slow:
+        todo = [check for check in todo if not check.case.slow]
     results = running.run(todo, given.processes, given.jobs, report.Progress(len(todo)))
     for by in ("group", "estimator"):
         print("\n".join(report.table(results, by)), end="\n\n")
