@@ -203,7 +203,8 @@ class RatingRegressor(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         rows = _rows(self._ids, self._tables, read_pairs(self, X))
         mean = np.mean([net.predict(rows) for net in self.estimators_], axis=0, dtype=np.float64)
-        return np.clip(self._mean + self._scale * mean, *self.range_)
+        low, high = ((end - self._mean) / self._scale for end in self.range_)
+        return np.clip(self._mean + self._scale * np.clip(mean, low, high), *self.range_)
 
 
 def _mean_and_deviation(y):

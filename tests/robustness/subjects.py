@@ -81,7 +81,7 @@ class Subject:
     ):  # fmt: skip
         self.cls, self.X, self.y, self.owner = cls, rows, target, owner
         self.roles = {*roles.split(), owner}
-        if hasattr(cls, "_get_param_names"):
+        if owner == "skbp":
             self.roles |= {f"has:{name}" for name in cls._get_param_names()}
         self.defaults = defaults or {}
         self.estimator = estimator or cls.__name__

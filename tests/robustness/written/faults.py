@@ -73,7 +73,8 @@ def other_threads(net):
     return tuple(found)
 
 
-@case("faults of old", "class weights of rare rows, one row at a time", gives(anything), on=CLF)
+@case("faults of old", "class weights of rare rows, one row at a time", gives(anything), on=CLF,
+      slow=True)  # fmt: skip
 def one_row_at_a_time(net):
     shares = []
     y = (np.arange(400) % 10 == 0).astype(int)
@@ -339,7 +340,7 @@ def named_labels(net):
 
 
 @case("faults of old", "curves of lbfgs", either("lbfgs|curve", oracle=anything),
-      on="table lbfgs skbp", risky=True)  # fmt: skip
+      on="table lbfgs skbp", risky=True, slow=True)  # fmt: skip
 def curves(net):
     import matplotlib
 

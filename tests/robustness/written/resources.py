@@ -54,7 +54,7 @@ def hidden_units(net, sizes):
 
 
 @case("too little memory", "rows of 400 MB to predict in 200 MB", either(error=MemoryError,
-      oracle=finite), on="numeric", risky=True)  # fmt: skip
+      oracle=finite), on="numeric", risky=True, slow=True)  # fmt: skip
 def to_predict(net):
     model, rows = net.fitted(), np.zeros((16_000_000, 3), np.float64)
     with_little_memory(200)
