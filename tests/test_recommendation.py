@@ -447,7 +447,7 @@ def test_ratings_that_are_none():
     for y in (np.full(len(X), "2020-01-01", "M8[D]"), np.ma.MaskedArray(ratings, ratings > 3)):
         with pytest.raises(ValueError, match=r"date|mask"):
             RatingRegressor(**SMALL).fit(X, y)
-    model = RatingRegressor(**SMALL, n_members=1).fit(X, 1e308 * ratings / 5)
+    model = RatingRegressor(**SMALL, n_members=1).fit(X, 1e308 * (ratings / 5))
     assert np.isfinite(model.predict(X)).all()
 
 
