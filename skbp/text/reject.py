@@ -207,7 +207,7 @@ class RejectOption(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 yield there[train], there[held_out]
             return
         cv = self.cv if hasattr(self.cv, "split") else list(self.cv)
-        if isinstance(cv, list) and not all(np.iterable(pair) and len(pair) == 2 for pair in cv):
+        if isinstance(cv, list) and not all(np.iterable(one) and len(list(one)) == 2 for one in cv):
             raise ValueError(
                 f"cv={self.cv!r} holds something else than pairs of rows, to train on and to score."
             )
