@@ -488,7 +488,8 @@ def test_shapes_that_a_layer_cannot_mean(shape, inside):
 
 @pytest.mark.parametrize("output, told", [
     (lambda x: None, "NoneType"), (lambda x: x.tolist(), "list"), (lambda x: x[:, :1], "(4, 1)"),
-    (lambda x: x.astype(object), "object"), (lambda x: x.astype(np.float16), "float16"), (lambda x: x[:1], "(1, 3)"),
+    (lambda x: x.astype(object), "object"), (lambda x: x.astype(np.float16), "float16"),
+    (lambda x: x[:1], "(1, 3)"),
 ])  # fmt: skip
 def test_outputs_that_a_layer_did_not_promise(output, told):
     network = Network([Odd(output=output)], (3,), np.float64)
