@@ -54,7 +54,7 @@ class Case:
     on: str = "table"
     risky: bool = False
     slow: bool = False
-    seconds: float = 60
+    seconds: float = 180
     megabytes: int = 2000
     watched: bool = True
 

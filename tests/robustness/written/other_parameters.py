@@ -33,9 +33,7 @@ def _add(name, told, value):
     if sometimes:
         expected = either(name, error=(ValueError, TypeError), oracle=anything)
 
-    @case(
-        "parameters of the others", f"{name}={told}", expected, on=f"other has:{name}", seconds=20
-    )
+    @case("parameters of the others", f"{name}={told}", expected, on=f"other has:{name}")
     def bad(net):
         return net.fit(net.make().set_params(**{name: value}))
 

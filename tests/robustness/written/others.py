@@ -94,7 +94,7 @@ SAMPLES = {
 
 @cases("sampling", {name: (params, either("", error=ANY, oracle=finite) if name in
        ("n_steps=0", "n_samples=0") else raises("", error=ANY))
-       for name, params in SAMPLES.items()}, on="sequence", seconds=30)  # fmt: skip
+       for name, params in SAMPLES.items()}, on="sequence")  # fmt: skip
 def sampling(net, params):
     return net.fitted().sample(**params)
 
@@ -290,7 +290,7 @@ NEGATIVE = {
 }  # fmt: skip
 
 
-@cases("streams of labels", NEGATIVE, on="surge", seconds=30)
+@cases("streams of labels", NEGATIVE, on="surge")
 def surges(net, given):
     return net.make().fit(given)
 
