@@ -87,6 +87,8 @@ def test_rivals_need_no_words():
         raise ValueError("too large")
 
     assert outcome(do, raises("too small"), owner="MLP") == "clean error"
+    assert outcome(do, raises(error=MemoryError), owner="MLP") == "clean error"
+    assert outcome(do, gives(small), owner="MLP") == "unclean exception"
     assert outcome(warn, gives(lambda value: None), owner="MLP") == "right"
 
 
