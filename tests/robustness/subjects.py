@@ -115,7 +115,7 @@ class Subject:
         Probabilities are asserted to add up to 1, unless they are not finite.
         """
         X = self.X if X is OWN else X
-        if hasattr(model, "predict_proba"):
+        if "regressor" not in self.roles and hasattr(model, "predict_proba"):
             value = model.predict_proba(X)
             sums = np.sum(value, axis=1)
             close = np.isclose(sums, 1, rtol=1e-5) | ~np.isfinite(sums)
