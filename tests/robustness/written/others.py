@@ -407,7 +407,7 @@ FINE = {
     "dates": column(pd.date_range("2020", periods=N)),
     "dates with zones": column(pd.date_range("2020", periods=N, tz="UTC")),
     "NaT": column([pd.NaT, pd.Timestamp("2020")] * (N // 2)),
-    "durations": column(pd.timedelta_range("1d", periods=N)),
+    "durations": column(pd.timedelta_range("1D", periods=N)),
     "nullable": column(pd.array([1, None] * (N // 2), dtype="Int64")),
     "numbers as texts": column(["1", "2.5"] * (N // 2)),
     "numbers and texts": column([1, "a"] * (N // 2)), "1e300": column(1e300 * data.X[:, 1]),
