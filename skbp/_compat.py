@@ -40,8 +40,17 @@ class Number(Interval):
         super().__init__(self.kind, left, right, closed=closed)
 
     def is_satisfied_by(self, val):
-        """Whether `val` is a number of the right kind in the range."""
-        return not isinstance(val, bool | np.bool_) and super().is_satisfied_by(val)
+        """Whether `val` is a number of the right kind in the range, of Python's or NumPy's types.
+
+        Fractions, and whole numbers too large for a float, are none that NumPy reckons with.
+        """
+        if isinstance(val, bool | np.bool_) or not isinstance(val, int | float | np.number):
+            return False
+        try:
+            float(val) if self.kind is Real else val
+        except (OverflowError, TypeError):
+            return False
+        return super().is_satisfied_by(val)
 
 
 class Integer(Number):

@@ -21,7 +21,9 @@ class Range(NamedTuple):
     high_open: bool = False
 
     def __contains__(self, value):
-        if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+        # NumPy does not reckon with fractions and other real numbers of their own kind.
+        known = isinstance(value, Real) and isinstance(value, int | float | np.number)
+        if not known or isinstance(value, bool | np.bool_):
             return False
         try:
             value = float(value)

@@ -69,6 +69,29 @@ class Initializer(Component):
         """Draw a bias, by default zeros; parameters as in `weight`."""
         return np.zeros(shape)
 
+    def fill(self, kind, array, fan_in, fan_out, rng):
+        """Fill an array with what `weight` or `bias` draws for it.
+
+        Parameters
+        ----------
+        kind : {"weight", "bias"}
+        array : ndarray
+        fan_in, fan_out, rng
+            As in `weight`.
+
+        Raises
+        ------
+        ValueError
+            If that is no array of numbers of the same shape.
+        """
+        drawn = np.asarray(getattr(self, kind)(array.shape, fan_in, fan_out, rng))
+        if drawn.shape != array.shape or drawn.dtype.kind not in "fiub":
+            raise ValueError(
+                f"{self!r}: {kind} returned an array of shape {drawn.shape} and dtype "
+                f"{drawn.dtype}, expected numbers of shape {array.shape}."
+            )
+        array[...] = drawn
+
     def from_batch(self, x, weight, bias, scale, rng):
         """Fill a weight and a bias by looking at rows, if the initialiser `needs_batch`.
 

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import warnings
 from contextlib import contextmanager
+from fractions import Fraction
 from numbers import Real
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy.sparse import coo_array, csr_array
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from skbp import BackpropClassifier, BackpropRegressor
+from skbp import BackpropClassifier, BackpropRegressor, HiddenFeatures
 from skbp._compat import Integer, Number
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
@@ -834,3 +835,52 @@ def test_targets_beyond_float32():
 def test_float64_has_room_for_what_float32_has_not():
     estimator = fit(make(BackpropRegressor, dtype="float64", activation="tanh"), X * 1e100, NUMBERS)
     assert np.isfinite(estimator.predict(X * 1e100)).all()
+
+
+@pytest.mark.parametrize("estimator_class", ESTIMATORS)
+def test_outputs_beyond_all_floats(estimator_class):
+    estimator = fit(make(estimator_class, activation="identity", solver="lbfgs"), X, NUMBERS > 5)
+    estimator.coefs_[0] = 1e3 * np.ones((3, 4))
+    estimator.coefs_[1] = np.resize([1e3, -1e3], (4, 1))
+    with refused(estimator, "far too large", "float64"):
+        estimator.predict(np.full((2, 3), 1e306))
+
+
+@pytest.mark.parametrize("value", [Fraction(1, 3), 10**400])
+@pytest.mark.parametrize("name", ["alpha", "tol", "learning_rate_init"])
+def test_numbers_that_numpy_does_not_reckon_with(name, value):
+    with refused(estimator := make(BackpropClassifier, **{name: value}), name):
+        estimator.fit(X, LABELS)
+    with pytest.raises(ValueError, match="clip_norm"):
+        make(BackpropClassifier, solver=SGD(clip_norm=value)).fit(X, LABELS)
+
+
+def test_parameters_of_what_has_none():
+    for name, value in (("solver__momentum", "lbfgs"), ("alpha__foo", 0.1)):
+        part = name.partition("__")[0]
+        with pytest.raises(ValueError, match=f"{name}.*has no parameters of its own"):
+            make(BackpropClassifier, **{part: value}).set_params(**{name: 0.5})
+
+
+def test_a_single_value_for_targets():
+    for estimator_class in ESTIMATORS:
+        for y in (3, np.float64(3)):
+            with refused(make(estimator_class), "single value"):
+                make(estimator_class).fit(X, y)
+
+
+def test_features_for_a_classifier_need_labels():
+    with pytest.raises(ValueError, match="y"):
+        HiddenFeatures(make(BackpropClassifier)).fit(X)
+
+
+class Backwards(Schedule):
+    """Goes up the hill."""
+
+    def __call__(self, progress, initial):
+        return -initial
+
+
+def test_a_negative_rate():
+    with pytest.raises(ValueError, match=r"Backwards\(\) returned the learning rate -0.001"):
+        make(BackpropRegressor, learning_rate=Backwards()).fit(X, NUMBERS)

@@ -15,12 +15,13 @@ from skbp import BackpropClassifier, BackpropRegressor, BackpropSequenceModel
 from skbp._engine.network import Network
 from skbp._engine.training import DivergenceError
 from skbp._engine.workspace import Workspace
-from skbp.initializers import GlorotUniform
+from skbp.initializers import GlorotUniform, Initializer
 from skbp.layers import (
     GRU,
     LSTM,
     BatchNorm,
     CodeDropout,
+    Conv1D,
     Conv2D,
     Dense,
     Dropout,
@@ -463,3 +464,61 @@ def test_gradients_in_the_neural_tangent_parametrization(layer):
             values.append(float((dy * network.forward(x, workspace)).sum()))
         params[i] = at
         assert found[i] == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-6, abs=1e-8)
+
+
+class Odd(Layer):
+    """Says and returns what a test wants."""
+
+    def __init__(self, shape=None, output=None, name=None):
+        self.shape = shape
+        self.output = output
+        self.name = name
+
+    def output_shape(self, input_shape):
+        return self.shape(input_shape) if self.shape else input_shape
+
+    def forward(self, x, p, w, ctx):
+        return self.output(x) if self.output else x
+
+    def backward(self, dy, x, p, g, w, ctx, need_dx=True):
+        return dy
+
+
+@pytest.mark.parametrize("shape", [None, 4, (4.5,), (-1,), (0,), "ab"], ids=repr)
+@pytest.mark.parametrize("inside", [False, True])
+def test_shapes_that_a_layer_cannot_mean(shape, inside):
+    layer = Odd(shape=lambda _: shape)
+    layers = [Residual([layer])] if inside else [layer]
+    with pytest.raises(ValueError, match=r"Odd.*output_shape returned"):
+        Network(layers, (3,), np.float64)
+
+
+@pytest.mark.parametrize("output, told", [
+    (lambda x: None, "NoneType"), (lambda x: x.tolist(), "list"), (lambda x: x[:, :1], "(4, 1)"),
+    (lambda x: x.astype(object), "object"), (lambda x: x.astype(np.float16), "float16"),
+    (lambda x: x[:1], "(1, 3)"),
+])  # fmt: skip
+def test_outputs_that_a_layer_did_not_promise(output, told):
+    network = Network([Odd(output=output)], (3,), np.float64)
+    with pytest.raises(ValueError, match=r"Odd.*forward returned") as error:
+        network.forward(np.ones((4, 3)), Workspace(network, 4))
+    assert told in str(error.value)
+
+
+class Narrow(Initializer):
+    """Draws one row for all, which NumPy would repeat."""
+
+    def weight(self, shape, fan_in, fan_out, rng):
+        return np.ones(shape[-1])
+
+
+@pytest.mark.parametrize("layer, shape", [
+    (Dense(2, initializer=Narrow()), (3,)), (Conv1D(2, 2, initializer=Narrow()), (5, 3)),
+    (GRU(2, initializer=Narrow()), (5, 3)), (Embedding(4, 2, initializer=Narrow()), (5,)),
+    (MemberDense(2, 4, initializer=Narrow()), (3,)),
+    (LoRA(Dense(2), 1, initializer=Narrow()), (3,)),
+])  # fmt: skip
+def test_first_weights_are_not_repeated(layer, shape):
+    network = Network([layer], shape, np.float64)
+    with pytest.raises(ValueError, match=r"Narrow\(\): weight returned an array of shape"):
+        network.init(np.random.RandomState(0))

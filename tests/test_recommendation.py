@@ -440,3 +440,18 @@ def test_wrong_ratings():
             model.fit(X, y)
     constant = RatingRegressor(**SMALL).fit(X, np.full(len(X), 4.0))
     assert (constant.predict(X) == 4).all()
+
+
+def test_ratings_that_are_none():
+    ratings = np.linspace(1, 5, len(X))
+    for y in (np.full(len(X), "2020-01-01", "M8[D]"), np.ma.MaskedArray(ratings, ratings > 3)):
+        with pytest.raises(ValueError, match=r"date|mask"):
+            RatingRegressor(**SMALL).fit(X, y)
+    model = RatingRegressor(**SMALL, n_members=1).fit(X, 1e308 * (ratings / 5))
+    assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.parametrize("rows", [np.ones(15), np.ones((15, 0)), np.full((15, 2), 1j)])
+def test_errors_name_the_features(rows):
+    with pytest.raises(ValueError, match="item_features"):
+        TwoTowerRecommender(**SMALL).fit(X, item_features=(np.arange(15), rows))

@@ -561,3 +561,34 @@ def test_a_state_without_what_was_said_of_held_out_rows(change, tmp_path):
     again = TabularRegressor(TINY, random_state=0).set_callbacks(GoOn(state))
     with pytest.raises(ValueError, match="does not fit: unseen"):
         again.fit(X, VALUE)
+
+
+@pytest.mark.parametrize("weight", ["dates", "masked", "negative"])
+@BOTH
+def test_weights_that_are_none(cls, y, weight):
+    ones = np.ones(len(X))
+    given = {
+        "dates": np.full(len(X), "2020-01-01", "M8[D]"),
+        "masked": np.ma.MaskedArray(ones, ones > 0), "negative": -ones,
+    }[weight]  # fmt: skip
+    with pytest.raises(ValueError, match=r"date|mask|[Nn]egative"):
+        cls(TINY).fit(X, y, sample_weight=given)
+
+
+@BOTH
+def test_weights_beyond_reason(cls, y):
+    rows = len(X)
+    for weight in (np.full(rows, 1.7e308), np.where(np.arange(rows) == 0, 1e300, 1.0)):
+        model = cls(TINY, random_state=0).fit(X, y, sample_weight=weight)
+        assert np.isfinite(output(model)).all()
+
+
+@pytest.mark.parametrize("calibrate", [None, 1, "yes"])
+def test_calibrate_is_true_or_false(calibrate):
+    with pytest.raises(ValueError, match="calibrate"):
+        TabularClassifier(TINY, calibrate=calibrate).fit(X, LABEL)
+
+
+def test_strings_of_any_length_as_labels():
+    y = LABEL.astype(np.dtypes.StringDType())
+    assert TabularClassifier(TINY, random_state=0).fit(X, y).classes_.tolist() == ["cheap", "dear"]

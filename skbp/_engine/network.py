@@ -13,7 +13,7 @@ from skbp.layers._chains import absent_of_chain, init_chain
 from skbp.layers._draws import Draws
 from skbp.layers._pass import Arrays, Pass, shape_and_dtype
 from skbp.layers._steps import enter
-from skbp.layers.base import REFUSE, Layer, wanted
+from skbp.layers.base import REFUSE, Layer, checked_output, checked_shape, wanted
 from skbp.layers.members import MemberDense
 
 
@@ -93,7 +93,7 @@ class Network:
                     raise
                 raise ValueError(f"{layer!r}: {error}") from error
             self.input_shapes.append(shape)
-            shape = layer.output_shape(shape)
+            shape = checked_shape(layer.output_shape(shape), layer)
         self.output_shape = shape
 
     def _lay_out(self):
@@ -399,7 +399,10 @@ class Network:
                 ctx.refuse(layer)
             workspace.inputs[index] = x
             ctx.rng = None if index in self.still else draws
-            x = layer.forward(x, self.views[index], work[index], ctx)
+            y = layer.forward(x, self.views[index], work[index], ctx)
+            if not layer._of_this_house:
+                y = checked_output(y, layer, x, self.shape_after(index + 1))
+            x = y
         return x
 
     def backward(self, dy, workspace, need_dx=False):

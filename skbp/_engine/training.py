@@ -278,7 +278,13 @@ class Training:
     def rate(self):
         """Return the learning rate that the schedule asks for now."""
         optimization = self._optimization
-        return float(optimization.schedule(self._progress, optimization.rate))
+        rate = float(optimization.schedule(self._progress, optimization.rate))
+        if rate < 0:
+            raise ValueError(
+                f"{optimization.schedule!r} returned the learning rate {rate:g}, expected one that "
+                "is not negative."
+            )
+        return rate
 
     def _new_progress(self):
         call = self.history.call

@@ -26,7 +26,7 @@ from skbp.layers import (
     Reshape,
 )
 from skbp.layers._windows import channels_hint
-from skbp.layers.base import LEAVE_OUT
+from skbp.layers.base import LEAVE_OUT, checked_shape
 
 
 def hidden_layers(estimator):
@@ -81,7 +81,7 @@ def output_shape(layers, shape):
     """Return the shape that a chain of layers makes of rows of a shape."""
     for index, layer in enumerate(layers):
         try:
-            shape = layer.output_shape(shape)
+            shape = checked_shape(layer.output_shape(shape), layer)
         except ValueError as error:
             raise ValueError(f"layers[{index}], {layer!r}: {error}") from error
     return shape

@@ -1,13 +1,16 @@
 """Where data come in: the same checks of rows, targets and groups for every method."""
 
+from numbers import Number
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
 from skbp._numbers import check_numbers, group_labels, plain_labels
+from skbp._sparse_format import check_sparse_format
 from skbp.estimators._architecture import check_absent, check_layout, finite_or_missing
-from skbp.estimators._input_checks import all_finite, are_clean, check_sparse_format, is_clean
+from skbp.estimators._input_checks import all_finite, are_clean, is_clean
 
 FLOATS = (np.float64, np.float32)
 
@@ -131,6 +134,8 @@ def _rules(estimator):
 def _plain_targets(estimator, y):
     """Return targets as scikit-learn's checks may see them."""
     check_sparse_format(y, "y")
+    if getattr(y, "shape", None) == () or isinstance(y, Number):
+        raise ValueError(f"y is the single value {y!r}, expected one for each row.")
     if not estimator._numeric_targets:
         return plain_labels(y)
     if issparse(y):

@@ -1,10 +1,8 @@
-"""Checks of what comes in: sparse matrices, weights, and the split for early stopping."""
+"""Checks of what comes in: clean arrays, weights, and the split for early stopping."""
 
 from math import ceil
-from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 
 from skbp._compat import check_sample_weight
@@ -18,64 +16,6 @@ SMALLEST = np.finfo(np.float64).tiny
 #: Rows of at least so many bytes are cast batch by batch, not in a copy beside them: that takes
 #: less memory, and in each epoch some more time.
 CAST_BYTES = 2**30
-
-
-def check_sparse_format(X: Any, name: str = "X") -> None:
-    """Check that a sparse matrix keeps the rules of its format, without changing it.
-
-    scipy trusts these arrays: a column index out of range reads or writes foreign memory.
-
-    Raises
-    ------
-    ValueError
-        If indices or index pointers are inconsistent with the shape.
-    """
-    if not issparse(X):
-        return
-    if X.ndim != 2:
-        raise ValueError(f"Expected 2D {name}, got a sparse array of shape {X.shape}.")
-    problem = None
-    if X.format in ("csr", "csc"):
-        major, minor = X.shape if X.format == "csr" else X.shape[::-1]
-        problem = _compressed_problem(X.indptr, X.indices, X.data, major, minor)
-    elif X.format == "bsr":
-        rows, columns = (n // size for n, size in zip(X.shape, X.blocksize, strict=True))
-        problem = _compressed_problem(X.indptr, X.indices, X.data, rows, columns)
-    elif X.format == "coo":
-        problem = _coordinate_problem(X)
-    if problem:
-        raise ValueError(
-            f"{name} is not a valid {X.format.upper()} matrix of shape {X.shape}: {problem}. Its "
-            "arrays were changed after it was built; build it anew, for example from a dense array "
-            "or from (data, (row, column)) triples."
-        )
-
-
-def _compressed_problem(indptr, indices, data, major, minor):
-    if indptr.ndim != 1 or len(indptr) != major + 1:
-        return f"indptr has shape {indptr.shape}, expected ({major + 1},)"
-    if indptr[0] != 0:
-        return f"indptr starts with {indptr[0]}, expected 0"
-    if (indptr[1:] < indptr[:-1]).any():
-        return "indptr decreases"
-    if len(indices) != len(data):
-        return f"there are {len(indices)} indices for {len(data)} values"
-    if indptr[-1] > len(indices):
-        return f"indptr ends with {indptr[-1]}, but there are {len(indices)} entries"
-    return _range_problem("index", indices, minor)
-
-
-def _coordinate_problem(X):
-    row, column = X.coords
-    if not len(row) == len(column) == len(X.data):
-        return f"there are {len(row)} rows and {len(column)} columns for {len(X.data)} values"
-    return _range_problem("row", row, X.shape[0]) or _range_problem("column", column, X.shape[1])
-
-
-def _range_problem(what, indices, bound):
-    if len(indices) and not (indices.min() >= 0 and indices.max() < bound):
-        return f"{what} outside 0 .. {bound - 1}"
-    return None
 
 
 def is_clean(X, n_features):

@@ -64,6 +64,8 @@ CONSTRAINTS: dict = {
 }
 
 
+#: A layer of so many units would not fit into any memory.
+MOST_UNITS = 2**48
 #: Of the estimators that may have several members.
 MEMBERS = {"n_members": [Integer(1), Ensemble]}
 
@@ -109,6 +111,12 @@ def with_objects(estimator, params, named=NAMED):
             params = {key: params[key] for key in params if key not in parts}
         elif isinstance(value, str) and value in named.get(name, ()):
             found[name] = named[name][value]()
+        elif hasattr(estimator, name) and not hasattr(value, "set_params"):
+            given = next(key for key in params if key.startswith(f"{name}__"))
+            raise InvalidParameterError(
+                f"Invalid parameter {given!r} of {type(estimator).__name__}: {name}={value!r} has "
+                "no parameters of its own."
+            )
     return found | {key: value for key, value in params.items() if key not in found}
 
 
@@ -313,10 +321,12 @@ def hidden_layer_sizes(sizes):
     """
     values = list(np.atleast_1d(np.asarray(sizes, dtype=object)))
     for value in values:
-        if not isinstance(value, Integral) or isinstance(value, bool | np.bool_) or value < 1:
+        whole = isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+        if not (whole and 1 <= value < MOST_UNITS):
             raise InvalidParameterError(
                 "hidden_layer_sizes must be > 0, an int or a sequence of int, one per hidden "
-                f"layer. Got {sizes!r}, in which {value!r} is not a whole number of at least 1."
+                f"layer. Got {sizes!r}, in which {value!r} is not a whole number of at least 1 and "
+                f"less than {MOST_UNITS}."
             )
     return tuple(int(value) for value in values)
 

@@ -305,6 +305,10 @@ class BaseBackprop(PlainState, CallbackSupportMixin, BaseEstimator, ABC):
             raw = predict_raw(self._network, CSR.of(X), depth)
         if not np.isfinite(raw).all():
             cast_rows(CSR.of(X), self.dtype_)  # tells of values that only X's dtype can hold
+            raise ValueError(
+                f"The network's outputs for these rows are beyond {self.dtype_.name}: X has values "
+                "that are far too large. Scale them as those of fit (StandardScaler)."
+            )
         raw = raw if depth is not None else self._combined(raw)
         return raw.astype(X.dtype, copy=False)
 

@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn import get_config
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone, is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
@@ -65,7 +65,8 @@ class HiddenFeatures(PlainState, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X, y
-            As the network's ``fit`` takes them; y of None means X itself, for an autoencoder.
+            As the network's ``fit`` takes them; y of None means X itself, for an autoencoder;
+            a classifier needs y.
         **params
             Handed to the network's ``fit``; with scikit-learn's metadata routing those that it
             requests.
@@ -90,7 +91,8 @@ class HiddenFeatures(PlainState, TransformerMixin, BaseEstimator):
         else:
             if get_config()["enable_metadata_routing"]:
                 params = process_routing(self, "fit", **params).estimator.fit
-            fitted = clone(self.estimator).fit(X, X if y is None else y, **params)
+            itself = y is None and not is_classifier(self.estimator)
+            fitted = clone(self.estimator).fit(X, X if itself else y, **params)
         self.estimator_ = fitted
         network = (fitted[-1] if isinstance(fitted, Pipeline) else fitted)._network
         self.layer_names_ = network.names

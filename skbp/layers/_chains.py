@@ -3,7 +3,7 @@
 import numpy as np
 
 from skbp.layers._pass import Pass, allocate
-from skbp.layers.base import LEAVE_OUT, REFUSE
+from skbp.layers.base import LEAVE_OUT, REFUSE, checked_shape
 
 
 def init_chain(layers, shapes, params, rng, x, ctx=None):
@@ -40,9 +40,10 @@ def absent_of_chain(layers, input_shape):
         found = layer.absent_inputs(shape)
         if (found >= 0).any():
             return found.reshape(input_shape)
-        if layer.param_shapes(shape) or np.prod(layer.output_shape(shape)) != np.prod(shape):
+        shape_after = checked_shape(layer.output_shape(shape), layer)
+        if layer.param_shapes(shape) or np.prod(shape_after) != np.prod(shape):
             break
-        shape = layer.output_shape(shape)
+        shape = shape_after
     return refused
 
 
@@ -55,7 +56,7 @@ def _leaves_out(layers, shape):
         if layer.absent == REFUSE:
             return False
         found = found or layer.absent == LEAVE_OUT
-        shape = layer.output_shape(shape)
+        shape = checked_shape(layer.output_shape(shape), layer)
     return found
 
 
@@ -69,9 +70,10 @@ def codes_of_chain(layers, input_shape):
         codes = layer.code_inputs(shape)
         if codes.any():
             return codes.reshape(input_shape)
-        if layer.param_shapes(shape) or np.prod(layer.output_shape(shape)) != np.prod(shape):
+        shape_after = checked_shape(layer.output_shape(shape), layer)
+        if layer.param_shapes(shape) or np.prod(shape_after) != np.prod(shape):
             break
-        shape = layer.output_shape(shape)
+        shape = shape_after
     return np.zeros(input_shape, bool)
 
 

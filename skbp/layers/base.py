@@ -2,6 +2,7 @@
 
 import re
 from copy import copy
+from numbers import Integral
 
 import numpy as np
 
@@ -15,6 +16,8 @@ AN_ACTIVATION = Named(ACTIVATIONS, Activation)
 AN_INITIALIZER = Named(INITIALIZERS, Initializer)
 #: What a layer does with absent steps of its input: see `Layer.absent`.
 REFUSE, KEEP, LEAVE_OUT = "refuse", "keep", "leave out"
+#: Characters of the dtypes that a network computes in.
+FLOATS = "fd"
 #: How far a layer goes on step by step, the least first: see `Layer.stepping`.
 NO_STEPS, CONTEXT, ENDLESS = STEPPING = ("none", "context", "endless")
 
@@ -82,6 +85,11 @@ class Layer(Component):
     """
 
     name: str | None = None
+    _of_this_house = True
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        cls._of_this_house = cls.__module__.startswith("skbp.")
 
     # Properties, so that a layer may have a value or compute one.
 
@@ -365,6 +373,44 @@ def least_stepping(layers, shapes):
     return min(found, key=STEPPING.index, default=ENDLESS)
 
 
+def checked_shape(shape, layer):
+    """Return the shape that a layer says its output rows have, as a tuple of int.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    given = isinstance(shape, tuple | list)
+    if not given or not all(isinstance(size, Integral) and int(size) > 0 for size in shape):
+        raise ValueError(
+            f"{layer!r}: output_shape returned {shape!r}, expected a tuple of whole numbers of at "
+            "least 1."
+        )
+    return tuple(int(size) for size in shape)
+
+
+def checked_output(y, layer, x, shape):
+    """Return what the `forward` of a layer from elsewhere returned for a batch x.
+
+    Raises
+    ------
+    ValueError
+        If it is no array of floats of the shape (n, *shape).
+    """
+    expected = (x.shape[0], *shape)
+    if not isinstance(y, np.ndarray) or y.shape != expected or y.dtype.char not in FLOATS:
+        given = (
+            f"an array of shape {y.shape} and dtype {y.dtype}"
+            if isinstance(y, np.ndarray) else f"a {type(y).__name__}"
+        )  # fmt: skip
+        raise ValueError(
+            f"{layer!r}: forward returned {given}, expected float32 or float64 of shape "
+            f"{expected}, as output_shape says."
+        )
+    return y
+
+
 def wanted(dx, layer, x):
     """Return the gradient of a layer's input, which is wanted, if it is one.
 
@@ -373,7 +419,7 @@ def wanted(dx, layer, x):
     TypeError
         If it is None.
     ValueError
-        If it has another shape than the input x.
+        If it has another shape than the input x, or is of another dtype than float32 and float64.
     """
     if dx is None:
         raise TypeError(
@@ -384,5 +430,10 @@ def wanted(dx, layer, x):
         raise ValueError(
             f"{layer!r}: backward returned an array of shape {dx.shape}; the gradient of its input "
             f"has the input's shape, {x.shape}."
+        )
+    if dx.dtype.char not in FLOATS:
+        raise ValueError(
+            f"{layer!r}: backward returned an array of dtype {dx.dtype}, expected float32 or "
+            "float64."
         )
     return dx

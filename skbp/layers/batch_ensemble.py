@@ -251,8 +251,8 @@ class BatchEnsemble(_Factors):
             initializer.from_batch(as_rows(scaled), p["weight"], bias, 1.0, rng)
         else:
             fan_in = input_shape[-1]
-            p["weight"][...] = initializer.weight(p["weight"].shape, fan_in, self.units, rng)
-            bias[...] = initializer.bias(bias.shape, fan_in, self.units, rng)
+            initializer.fill("weight", p["weight"], fan_in, self.units, rng)
+            initializer.fill("bias", bias, fan_in, self.units, rng)
         p["bias"][...] = bias
 
     def forward(self, x, p, w, ctx):

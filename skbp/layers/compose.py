@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from skbp.layers._chains import absent_of_chain, check_paddings, codes_of_chain, init_chain
-from skbp.layers.base import KEEP, REFUSE, Layer, least_stepping, products_of, wanted
+from skbp.layers.base import KEEP, REFUSE, Layer, checked_shape, least_stepping, products_of, wanted
 
 
 class _Composite(Layer):
@@ -278,12 +278,12 @@ class Sequential(_Composite):
         shapes = {}
         for name, child in self._children().items():
             shapes[name] = input_shape
-            input_shape = child.output_shape(input_shape)
+            input_shape = checked_shape(child.output_shape(input_shape), child)
         return shapes
 
     def output_shape(self, input_shape):
         for child in self._children().values():
-            input_shape = child.output_shape(input_shape)
+            input_shape = checked_shape(child.output_shape(input_shape), child)
         return input_shape
 
     def code_inputs(self, input_shape):

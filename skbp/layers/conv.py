@@ -188,8 +188,8 @@ class _Convolution(Layer):
         initializer = resolve(self.initializer, INITIALIZERS, "initializer")
         geometry = self._geometry(input_shape)
         area = geometry.window // geometry.channels
-        for name, draw in (("weight", initializer.weight), ("bias", initializer.bias)):
-            p[name][...] = draw(p[name].shape, geometry.window, area * geometry.filters, rng)
+        for name in ("weight", "bias"):
+            initializer.fill(name, p[name], geometry.window, area * geometry.filters, rng)
 
     def _windows(self, x, w, fill):
         """View the columns of x as windows: (groups, rows, kernel's height, rest of a column, n).

@@ -104,8 +104,8 @@ class Dense(Layer):
             scale = float(input_shape[-1]) ** -0.5 if self.ntk else 1.0
             initializer.from_batch(x.reshape(-1, x.shape[-1]), p["weight"], p["bias"], scale, rng)
             return
-        for name, draw in (("weight", initializer.weight), ("bias", initializer.bias)):
-            p[name][...] = draw(p[name].shape, input_shape[-1], self.units, rng)
+        for name in ("weight", "bias"):
+            initializer.fill(name, p[name], input_shape[-1], self.units, rng)
 
     def stepping(self, input_shape):
         return ENDLESS if len(input_shape) == 2 else NO_STEPS

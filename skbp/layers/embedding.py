@@ -85,8 +85,8 @@ class _Lookup(Layer):
         return shapes | {"dx": shape} if training else shapes
 
     def init(self, p, input_shape, rng, x=None):
-        draw = resolve(self.initializer, INITIALIZERS, "initializer").weight
-        p["weight"][...] = draw(p["weight"].shape, 1, self.dim, rng)
+        initializer = resolve(self.initializer, INITIALIZERS, "initializer")
+        initializer.fill("weight", p["weight"], 1, self.dim, rng)
 
     def _read(self, x, w):
         """Turn codes into row numbers of the weight, in ``w["codes"]``; return where is padding.

@@ -209,10 +209,10 @@ class LoRA(Layer):
 
     def init(self, p, input_shape, rng, x=None):
         self.layer.init(self._of_layer(p), input_shape, rng, x)
-        draw = resolve(self.initializer, INITIALIZERS, "initializer").weight
+        initializer = resolve(self.initializer, INITIALIZERS, "initializer")
         for name in self._chosen():
             a, b = p[f"{name}.a"], p[f"{name}.b"]
-            a[...] = draw(a.shape, len(a), self.rank, rng)
+            initializer.fill("weight", a, len(a), self.rank, rng)
             b[...] = 0
 
     def _of_layer(self, p):

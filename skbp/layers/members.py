@@ -113,8 +113,8 @@ class MemberDense(Layer):
                 rows = x if x.ndim == 2 else x[:, member]
                 initializer.from_batch(rows, weight, bias, scale, rng)
                 continue
-            weight[...] = initializer.weight(weight.shape, fan_in, self.units, rng)
-            bias[...] = initializer.bias(bias.shape, fan_in, self.units, rng)
+            initializer.fill("weight", weight, fan_in, self.units, rng)
+            initializer.fill("bias", bias, fan_in, self.units, rng)
 
     def forward(self, x, p, w, ctx):
         y = w["y"]

@@ -78,8 +78,8 @@ class TokenEmbedding(Embedding):
 
     def init(self, p, input_shape, rng, x=None):
         super().init(p, input_shape, rng, x)
-        draw = resolve(self.initializer, INITIALIZERS, "initializer").weight
-        p["type"][...] = draw(p["type"].shape, 1, self.dim, rng)
+        initializer = resolve(self.initializer, INITIALIZERS, "initializer")
+        initializer.fill("weight", p["type"], 1, self.dim, rng)
 
     def _read(self, x, w):
         """Divide codes into tokens, in ``w["codes"]``, and types; see `Embedding`."""

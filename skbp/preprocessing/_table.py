@@ -8,6 +8,7 @@ from scipy.sparse import issparse
 from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
+from skbp._sparse_format import check_sparse_format
 from skbp.preprocessing._column import Column
 from skbp.preprocessing._frames import (
     is_frame,
@@ -69,9 +70,11 @@ def read_table(estimator, X, reset):
     Raises
     ------
     ValueError
-        If it has no rows or no columns, is not of two dimensions, has two columns of one name, or
+        If it is sparse and breaks the rules of its format, or if it
+        has no rows or no columns, is not of two dimensions, has two columns of one name, or
         other columns than in fit.
     """
+    check_sparse_format(X)
     if hasattr(X, "collect") and not is_frame(X):
         raise ValueError("X is a lazy frame, expected one with data in it: give X.collect().")
     return _read_frame(estimator, X, reset) if is_frame(X) else _read_array(estimator, X, reset)

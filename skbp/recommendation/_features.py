@@ -4,6 +4,7 @@ import numpy as np
 from scipy.linalg import svd
 from sklearn.utils import check_array
 
+from skbp._numbers import check_numbers
 from skbp._plain import kept
 from skbp._warnings import warn
 from skbp.recommendation._ids import read_ids
@@ -45,10 +46,11 @@ class Features:
         self._what = what
         ids, rows = given
         try:
+            check_numbers(rows, what)
             rows = check_array(rows, accept_sparse="csr", dtype=np.float64, input_name=what)
         except ValueError as error:
             if "could not convert string" not in str(error):
-                raise
+                raise ValueError(f"{what} must hold finite numbers. {error}") from error
             raise ValueError(
                 f"{what} holds strings ({error}), and needs numbers: pandas.get_dummies for "
                 "categories, a TfidfVectorizer or TextEncoder for texts."

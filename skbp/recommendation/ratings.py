@@ -6,6 +6,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skbp._component import AnyOf, Flag, Range, Whole, check_allowed
+from skbp._numbers import check_numbers
 from skbp._plain import PlainState
 from skbp.estimators._transaction import transaction
 from skbp.estimators.regressor import BackpropRegressor
@@ -141,6 +142,7 @@ class RatingRegressor(PlainState, RegressorMixin, BaseEstimator):
         if y is None:
             raise ValueError("RatingRegressor requires y to be passed, but the target y is None.")
         factors = read_pairs(self, X, reset=True)
+        check_numbers(y, "y")
         y = column_or_1d(check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"))
         check_consistent_length(factors[0].codes, y)
         ids, tables = [], []
@@ -153,7 +155,7 @@ class RatingRegressor(PlainState, RegressorMixin, BaseEstimator):
             ids.append(Ids(union(factor) if known is None else union(factor, known.ids)))
             table = np.zeros((len(ids[-1]), 0), np.float32)
             tables.append(table if known is None else known.table(ids[-1], self.n_components))
-        mean, scale = y.mean(), y.std() or 1.0
+        mean, scale = _mean_and_deviation(y)
         rows = _rows(ids, tables, factors)
         rng, networks = check_random_state(self.random_state), []
         for _ in range(self.n_members):
@@ -202,7 +204,15 @@ class RatingRegressor(PlainState, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         rows = _rows(self._ids, self._tables, read_pairs(self, X))
         mean = np.mean([net.predict(rows) for net in self.estimators_], axis=0, dtype=np.float64)
-        return np.clip(self._mean + self._scale * mean, *self.range_)
+        low, high = ((end - self._mean) / self._scale for end in self.range_)
+        return np.clip(self._mean + self._scale * np.clip(mean, low, high), *self.range_)
+
+
+def _mean_and_deviation(y):
+    """Return mean and standard deviation, which is 1 where it would be 0, without overflow."""
+    largest = np.abs(y).max() or 1.0
+    y = y / largest
+    return float(largest * y.mean()), float(largest * y.std()) or 1.0
 
 
 def _tower(column, n_ids, known, dim, std):

@@ -48,7 +48,10 @@ class InverseScaling(Schedule):
         self.power_t = power_t
 
     def __call__(self, progress, initial):
-        return initial / (progress.samples + 1) ** self.power_t
+        try:
+            return initial / (progress.samples + 1) ** self.power_t
+        except OverflowError:
+            return 0.0  # what the quotient tends to
 
 
 class _Milestones:

@@ -2,16 +2,17 @@
 
 from abc import abstractmethod
 from contextlib import contextmanager
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from skbp._compat import InvalidParameterError, check_sample_weight, rows_of_any
+from skbp._compat import InvalidParameterError, rows_of_any
 from skbp._component import Flag, Maybe, Range
+from skbp._numbers import plain_labels
 from skbp.callbacks import TimeLimit
+from skbp.estimators._input_checks import check_weights
 from skbp.estimators._inside import Keeping
 from skbp.estimators._parameters import with_objects
 from skbp.tabular._preset import Preset
@@ -185,12 +186,13 @@ class BaseTabular(Keeping, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
+        if isinstance(X, str | bytes | dict | set):
+            raise ValueError(f"X is a {type(X).__name__}, expected a frame, an array or a list.")
         check_consistent_length(X, y)
+        y = plain_labels(y) if is_classifier(self) else y
         if sample_weight is None:
             return X, y, None, slice(None)
-        if not isinstance(sample_weight, Real):
-            check_consistent_length(X, sample_weight)
-        weight = check_sample_weight(sample_weight, X, dtype=np.float64)
+        weight = check_weights(sample_weight, X)
         kept = np.flatnonzero(weight)
         if len(kept) == len(weight):
             return X, y, weight, kept

@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.callback import with_callbacks
 
-from skbp._compat import count_rows
+from skbp._compat import InvalidParameterError, count_rows
+from skbp._component import Flag
 from skbp.estimators._fit import Given
 from skbp.estimators._transaction import transaction
 from skbp.tabular._networks import TableClassifier
@@ -200,6 +201,14 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         if self.calibrate and hasattr(self.network_, "oof_decision_function_"):
             self.temperature_ = self.network_.calibrate(given.y, given.sample_weight)
         self.calibration_scores_ = self.network_.set_scores(given.y)
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        if self.calibrate not in Flag():
+            raise InvalidParameterError(
+                f"The 'calibrate' parameter of {type(self).__name__} must be {Flag()}. Got "
+                f"{self.calibrate!r} instead."
+            )
 
     def _new_network(self, parameters):
         return TableClassifier(**parameters, class_weight=self.class_weight)

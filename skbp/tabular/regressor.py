@@ -354,8 +354,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
 
 def _deviations(errors, weight):
-    """Return the root of the mean square of each column, 1 where it is 0, without overflow."""
+    """Return the root of the mean square of each column, without overflow.
+
+    Where next to all weight is on rows without an error, it is the largest error, or else 1.
+    """
     largest = np.abs(errors).max(axis=0)
     largest[largest == 0] = 1.0
     root = np.sqrt(np.average((errors / largest) ** 2, axis=0, weights=weight))
-    return largest * np.where(root > 0, root, 1.0)
+    return largest * np.where(root > 1e-8, root, 1.0)

@@ -207,7 +207,12 @@ class RejectOption(PlainState, ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             for train, held_out in folds.split(there, y[there]):
                 yield there[train], there[held_out]
             return
-        for pair in check_cv(self.cv, y, classifier=True).split(X, y):
+        cv = self.cv if hasattr(self.cv, "split") else list(self.cv)
+        if isinstance(cv, list) and not all(np.iterable(one) and len(list(one)) == 2 for one in cv):
+            raise ValueError(
+                f"cv={self.cv!r} holds something else than pairs of rows, to train on and to score."
+            )
+        for pair in check_cv(cv, y, classifier=True).split(X, y):
             yield tuple(np.intersect1d(rows, there) for rows in pair)
 
     def _routed(self, params):

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -13,7 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import rows_of_any
 from skbp._component import OneOf, Range, Whole, check_allowed
+from skbp._numbers import check_container
 from skbp._plain import PlainState
+from skbp._sparse_format import check_sparse_format
 from skbp.uncertainty._calibration import Calibration, as_groups
 
 
@@ -162,7 +165,17 @@ class BaseConformal(PlainState, MetaEstimatorMixin, BaseEstimator, ABC):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        X, y = indexable(X, self._checked_targets(y))
+        if X is None:
+            raise ValueError("X is None, expected an array, a list or a frame.")
+        if issparse(X):
+            check_sparse_format(X)
+        else:
+            check_container(X, "X")
+        y = self._checked_targets(y)
+        try:
+            X, y = indexable(X, y)
+        except TypeError as error:  # a single value, an object that is no sequence
+            raise ValueError(f"X is a {type(X).__name__}, expected rows. {error}") from None
         if len(y) == 0:
             raise ValueError("X and y have no rows, expected at least one to calibrate on.")
         return X, y, as_groups(groups, len(y))

@@ -92,13 +92,11 @@ class Cell:
         for name in self.param_shapes(fan_in):
             for gate in np.split(p[name], p[name].shape[-1] // self.units, axis=-1):
                 if name == "weight_input":
-                    gate[...] = initializer.weight(gate.shape, fan_in, self.units, rng)
+                    initializer.fill("weight", gate, fan_in, self.units, rng)
                 elif name == "weight_hidden":
-                    gate[...] = recurrent_initializer.weight(
-                        gate.shape, self.units, self.units, rng
-                    )
+                    recurrent_initializer.fill("weight", gate, self.units, self.units, rng)
                 else:
-                    gate[...] = initializer.bias(gate.shape, fan_in, self.units, rng)
+                    initializer.fill("bias", gate, fan_in, self.units, rng)
 
     def step(self, n, place, pieces, p, w):
         """Go one time step on.
