@@ -19,6 +19,7 @@ from skbp import BackpropClassifier, BackpropRegressor
 from skbp._compat import Integer, Number
 from skbp.activations import ACTIVATIONS
 from skbp.initializers import INITIALIZERS
+from skbp.layers import Flatten
 from skbp.losses import LOSSES
 from skbp.optimizers import OPTIMIZERS, SGD
 from skbp.schedules import SCHEDULES, Schedule
@@ -812,3 +813,14 @@ def test_targets_beyond_float32():
 def test_float64_has_room_for_what_float32_has_not():
     estimator = fit(make(BackpropRegressor, dtype="float64", activation="tanh"), X * 1e100, NUMBERS)
     assert np.isfinite(estimator.predict(X * 1e100)).all()
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
+def test_rows_of_another_shape_with_as_many_numbers(method):
+    rows = np.random.default_rng(0).normal(size=(12, 1, 4, 6))
+    net = BackpropClassifier(layers=[Flatten()], max_iter=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net.fit(rows, np.arange(12) % 2)
+    with pytest.raises(ValueError, match="shape"):
+        getattr(net, method)(rows.swapaxes(2, 3))

@@ -283,8 +283,8 @@ BUGS = [
     Bug("skbp/estimators/_input_checks.py", "ensure_non_negative=True", "ensure_non_negative=False",
         "negative weights are taken", ("tests/test_bad_input.py", DRAWN)),
     Bug("skbp/estimators/base.py", "        check_row_shape(self._network, shape)\n", "",
-        "rows of another shape", ("tests/test_bad_input.py", "tests/test_layers_images.py",
-                                  "tests/test_layers_recurrent.py")),
+        "rows of another shape",
+        ("tests/test_bad_input.py::test_rows_of_another_shape_with_as_many_numbers",)),
     Bug("skbp/_engine/interrupt.py",
         "            signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "            self._begun",
