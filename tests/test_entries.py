@@ -290,7 +290,7 @@ BAD_COLUMN = {
     "a set": (lambda y: {1, 2}, "is a set"),
     "a generator": (lambda y: (value for value in y), "is a generator"),
     "a text": (lambda y: "abc", "is a str"),
-    "a number": (lambda y: 1.0, "at least 1 dimension"),
+    "a number": (lambda y: 1.0, "the single value 1.0"),
     "three axes": (lambda y: y[:, None, None], "dim 3"),
     "a matrix": (lambda y: np.matrix(y).T, "np.matrix"),
 }  # fmt: skip
