@@ -43,7 +43,8 @@ MAX_SHARED = 100
 NAME = re.compile(r"[\w.\[\]-]{1,120}")
 #: The header of an array as NumPy writes it; nothing of it is evaluated.
 HEADER = re.compile(
-    r"\{'descr': '([<>|][" + PLAIN_DTYPES + r"]\d{1,9}(?:\[\w{1,9}\])?)', "
+    r"\{'descr': ('[<>|][" + PLAIN_DTYPES + r"]\d{1,9}(?:\[\w{1,9}\])?'"
+    r"|\[(?:\('\w{1,30}', '[<>|][biuf]\d{1,9}'\),? ?)+\]), "
     r"'fortran_order': (True|False), 'shape': \(((?:\d{1,19}(?:, |,?(?=\))))*)\), \} *\n"
 )
 
@@ -264,7 +265,7 @@ class Reader:
         kind = self._kind
         n_bytes = self._archive.getinfo(kind.member).file_size
         if n_bytes > MAX_CONTENT:
-            raise ValueError(f"its {kind.member} has {n_bytes:,} bytes, at most are {MAX_CONTENT:,}")
+            raise ValueError(f"its {kind.member} has {n_bytes:,} bytes, at most {MAX_CONTENT:,}")
         content = strict_json(self._archive.read(kind.member))  # compares the CRC
         if content["format"] != kind.format or content["version"] not in range(1, kind.version + 1):
             raise ValueError(
@@ -406,7 +407,7 @@ def check_members(archive, size):
     return found
 
 
-def read_header(member, n_bytes, name):
+def read_header(member, n_bytes, name, records=False):
     """Return (shape, by_columns, dtype) of an ``.npy`` member, the rest of which is its array.
 
     Parameters
@@ -417,6 +418,8 @@ def read_header(member, n_bytes, name):
         Of the member, header and array.
     name : str
         For messages.
+    records : bool, default=False
+        Whether records of numbers may be there too, as in trees.
 
     Raises
     ------
@@ -430,10 +433,11 @@ def read_header(member, n_bytes, name):
         raise ValueError(f"{name} has no header of an array")
     header = member.read(n_header).decode("latin1")
     found = HEADER.fullmatch(header)
-    if not found:
+    if not found or (found[1][0] == "[" and not records):
         raise ValueError(f"{name} has the header {header.strip()!r:.200}")
     shape = tuple(int(n) for n in re.findall(r"\d+", found[3]))
-    dtype = np.dtype(found[1])
+    fields = re.findall(r"\('(\w+)', '([^']+)'\)", found[1])
+    dtype = np.dtype(fields or found[1].strip("'"))
     n_bytes -= member.tell()
     if not dtype.itemsize or math.prod(shape) * dtype.itemsize != n_bytes:
         raise ValueError(

@@ -1,6 +1,7 @@
 """The regressor."""
 
 from copy import copy
+from numbers import Integral
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -9,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import StrOptions
+from skbp._forms import Is
 from skbp._quiet import quiet
 from skbp.estimators._entry import targets_to_score
 from skbp.estimators._fit import Given
@@ -435,6 +437,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):
         check_is_fitted(self)
         twin = copy(self)
         return Predictor(self._network, twin._combined, twin._values, max_rows)
+
+    _kept_too = {"_n_columns": Is(Integral)}
 
     def _encode_targets(self, y, fresh, incremental, classes):
         y = y.reshape(len(y), -1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbp._forms import Array, Is, require
 from skbp._plain import kept
 from skbp.preprocessing._coder import MISSING, RARE, UNSEEN, Coder
 from skbp.preprocessing._encoder import CODES, ONE_HOT, Encoder, Feature, digest_of
@@ -13,6 +14,9 @@ class CategoryEncoder(Encoder):
 
     Of two categories comes one column of -1 and 1, of a single one a column of 0 and 1.
     """
+
+    _form = Encoder._form | {"coder": Is(Coder), "is_one_hot": Is(bool), "numbers": Array("i")}
+    _optional = ("reason", "numbers")
 
     def __init__(self, column, settings):
         factor = column.factor
@@ -37,6 +41,17 @@ class CategoryEncoder(Encoder):
             self.features = [Feature(f"_{value}", ONE_HOT) for value in known]
             self.is_one_hot = True
             self.numbers = self._numbers_of(np.arange(1, len(known) + 1))
+
+    def _check_parts(self):
+        super()._check_parts()
+        numbers = getattr(self, "numbers", None)
+        if not self.features:
+            return
+        fits = numbers is not None and len(numbers) == self.coder.n_codes
+        fits = fits and numbers.min() >= -1 and numbers.max() < self.coder.n_codes
+        if fits and self.is_one_hot:
+            fits = numbers.min() >= 0 and numbers.max() <= len(self.features)
+        require(fits and (self.is_one_hot or len(self.features) == 1), self, "other categories")
 
     def _numbers_of(self, numbers):
         """Return a number for each code: 0 if missing or unseen, but unseen is rare if any is."""

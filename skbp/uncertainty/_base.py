@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import rows_of_any
 from skbp._component import OneOf, Range, Whole, check_allowed
+from skbp._forms import REAL, Each, Is, fits_form, require
 from skbp._plain import PlainState
 from skbp.uncertainty._calibration import Calibration, as_groups
 
@@ -45,6 +46,17 @@ class BaseConformal(PlainState, MetaEstimatorMixin, BaseEstimator, ABC):
     """Base class; use `ConformalRegressor` or `ConformalClassifier`."""
 
     estimator: Any
+
+    def _check_parts(self):
+        form = {
+            "estimators_": Each(Is(BaseEstimator)), "_offsets": Each(REAL),
+            "_calibration": Is(Calibration),
+        }  # fmt: skip
+        if fits_form(self, form):
+            n = len(self.estimators_)
+            numbers = {len(self._offsets), len(self._calibration.by_group[0])}
+            require(n > 0 and numbers == {n}, self, "scores of other models")
+
     method: Any
     held_out: Any
     unseen_groups: Any
