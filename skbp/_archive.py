@@ -15,8 +15,10 @@ import os
 import re
 import shutil
 import stat
+import time
 import zipfile
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -39,6 +41,8 @@ MAX_DIRECTORY, MAX_ARRAYS = 2**24, 50_000
 MAX_CONTENT = 2**28
 #: Arrays may stand in several places of the content; so many times the file's size in all.
 MAX_SHARED = 100
+#: Seconds after which nobody writes to a file aside any more.
+LEFT = 3600
 #: Names of arrays: no paths.
 NAME = re.compile(r"[\w.\[\]-]{1,120}")
 #: The header of an array as NumPy writes it; nothing of it is evaluated.
@@ -103,7 +107,8 @@ def write_archive(path, kind, content, arrays):
     """Write an archive so that at each moment `path` is the old file, or the new one, whole.
 
     The file is written aside in the same folder, flushed to the disk and renamed; the folder is
-    flushed too, so that the file survives a power failure once this has returned.
+    flushed too, so that the file survives a power failure once this has returned. What a process
+    that was killed has left aside is removed when it is an hour old.
 
     Parameters
     ----------
@@ -132,6 +137,7 @@ def write_archive(path, kind, content, arrays):
             shutil.copymode(path, aside)
         os.replace(aside, path)
         _sync_folder(path.parent)
+        _clear_away(path)
     except BaseException as error:
         with suppress(OSError):
             aside.unlink()
@@ -143,6 +149,15 @@ def write_archive(path, kind, content, arrays):
                 f"{kind.what}s are untouched.",
             ) from error
         raise
+
+
+def _clear_away(path):
+    """Remove what killed processes have left aside of a file; what may be in use stays."""
+    with suppress(OSError):
+        for left in path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 32}.tmp"):
+            with suppress(OSError):  # another process may do the same
+                if time.time() - left.stat().st_mtime > LEFT:
+                    left.unlink()
 
 
 def _write_members(file, kind, content, arrays):

@@ -4,6 +4,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 #: Kinds of dtypes of labels and ids.
 LABELS = "biufUSO"
@@ -76,6 +77,17 @@ class Optionally(NamedTuple):
         return f"None or {self.item}"
 
 
+class Estimators:
+    """Estimators: what has parameters, and can be fitted."""
+
+    def __contains__(self, value):
+        return isinstance(value, BaseEstimator) and hasattr(value, "fit")
+
+    def __str__(self):
+        return "an estimator"
+
+
+ESTIMATOR = Estimators()
 REAL, TEXT = Is(Real), Is(str)
 
 
@@ -108,7 +120,7 @@ def fits_form(estimator, form):
     """
     has, owner = vars(estimator), type(estimator)
     missing = [name for name in form if name not in has]
-    if len(missing) == len(form):
+    if len(missing) == len(form) and not any(name.endswith("_") for name in has):
         return False
     if missing:
         raise ValueError(f"a {owner.__name__} lacks its {missing}")

@@ -2,10 +2,10 @@
 
 import math
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from numbers import Integral
 
 import numpy as np
 
+from skbp._component import Whole
 from skbp._forms import REAL, TEXT, Array, Each, Is, Optionally
 from skbp._plain import kept
 
@@ -49,7 +49,7 @@ class Curves(dict):
 
 
 #: Whole numbers.
-COUNT = Is(Integral)
+COUNT = Whole()
 
 
 @kept

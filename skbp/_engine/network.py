@@ -467,8 +467,9 @@ class Network:
             raise ValueError("a network has layers that are none")
         if not (isinstance(shape, tuple) and all(type(n) is int and n > 0 for n in shape)):
             raise ValueError(f"a network takes rows of shape {shape!r:.100}")
-        if getattr(params, "dtype", None) not in (np.float32, np.float64):
-            raise ValueError("a network has parameters that are no float32 or float64")
+        dtypes = {getattr(one, "dtype", None) for one in (params, parts["state"])}
+        if len(dtypes) > 1 or not dtypes <= {np.dtype(np.float32), np.dtype(np.float64)}:
+            raise ValueError("a network has parameters or state of no dtype, or of two")
         check_sizes(layers, shape, params.size)
         made = cls(layers, shape, params.dtype, params, parts["state"])
         if not made.finite:

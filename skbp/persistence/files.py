@@ -78,7 +78,7 @@ def save(estimator, path, *, optimizer=False):
     >>> (again.predict_proba(X) == net.predict_proba(X)).all()
     np.True_
     """
-    if not isinstance(estimator, BaseEstimator):
+    if not is_estimator(estimator):
         raise TypeError(f"save takes an estimator. Got {estimator!r:.200} instead.")
     arrays, foreign = Arrays(), Foreign()
     own: dict[str, type] = {}
@@ -158,7 +158,7 @@ def load(path, *, components=(), mmap=False):
             estimator = unpacker.unpack(archive.content["model"])
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"it has parts that do not go together ({error!r})") from error
-        if not isinstance(estimator, BaseEstimator):
+        if not is_estimator(estimator):
             raise ValueError(f"it holds a {type(estimator).__name__}, not an estimator")
         for one in unpacker.made:
             if isinstance(one, BaseEstimator):
@@ -166,6 +166,11 @@ def load(path, *, components=(), mmap=False):
             if hasattr(one, "_check_parts"):
                 one._check_parts()
     return estimator
+
+
+def is_estimator(value):
+    """Whether a value is an estimator: something with parameters, but no layer or the like."""
+    return isinstance(value, BaseEstimator) and not isinstance(value, Component)
 
 
 def _by_name(components):

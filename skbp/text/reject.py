@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_para
 
 from skbp._compat import check_sample_weight, count_rows, rows_of_any
 from skbp._component import OneOf, Range, Whole, check_allowed
-from skbp._forms import REAL, Is, fits_form, require
+from skbp._forms import ESTIMATOR, REAL, Is, fits_form, require
 from skbp._numbers import plain_labels
 from skbp._plain import PlainState, kept
 
@@ -143,7 +143,7 @@ class RejectOption(PlainState, ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.outside = outside
 
     def _check_parts(self):
-        form = {"_judge": Is(Judge), "classifier_": Is(BaseEstimator), "threshold_": REAL}
+        form = {"_judge": Is(Judge), "classifier_": ESTIMATOR, "threshold_": REAL}
         fits_form(self, form)
 
     def fit(self, X, y, sample_weight=None, **params):
@@ -368,7 +368,7 @@ class Judge:
     """
 
     _form = {
-        "classifier": Is(BaseEstimator), "_criterion": Is(str, FunctionType, np.ufunc),
+        "classifier": ESTIMATOR, "_criterion": Is(str, FunctionType, np.ufunc),
         "_neighbors": Is(NearestNeighbors),
     }  # fmt: skip
     _optional = ("_neighbors",)

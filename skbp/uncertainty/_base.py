@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import rows_of_any
 from skbp._component import OneOf, Range, Whole, check_allowed
-from skbp._forms import REAL, Each, Is, fits_form, require
+from skbp._forms import ESTIMATOR, REAL, Each, Is, fits_form, require
 from skbp._plain import PlainState
 from skbp.uncertainty._calibration import Calibration, as_groups
 
@@ -49,7 +49,7 @@ class BaseConformal(PlainState, MetaEstimatorMixin, BaseEstimator, ABC):
 
     def _check_parts(self):
         form = {
-            "estimators_": Each(Is(BaseEstimator)), "_offsets": Each(REAL),
+            "estimators_": Each(ESTIMATOR), "_offsets": Each(REAL),
             "_calibration": Is(Calibration),
         }  # fmt: skip
         if fits_form(self, form):
