@@ -41,8 +41,8 @@ MAX_DIRECTORY, MAX_ARRAYS = 2**24, 50_000
 MAX_CONTENT = 2**28
 #: Arrays may stand in several places of the content; so many times the file's size in all.
 MAX_SHARED = 100
-#: Seconds after which nobody writes to a file aside any more.
-LEFT = 3600
+#: A file aside that nobody has written to for so many seconds was left by a process that died.
+ABANDONED = 3600
 #: Names of arrays: no paths.
 NAME = re.compile(r"[\w.\[\]-]{1,120}")
 #: The header of an array as NumPy writes it; nothing of it is evaluated.
@@ -156,7 +156,7 @@ def _clear_away(path):
     with suppress(OSError):
         for left in path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 32}.tmp"):
             with suppress(OSError):  # another process may do the same
-                if time.time() - left.stat().st_mtime > LEFT:
+                if time.time() - left.stat().st_mtime > ABANDONED:
                     left.unlink()
 
 

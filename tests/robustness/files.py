@@ -107,9 +107,8 @@ def packed(value):
     if is_dataclass(value):
         parts = {one.name: getattr(value, one.name) for one in fields(value)}
     told = [json.dumps(packer.pack(parts, ""))]
-    told += [
-        (name, one.dtype.str, one.shape, one.tobytes()) for name, one in arrays.by_name.items()
-    ]
+    for name, one in arrays.by_name.items():
+        told.append((name, one.dtype.str, one.shape, one.tobytes()))
     return pickle.dumps(told)
 
 
@@ -243,10 +242,15 @@ def _work(subject, numbers, folder, write):
 
 
 def damage(names, n, folder, step=1):
-    """Yield (name, outcomes, bad) of n damaged files of each kind, or each `step`-th of them."""
+    """Yield (name, outcomes, bad) of damaged files of each kind, or of each `step`-th of them.
+
+    Of each kind n are changed; ours are also cut at every place.
+    """
     for name in names:
         subject = Subject(name, folder)
-        yield name, *outcomes(subject, range(0, max(n, len(subject.content)), step), folder)
+        size = len(subject.content)
+        numbers = range(0 if name in OURS else size, size + n, step)
+        yield name, *outcomes(subject, numbers, folder)
 
 
 # ------------------------------------------------------------ kills
@@ -361,8 +365,10 @@ def main():
             print("killed by SIGKILL in writing:")
             for name in OURS:
                 found = kills(name, given.kills, folder)
-                print(f"  {name:11s} {given.kills:6d}  {_told(found)}; files aside before, after a "
-                      f"save, after one an hour later: {leftovers(name, folder)}", flush=True)  # fmt: skip
+                aside = leftovers(name, folder)
+                print(f"  {name:11s} {given.kills:6d}  {_told(found)}")
+                print(f"    files aside: {aside[0]}, after a save {aside[1]}, an hour later "
+                      f"{aside[2]}", flush=True)  # fmt: skip
                 failed |= found["whole"] != given.kills
         if given.only in (None, "hostile"):
             from robustness import hostile

@@ -34,6 +34,11 @@ INTERESTING = (
     {"$dtype": "<f4"}, {"$tuple": [3]}, {"$tuple": [1000000000, 8]}, {"$set": [1]},
     {"$bytes": "AAAA"}, {"$slice": [0, 1, None]}, {"$objects": [1, "a"], "shape": [2]},
 )  # fmt: skip
+INSTRUMENTED = [
+    "skbp._plain", "skbp._archive", "skbp._component", "skbp._forms", "skbp._engine.network",
+    "skbp.persistence", "skbp.estimators", "skbp.preprocessing", "skbp.recommendation",
+    "skbp.uncertainty",
+]  # fmt: skip
 DTYPES = ("<f4", "<f8", ">f8", "<i4", "<i8", "|u1", "|b1", "<c16", "<U3", "<M8[D]")
 
 
@@ -228,10 +233,7 @@ def fuzz(seconds, folder, corpus, report):
     """Fuzz in this process; write what came of it as it goes."""
     import atheris
 
-    with atheris.instrument_imports(include=["skbp._plain", "skbp._archive", "skbp.persistence",
-                                             "skbp._component", "skbp._engine.network",
-                                             "skbp.estimators", "skbp.preprocessing",
-                                             "skbp.recommendation", "skbp.uncertainty"]):  # fmt: skip
+    with atheris.instrument_imports(include=INSTRUMENTED):
         import skbp.text  # noqa: F401
     models = seeds()
     resource.setrlimit(resource.RLIMIT_AS, (4 * GIB, 4 * GIB))
@@ -265,8 +267,9 @@ def main():
         return 0
     report.unlink(missing_ok=True)
     command = [sys.executable, __file__, "--worker", "--folder", str(folder)]
-    done = subprocess.run([*command, "--seconds", str(given.seconds)], check=False,
-                          stderr=open(folder / "log", "wb"), env=os.environ)  # fmt: skip
+    with open(folder / "log", "wb") as log:
+        command += ["--seconds", str(given.seconds)]
+        done = subprocess.run(command, check=False, stderr=log)
     counts, findings = pickle.loads(report.read_bytes())
     for what, n in counts.most_common():
         print(f"{n:8d}  {what}")

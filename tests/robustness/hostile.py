@@ -31,9 +31,6 @@ from robustness.forge import MODEL, description, first, npy, places, put_togethe
 #: Memory that loading may take beyond what the process has, in bytes; and seconds.
 MEMORY, SECONDS = 300 * 2**20, 20
 CASES: dict = {}
-SEEDS = ("net", "members", "codes", "sequences", "positions", "regressor", "conformal", "table",
-         "codes of columns", "dates", "quantiles", "towers", "ratings", "nearest", "surge", "reject",
-         "symbols", "pipeline", "search", "text", "features", "untrained")  # fmt: skip
 
 
 @cache

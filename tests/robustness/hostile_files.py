@@ -372,14 +372,13 @@ def _attribute(content, arrays, given):
 several(
     {
         name: (name, "x")
-        for name in ("predict", "__class__", "__dict__", "_parts", "__reduce__", "fit", "a b",
-                     "_parameter_constraints", "_of_parts", "coefs_", "allowed", "_estimator_type",
-                     "")
-        if name != "allowed" and name != "_estimator_type"
+        for name in ("predict", "__class__", "__dict__", "_parts", "__reduce__", "fit", "a b", "",
+                     "_parameter_constraints", "_of_parts", "coefs_")
     }
     | {
         "_diagnoses": ("_diagnoses", False), "feature_names_in_": ("feature_names_in_", [1, 2]),
-        "n_features_in_, 2": ("n_features_in_", 2), "n_features_in_, 1e9": ("n_features_in_", 10**9),
+        "n_features_in_, 2": ("n_features_in_", 2),
+        "n_features_in_, 1e9": ("n_features_in_", 10**9),
         "n_features_in_, -1": ("n_features_in_", -1), "n_outputs_": ("n_outputs_", 7),
         "dtype_": ("dtype_", {"$dtype": "<f4"}), "no network": ("_network", None),
         "a layer as network": ("_network", {"$kind": "Dense", "with": {"units": 1}}),
@@ -568,7 +567,8 @@ several(
     "quantiles", _array, "scales",
 )  # fmt: skip
 several(
-    {"scores not sorted": ("by_group", lambda a: a[::-1]), "NaN": ("by_group", lambda a: a * np.nan),
+    {"scores not sorted": ("by_group", lambda a: a[::-1]),
+     "NaN": ("by_group", lambda a: a * np.nan),
      "texts": ("by_group", lambda a: a.astype(str))},
     "conformal", _array, "calibration",
 )  # fmt: skip
@@ -634,7 +634,8 @@ def _container(content, arrays, given):
 several(
     {
         "a function transformer": ("FunctionTransformer", {}), "a function": ("check_array", {}),
-        "a module": ("os", {}), "dunder": ("__class__", {}), "hides predict": (None, {"predict": 3}),
+        "a module": ("os", {}), "dunder": ("__class__", {}),
+        "hides predict": (None, {"predict": 3}),
         "hides steps": (None, {"named_steps": 3}), "a cache": (None, {"memory": "/tmp/evil"}),
         "hides what is checked": (None, {"_parameter_constraints": {}}),
         "callbacks": (None, {"__class__": 3}),
