@@ -1,4 +1,4 @@
-"""Files of earlier releases load for ever, and predict what they did; see goldens/make_models.py."""
+"""Files of earlier releases load for ever, and predict what they did: goldens/make_models.py."""
 
 import importlib.util
 from pathlib import Path

@@ -4,7 +4,7 @@ import io
 import zipfile
 from functools import cache
 from importlib import import_module
-from inspect import isfunction
+from inspect import Parameter, isfunction, signature
 
 import numpy as np
 import sklearn
@@ -112,6 +112,9 @@ class Foreign:
                 )
             )  # fmt: skip
         made = cls.__new__(cls)
+        for name, one in signature(cls.__init__).parameters.items():
+            if one.default is not Parameter.empty:
+                made.__dict__[name] = one.default
         for name, part in attributes.items():
             check_attribute(cls, name)
             made.__dict__[name] = part

@@ -75,8 +75,9 @@ ResNet(n_blocks=1, units=6, hidden_units=6, max_iter=2), random_state=0
         X, "predict_proba",
     ),
     "text": (
-        lambda: TextModel(tokenizer="characters", max_iter=1, width=4, n_heads=1, n_blocks=1, context=6,
-                          random_state=0).fit(TEXTS),
+        lambda: TextModel(
+            "characters", context=6, n_blocks=1, n_heads=1, width=4, max_iter=1, random_state=0
+        ).fit(TEXTS),
         TEXTS, "perplexity",
     ),
     "surge": (
