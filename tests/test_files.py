@@ -36,7 +36,7 @@ def check_damage(tmp_path, n, step):
 
 
 def test_damaged_files_are_refused_or_the_same(tmp_path):
-    check_damage(tmp_path, 1500, 97)
+    check_damage(tmp_path, 1500, 151)
 
 
 @pytest.mark.slow
@@ -161,7 +161,7 @@ def check_hostile(names, tmp_path):
 def test_hostile_files(tmp_path):
     assert len(hostile.CASES) > 250
     simple = [name for name, (seed, *_) in hostile.CASES.items() if seed in ("net", "nearest")]
-    check_hostile(simple[::5], tmp_path)
+    check_hostile(simple[::8], tmp_path)
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_all_hostile_files(tmp_path):
     (lambda path: os.system("true"), "executed"),
     (lambda path: eval("1 + 1"), "executed"),
     (lambda path: open(path, "w").close(), "executed"),
-    (lambda path: os.kill(os.getpid(), 11), "signal 11"),
+    (lambda path: os.kill(os.getpid(), 9), "signal 9"),
     (lambda path: np.ones(10**9), "unclean"),
     (lambda path: {}["a"], "unclean"),
     (lambda path: int("a"), "names no file"),

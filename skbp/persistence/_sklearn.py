@@ -43,7 +43,9 @@ EXTRA = 'pip install "skbp[save]"'
 #: What skops does not know to be safe, and is: it holds data, and computes with them.
 SAFE = [
     "numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.metrics._scorer._Scorer",
+    "sklearn.metrics._scorer._Scorer", "sklearn.metrics._scorer._CurveScorer",
+    "sklearn.multiclass._ConstantPredictor", "sklearn.utils._metadata_requests.MetadataRequest",
+    "sklearn.utils._metadata_requests.MethodMetadataRequest",
 ]  # fmt: skip
 
 

@@ -44,13 +44,11 @@ class CategoryEncoder(Encoder):
 
     def _check_parts(self):
         super()._check_parts()
-        numbers = getattr(self, "numbers", None)
         if not self.features:
             return
-        fits = numbers is not None and len(numbers) == self.coder.n_codes
-        fits = fits and numbers.min() >= -1 and numbers.max() < self.coder.n_codes
-        if fits and self.is_one_hot:
-            fits = numbers.min() >= 0 and numbers.max() <= len(self.features)
+        numbers, n = getattr(self, "numbers", np.empty(0, int)), self.coder.n_codes
+        low, high = (0, len(self.features)) if self.is_one_hot else (-1, n - 1)
+        fits = len(numbers) == n and numbers.min() >= low and numbers.max() <= high
         require(fits and (self.is_one_hot or len(self.features) == 1), self, "other categories")
 
     def _numbers_of(self, numbers):

@@ -21,7 +21,6 @@ class Feature(NamedTuple):
 
     suffix: str
     block: str
-    _form = {"suffix": TEXT, "block": TEXT}
 
 
 @kept
@@ -70,7 +69,8 @@ class Encoder:
     _optional: ClassVar[tuple] = ("reason",)
 
     def _check_parts(self):
-        fits = all(one.block in (CYCLIC, ONE_HOT, CODES, *SCALED) for one in self.features)
+        known = (CYCLIC, ONE_HOT, CODES, *SCALED)
+        fits = all(one.block in known and one.suffix in TEXT for one in self.features)
         require(fits, self, f"features of blocks that there are not: {self.features!r:.200}")
 
     def write(self, column: Any, out: np.ndarray, at: list[int]) -> None:

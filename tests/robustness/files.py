@@ -233,6 +233,7 @@ def _work(subject, numbers, folder, write):
     try:
         with open(os.devnull, "w") as nowhere, warnings.catch_warnings(action="ignore"):
             os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)  # skops has NumPy print what it could not close
             for number in numbers:
                 path.write_bytes(damaged(subject.content, number))
                 signal.alarm(SECONDS)
