@@ -244,7 +244,6 @@ def test_the_size_of_the_list_of_members_is_that_of_zip64_too(tmp_path):
 def test_files_of_today_go_through_the_forge(tmp_path):
     write_model(tmp_path / "a")
     content, arrays = take_apart(tmp_path / "a")
-    content["arrays"] = {}
     put_together(tmp_path / "b", content, arrays)
     one, other = (skbp.load(tmp_path / name) for name in "ab")
     assert (one.predict_proba(X) == other.predict_proba(X)).all()

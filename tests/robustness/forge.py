@@ -19,6 +19,7 @@ def take_apart(path):
     with zipfile.ZipFile(path) as archive:
         member = archive.namelist()[0]
         content = json.loads(archive.read(member))
+        del content["arrays"]  # `put_together` describes them anew
         arrays = {}
         for name in archive.namelist()[1:]:
             with archive.open(name) as file:
