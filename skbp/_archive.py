@@ -14,8 +14,11 @@ import mmap
 import os
 import re
 import shutil
+import stat
+import time
 import zipfile
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -32,6 +35,22 @@ PADDING_FIELD = 0xD935
 CHUNK = 1 << 20
 #: Most bytes of the header of an array, as in NumPy.
 MAX_HEADER = 10_000
+#: Most bytes of the list of members, and most arrays: 200 bytes tell of each, with its alignment.
+MAX_DIRECTORY, MAX_ARRAYS = 2**24, 50_000
+#: Most bytes of the JSON member.
+MAX_CONTENT = 2**28
+#: Arrays may stand in several places of the content; so many times the file's size in all.
+MAX_SHARED = 100
+#: A file aside that nobody has written to for so many seconds was left by a process that died.
+ABANDONED = 3600
+#: Names of arrays: no paths.
+NAME = re.compile(r"[\w.\[\]-]{1,120}")
+#: The header of an array as NumPy writes it; nothing of it is evaluated.
+HEADER = re.compile(
+    r"\{'descr': ('[<>|][" + PLAIN_DTYPES + r"]\d{1,9}(?:\[\w{1,9}\])?'"
+    r"|\[(?:\('\w{1,30}', '[<>|][biuf]\d{1,9}'\),? ?)+\]), "
+    r"'fortran_order': (True|False), 'shape': \(((?:\d{1,19}(?:, |,?(?=\))))*)\), \} *\n"
+)
 
 
 class Kind(NamedTuple):
@@ -46,6 +65,10 @@ class Kind(NamedTuple):
     version: int
     member: str
     advice: str
+
+
+#: What goes through a `Reader` as it is: it is not the file's fault.
+NOT_THE_FILE = (MemoryError, ImportError)
 
 
 class Arrays:
@@ -80,7 +103,8 @@ def write_archive(path, kind, content, arrays):
     """Write an archive so that at each moment `path` is the old file, or the new one, whole.
 
     The file is written aside in the same folder, flushed to the disk and renamed; the folder is
-    flushed too, so that the file survives a power failure once this has returned.
+    flushed too, so that the file survives a power failure once this has returned. What a process
+    that was killed has left aside is removed when it is an hour old.
 
     Parameters
     ----------
@@ -109,6 +133,7 @@ def write_archive(path, kind, content, arrays):
             shutil.copymode(path, aside)
         os.replace(aside, path)
         _sync_folder(path.parent)
+        _clear_away(path)
     except BaseException as error:
         with suppress(OSError):
             aside.unlink()
@@ -122,11 +147,26 @@ def write_archive(path, kind, content, arrays):
         raise
 
 
+def _clear_away(path):
+    """Remove what killed processes have left aside of a file; what may be in use stays."""
+    with suppress(OSError):
+        for left in path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 32}.tmp"):
+            with suppress(OSError):  # another process may do the same
+                if time.time() - left.stat().st_mtime > ABANDONED:
+                    left.unlink()
+
+
 def _write_members(file, kind, content, arrays):
     described = {name: _described(array) for name, array in arrays.items()}
     whole = {"format": kind.format, "version": kind.version, **content, "arrays": described}
+    text = json.dumps(whole, allow_nan=False).encode()
+    if len(text) > MAX_CONTENT or len(arrays) > MAX_ARRAYS:
+        raise ValueError(
+            f"a {kind.what} holds at most {MAX_ARRAYS:,} arrays, and {MAX_CONTENT:,} bytes of what "
+            f"is in none. Got {len(arrays):,} and {len(text):,}: save parts in files of their own."
+        )
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo(kind.member), json.dumps(whole, allow_nan=False))
+        archive.writestr(zipfile.ZipInfo(kind.member), text)
         for name, array in arrays.items():
             head = io.BytesIO()
             order = {"fortran_order": _by_columns(array), "shape": array.shape}
@@ -203,11 +243,17 @@ class Reader:
 
     def __init__(self, path, kind, mapped=False):
         self._path, self._kind, self._mapped = Path(path), kind, mapped
+        self._found: dict[str, np.ndarray] = {}
+        self._handed_out = 0
 
     def __enter__(self):
-        self._file = open(self._path, "rb")
+        self._file = open(self._path, "rb", opener=_at_once)
         try:
-            self._size = os.fstat(self._file.fileno()).st_size
+            found = os.fstat(self._file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise ValueError("it is a pipe or a device, not a file")
+            self._size = found.st_size
+            check_directory(self._file, self._size)
             self._archive = zipfile.ZipFile(self._file)
             self._members = check_members(self._archive, self._size)
             self.content = self._checked_content()
@@ -218,7 +264,7 @@ class Reader:
 
     def __exit__(self, kind, error, traceback):
         self._file.close()
-        if not isinstance(error, Exception) or isinstance(error, MemoryError):
+        if not isinstance(error, Exception) or isinstance(error, NOT_THE_FILE):
             return False
         what, advice = self._kind.what, self._kind.advice  # zipfile raises a dozen kinds
         raise ValueError(
@@ -228,7 +274,10 @@ class Reader:
 
     def _checked_content(self):
         kind = self._kind
-        content = json.loads(self._archive.read(kind.member))  # compares the CRC
+        n_bytes = self._archive.getinfo(kind.member).file_size
+        if n_bytes > MAX_CONTENT:
+            raise ValueError(f"its {kind.member} has {n_bytes:,} bytes, at most {MAX_CONTENT:,}")
+        content = strict_json(self._archive.read(kind.member))  # compares the CRC
         if content["format"] != kind.format or content["version"] not in range(1, kind.version + 1):
             raise ValueError(
                 f"it is a {content['format']!r} of version {content['version']}; this skbp reads "
@@ -238,23 +287,34 @@ class Reader:
         if described != self._members.keys() - {kind.member}:
             differ = sorted(described ^ (self._members.keys() - {kind.member}))
             raise ValueError(f"its members and their description differ: {differ[:3]}")
+        for name in content["arrays"]:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"an array is named {name!r:.100}")
         return content
 
     def array(self, name):
-        """Return the array of a name, once its shape, dtype, CRC and SHA-256 are right."""
+        """Return the array of a name, once its shape, dtype, CRC and SHA-256 are right.
+
+        Asked for again, it is the same array.
+        """
+        if name not in self._found:
+            self._found[name] = self._checked_array(name)
+        array = self._found[name]
+        self._handed_out += array.nbytes
+        if self._handed_out > MAX_SHARED * self._size:
+            raise ValueError("its arrays stand in too many places")
+        return array
+
+    def _checked_array(self, name):
         expected, info = self.content["arrays"][name], self._members[f"{name}.npy"]
         with self._archive.open(info) as member:
-            shape, by_columns, dtype = _header(member, name)
+            shape, by_columns, dtype = read_header(member, info.file_size, name)
             if [list(shape), dtype.str] != [expected["shape"], expected["dtype"]]:
                 raise ValueError(
                     f"{name} has shape {shape} and dtype {dtype}, expected {expected['shape']} and "
                     f"{expected['dtype']}"
                 )
             n_bytes = info.file_size - member.tell()
-            if math.prod(shape) * dtype.itemsize != n_bytes:
-                raise ValueError(
-                    f"{name} is to have shape {shape} and dtype {dtype}, but has {n_bytes} bytes"
-                )
             if self._mapped and n_bytes:
                 content, digest = self._map(info, n_bytes)
             else:
@@ -285,6 +345,58 @@ def _read(member, n_bytes):
     return content, digest.hexdigest()
 
 
+def _at_once(path, flags):
+    """Open a file; a pipe that nobody writes to does not keep us waiting."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def strict_json(text):
+    """Return what JSON holds: no number that is none, and no key that comes twice.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    RecursionError
+        If it is nested too deeply.
+    """
+    return json.loads(
+        text, object_pairs_hook=_with_keys_once, parse_constant=_number, parse_float=_number
+    )
+
+
+def _with_keys_once(pairs):
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key comes twice in its JSON")
+    return found
+
+
+def _number(text):
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"its JSON has the number {text:.20}")
+    return number
+
+
+def check_directory(file, size):
+    """Raise a ValueError unless a file ends as our archives do, with a list of members in reason.
+
+    zipfile takes the list into memory before anything of it can be looked at.
+    """
+    file.seek(max(0, size - 42))
+    tail = file.read(42)
+    if tail[-22:-18] != b"PK\5\6" or tail[-2:] != b"\0\0":
+        raise ValueError("it does not end as such files do")
+    n_bytes = int.from_bytes(tail[-10:-6], "little")
+    if tail[:4] == b"PK\6\7":  # of more than 4 GiB: what follows the list tells its length
+        file.seek(min(size, int.from_bytes(tail[8:16], "little")))
+        n_bytes = int.from_bytes(file.read(56)[40:48], "little")
+    file.seek(0)
+    if n_bytes > MAX_DIRECTORY:
+        raise ValueError(f"its list of members has {n_bytes:,} bytes, at most {MAX_DIRECTORY:,}")
+
+
 def check_members(archive, size):
     """Return the members of a ZIP archive of so many bytes, by name.
 
@@ -306,12 +418,40 @@ def check_members(archive, size):
     return found
 
 
-def _header(member, name):
-    """Return (shape, by_columns, dtype) of an ``.npy`` member's header."""
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0
-    }[np.lib.format.read_magic(member)]  # fmt: skip
-    shape, by_columns, dtype = read(member, max_header_size=MAX_HEADER)
-    if dtype.kind not in PLAIN_DTYPES or not dtype.itemsize or not all(n >= 0 for n in shape):
-        raise ValueError(f"{name} has dtype {dtype} and shape {shape}")
-    return shape, by_columns, dtype
+def read_header(member, n_bytes, name, records=False):
+    """Return (shape, by_columns, dtype) of an ``.npy`` member, the rest of which is its array.
+
+    Parameters
+    ----------
+    member : file
+        At its beginning.
+    n_bytes : int
+        Of the member, header and array.
+    name : str
+        For messages.
+    records : bool, default=False
+        Whether records of numbers may be there too, as in trees.
+
+    Raises
+    ------
+    ValueError
+        If it is none of numbers, texts or times, or there are more or fewer bytes than its shape
+        and dtype need.
+    """
+    magic = member.read(8)
+    n_header = int.from_bytes(member.read({1: 2, 2: 4}.get(magic[-2], 0)), "little")
+    if magic[:6] != b"\x93NUMPY" or n_header > MAX_HEADER:
+        raise ValueError(f"{name} has no header of an array")
+    header = member.read(n_header).decode("latin1")
+    found = HEADER.fullmatch(header)
+    if not found or (found[1][0] == "[" and not records):
+        raise ValueError(f"{name} has the header {header.strip()!r:.200}")
+    shape = tuple(int(n) for n in re.findall(r"\d+", found[3]))
+    fields = re.findall(r"\('(\w+)', '([^']+)'\)", found[1])
+    dtype = np.dtype(fields or found[1].strip("'"))
+    n_bytes -= member.tell()
+    if not dtype.itemsize or math.prod(shape) * dtype.itemsize != n_bytes:
+        raise ValueError(
+            f"{name} is to have shape {shape} and dtype {dtype}, but has {n_bytes} bytes"
+        )
+    return shape, found[2] == "True", dtype

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.exceptions import InconsistentVersionWarning
 
+from skbp._forms import check_form
 from skbp._version import __version__
-from skbp._warnings import warn
+from skbp._warnings import VersionWarning, warn
 
 #: The objects that files may name: name to class.
 KINDS: dict[str, type] = {}
@@ -29,6 +29,8 @@ ROOMS = (
     "callbacks", "estimators", "inspection", "model_selection", "preprocessing", "recommendation",
     "tabular", "text", "uncertainty",
 )  # fmt: skip
+#: How many times the objects of a file may be met, those met again counted each time.
+MOST_SEEN = 100
 #: Dtypes of arrays: bool, numbers, texts, bytes, moments, durations.
 PLAIN_DTYPES = "biufcUSmM"
 #: Types of numbers, which are values of parameters named dtype.
@@ -43,7 +45,9 @@ def kept(cls=None, *, name=None):
     """Decorate a class of skbp whose objects files may hold; `name` if another has its name.
 
     What a file has of an object is ``vars``, or the fields of a dataclass or named tuple. A class
-    says otherwise in `_parts`, and in the classmethod `_of_parts` how it is made of them again.
+    says otherwise in `_parts`, and in the classmethod `_of_parts` how it is made of them again. Its
+    `_form` says what each part may be, `_optional` which may be missing, and `_check_parts` raises
+    a ValueError unless those of an object out of a file go together.
     """
     if cls is None:
         return lambda one: kept(one, name=name)
@@ -95,14 +99,19 @@ def of_parts(cls, parts):
     """
     if hasattr(cls, "_of_parts"):
         return cls._of_parts(parts)
+    form = getattr(cls, "_form", {})
+    check_form(cls, parts, form)
     if hasattr(cls, "_fields") or is_dataclass(cls):
         names = getattr(cls, "_fields", None) or [one.name for one in fields(cls)]
         check_names(cls, parts, names)
         return cls(**parts)
+    optional = getattr(cls, "_optional", ())
+    check_names(cls, parts, form)
+    missing = [name for name in form if name not in parts and name not in optional]
+    if missing:
+        raise ValueError(f"a {cls.__name__} lacks its {missing}")
     made = object.__new__(cls)
-    for name, value in parts.items():
-        check_attribute(cls, name)
-        made.__dict__[name] = value
+    made.__dict__.update(parts)
     return made
 
 
@@ -115,8 +124,7 @@ def check_names(cls, parts, names):
 
 def check_attribute(cls, name):
     """Raise a ValueError if an attribute of that name would hide what the class does."""
-    own = getattr(cls, name, None)
-    if not name.isidentifier() or name.startswith("__") or callable(own) or hasattr(own, "__get__"):
+    if not name.isidentifier() or name.startswith("__") or hasattr(cls, name):
         raise ValueError(f"a {cls.__name__} has no attribute {name!r} that a file may set")
 
 
@@ -289,6 +297,8 @@ class Unpacker:
         self._array, self._other = array, other or {}
         self._components = components or {}
         self.made: list = []
+        self._n_inside: list[int] = []  # of each: itself, and all in it
+        self._n_seen = 0
 
     def unpack(self, value):
         """Return the value of a plain form.
@@ -320,15 +330,21 @@ class Unpacker:
     def _kind(self, value):
         if type(value["$kind"]) is not str or type(value.get("with")) is not dict:
             raise ValueError("it has an object without a kind's name or without parts")
+        before = self._n_seen
         parts = self.unpack(value["with"])
         made = of_parts(kind_named(value["$kind"], self._components), parts)
         self.made.append(made)
+        self._n_seen += 1
+        self._n_inside.append(self._n_seen - before)
         return made
 
     def _same(self, value):
         number = value["$same"]
         if type(number) is not int or not 0 <= number < len(self.made):
             raise ValueError("it refers to an object that it does not have")
+        self._n_seen += self._n_inside[number]
+        if self._n_seen > MOST_SEEN * (len(self.made) + 10):  # else 60 in each other make 2**60
+            raise ValueError("its objects stand in too many places")
         return self.made[number]
 
     def _objects(self, value):
@@ -468,25 +484,3 @@ class PlainState:
         twin = memo[id(self)] = type(self).__new__(type(self))
         twin.__dict__.update(deepcopy(self._parts(), memo))
         return twin
-
-
-class VersionWarning(InconsistentVersionWarning):
-    """A pickle of another version of skbp; like scikit-learn's warning of its own.
-
-    Parameters
-    ----------
-    estimator_name : str
-    original : str
-        The version that wrote the pickle.
-    """
-
-    def __init__(self, estimator_name, original):
-        self.estimator_name, self.original_skbp_version = estimator_name, original
-        self.current_skbp_version = __version__
-
-    def __str__(self):
-        return (
-            f"Trying to unpickle estimator {self.estimator_name} from skbp "
-            f"{self.original_skbp_version} when using {self.current_skbp_version}. This might "
-            "break, or give invalid results. Use skbp.save and skbp.load for files that last."
-        )

@@ -172,8 +172,15 @@ def find_latest(folder):
 def _read(path, with_state=True):
     """Return (TrainingState or None, epoch) of a file."""
     with Reader(path, CHECKPOINT) as archive:
-        unpacker = Unpacker(archive.array)
+        unpacker = Unpacker(archive.array, {"$kind": _no_objects})
         epoch = unpacker.unpack(archive.content["epoch"])
         if not with_state:
             return None, epoch
-        return TrainingState(**unpacker.unpack(archive.content["state"])), epoch
+        parts = unpacker.unpack(archive.content["state"])
+        if not all(isinstance(parts[name], np.ndarray) for name in ("params", "state")):
+            raise ValueError("its params and state are no arrays")
+        return TrainingState(**parts), epoch
+
+
+def _no_objects(value):
+    raise ValueError(f"it holds an object, {value['$kind']!r:.100}, as no checkpoint does")

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 
 import numpy as np
 
+from skbp._component import Whole
+from skbp._forms import REAL, TEXT, Array, Each, Is, Optionally
 from skbp._plain import kept
 
 
@@ -46,6 +48,10 @@ class Curves(dict):
         return pd.DataFrame(dict(self), index=pd.RangeIndex(1, length + 1, name="epoch"))
 
 
+#: Whole numbers.
+COUNT = Whole()
+
+
 @kept
 @dataclass
 class OptimizerMemory:
@@ -55,6 +61,11 @@ class OptimizerMemory:
     steps it was frozen for, so that the optimizer counts its own; average : the average of the
     weights, where they are averaged, and training_params what training then goes on from.
     """
+
+    _form = {
+        "name": TEXT, "steps": COUNT, "arrays": Optionally(Is(dict)), "skipped": Each(COUNT),
+        "average": Optionally(Array("f")), "training_params": Optionally(Array("f")),
+    }  # fmt: skip
 
     name: str = ""
     steps: int = 0
@@ -73,6 +84,11 @@ class Progressing:
     progress; frozen : for each epoch the numbers of the parameters that a callback froze.
     """
 
+    _form = {
+        "epochs": COUNT, "updates": COUNT, "plateaus": COUNT, "no_improvement": COUNT,
+        "frozen": Each(Each(COUNT)),
+    }  # fmt: skip
+
     epochs: int = 0
     updates: int = 0
     plateaus: int = 0
@@ -84,6 +100,8 @@ class Progressing:
 @dataclass
 class Best:
     """The lowest loss, or the highest validation score and its epoch, from 1."""
+
+    _form = dict.fromkeys(("loss", "score"), Optionally(REAL)) | {"epoch": Optionally(COUNT)}
 
     loss: float | None = math.inf
     score: float | None = None
@@ -99,6 +117,12 @@ class History:
     loss_curve : of the last epoch, and of all; records : a dict for each epoch ever; then what is
     remembered for the optimizer, of this call of fit, and of the best epoch.
     """
+
+    _form = {
+        "n_iter": COUNT, "samples": COUNT, "loss": REAL, "loss_curve": Each(REAL),
+        "records": Each(Is(dict)), "optimizer": Is(OptimizerMemory), "call": Is(Progressing),
+        "best": Is(Best),
+    }  # fmt: skip
 
     n_iter: int = 0
     samples: int = 0

@@ -16,6 +16,27 @@ from skbp.layers._steps import enter
 from skbp.layers.base import REFUSE, Layer, checked_output, checked_shape, wanted
 from skbp.layers.members import MemberDense
 
+#: Most values of a row, at any place of a network out of a file.
+LARGEST_ROW = 2**31
+
+
+def check_sizes(layers, shape, n_params):
+    """Raise a ValueError if layers ask for other parameters, or rows beyond all memory.
+
+    Binding a layer makes what its shapes ask for; so they are looked at before.
+    """
+    found = 0
+    for layer in layers:
+        found += sum(map(prod, layer.param_shapes(shape).values()))
+        if found > n_params or prod(shape) > LARGEST_ROW:
+            break
+        shape = layer.output_shape(shape)
+    if found != n_params or prod(shape) > LARGEST_ROW:
+        raise ValueError(
+            f"a network has {n_params} parameters, and layers that ask for others, or for rows of "
+            f"shape {shape!r:.100}"
+        )
+
 
 @kept
 class Network:
@@ -461,8 +482,10 @@ class Network:
             raise ValueError("a network has layers that are none")
         if not (isinstance(shape, tuple) and all(type(n) is int and n > 0 for n in shape)):
             raise ValueError(f"a network takes rows of shape {shape!r:.100}")
-        if getattr(params, "dtype", None) not in (np.float32, np.float64):
-            raise ValueError("a network has parameters that are no float32 or float64")
+        dtypes = {getattr(one, "dtype", None) for one in (params, parts["state"])}
+        if len(dtypes) > 1 or not dtypes <= {np.dtype(np.float32), np.dtype(np.float64)}:
+            raise ValueError("a network has parameters or state of no dtype, or of two")
+        check_sizes(layers, shape, params.size)
         made = cls(layers, shape, params.dtype, params, parts["state"])
         if not made.finite:
             raise ValueError("a network has parameters that are not finite")

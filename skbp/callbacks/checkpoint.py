@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from skbp._archive import ABANDONED
 from skbp._component import AnyOf, Flag
 from skbp._engine.checkpoint import (
     FIT_FOLDERS,
@@ -27,8 +28,6 @@ from skbp.callbacks.stopping import direction
 BEST = "best.npz"
 #: What is best is told by the first of these that an epoch has.
 CRITERIA = ("validation_score", "validation_loss", "loss")
-#: A file aside that nobody has written to for so many seconds was left by a process that died.
-ABANDONED = 3600
 
 
 class FileName:

@@ -1,5 +1,7 @@
 """Whether the attributes of an estimator out of a file go together."""
 
+from math import prod
+from numbers import Integral
 from os import PathLike
 
 import numpy as np
@@ -7,46 +9,69 @@ import numpy as np
 from skbp._engine.content import Misfit, like
 from skbp._engine.history import History, OptimizerMemory
 from skbp._engine.network import Network
+from skbp._forms import Is, fits_form, require
 from skbp.estimators._plan import optimizer_of
 from skbp.losses import Loss
 
 #: What attributes of a fitted network are.
-TYPES = {"_network": Network, "_history": History, "_loss": Loss, "_input_dtype": np.dtype}
+FITTED = {
+    "_network": Is(Network), "_history": Is(History), "_loss": Is(Loss), "dtype_": Is(np.dtype),
+    "_input_dtype": Is(np.dtype), "n_outputs_": Is(Integral), "n_features_in_": Is(Integral),
+}  # fmt: skip
 
 
-def check_network(estimator):
-    """Raise a ValueError unless attributes of a network go together, or there are none."""
-    name, has = type(estimator).__name__, vars(estimator)
+def check_network(estimator, more):
+    """Raise a ValueError unless attributes of a network go together, or there are none.
+
+    Parameters
+    ----------
+    estimator : estimator
+    more : dict of str to container
+        What else it has if it is fitted.
+    """
+    has = vars(estimator)
     if isinstance(has["init_from"], str | PathLike):  # fit would unpickle what is there
-        raise ValueError(f"a {name} has an init_from that is a path: {has['init_from']!r:.100}")
+        raise ValueError(
+            f"a {type(estimator).__name__} has an init_from that is a path: "
+            f"{has['init_from']!r:.100}"
+        )
     if "_network" not in has:
         return
-    for attribute, kind in TYPES.items():
-        if not isinstance(has.get(attribute), kind):
-            raise ValueError(f"a {name} has a {attribute} that is no {kind.__name__}")
+    fits_form(estimator, FITTED | more)
     network, loss = has["_network"], has["_loss"]
-    n_outputs = network.output_shape[-1]
-    if has.get("n_outputs_") != n_outputs or has.get("dtype_") != network.params.dtype:
-        raise ValueError(f"a {name} has other n_outputs_ or another dtype_ than its network")
+    shape = network.output_shape
+    require(shape and has["n_outputs_"] == shape[-1], estimator, "other n_outputs_ than outputs")
+    require(has["dtype_"] == network.params.dtype, estimator, "another dtype_ than its network")
+    require(has["_input_dtype"].kind in "fiub", estimator, "rows that are no numbers")
+    fits = has["n_features_in_"] == prod(network.input_shape)
+    require(fits, estimator, f"other n_features_in_ than rows of shape {network.input_shape}")
+    fits = len(shape) == 1 + network.of_members + estimator._targets_by_step
+    fits = fits and estimator._target_kind() in loss.targets
+    require(fits, estimator, f"a loss, {loss!r:.100}, for other outputs or targets")
     targets = has.get("_targets")
-    if targets is not None:
-        classes = targets.classes
-        if not isinstance(classes, np.ndarray) or classes.ndim != 1:
-            raise ValueError(f"a {name} has classes that are no labels in one axis")
-        if loss.n_outputs(targets.n_outputs) != n_outputs:
-            raise ValueError(
-                f"a {name} has {len(classes)} classes, but its network has {n_outputs} outputs"
-            )
-    _check_memory(estimator, has["_history"].optimizer, network)
+    fits = targets is None or np.array_equal(targets.classes, has["classes_"])
+    starts = [has[name].shape for name in ("_start_counts", "start_proba_") if name in has]
+    fits = fits and all(one == (has["n_symbols_"],) for one in starts)
+    require(fits, estimator, "other classes, or symbols, than it was trained for")
+    n = has.get("_n_columns", has.get("n_symbols_")) if targets is None else targets.n_outputs
+    if loss.n_outputs(n) != shape[-1]:
+        raise ValueError(
+            f"a {type(estimator).__name__} has targets that take {loss.n_outputs(n)} outputs by "
+            f"its loss, but its network has {shape[-1]}"
+        )
+    _check_memory(estimator, has["_history"], network)
 
 
-def _check_memory(estimator, memory, network):
-    """Raise a ValueError unless an optimizer's memory is for the parameters of a network."""
-    optimizer = optimizer_of(estimator)
-    if not isinstance(memory, OptimizerMemory):
-        raise ValueError("the optimizer's memory is none")
+def _check_memory(estimator, history, network):
+    """Raise a ValueError unless an optimizer's memory is for the parameters of a network.
+
+    That of an optimizer which is no longer the estimator's is forgotten: training does not use it,
+    and there is no telling what it has to be.
+    """
+    optimizer, memory = optimizer_of(estimator), history.optimizer
     if optimizer is None or memory.name != type(optimizer).__name__:
-        return  # of another solver: not used
+        history.optimizer = OptimizerMemory()
+        return
     try:
         if memory.arrays is not None:
             like("arrays", memory.arrays, optimizer.init_state(network.params))
@@ -55,5 +80,6 @@ def _check_memory(estimator, memory, network):
                 like(name, getattr(memory, name), network.params)
     except Misfit as error:
         raise ValueError(f"the optimizer's memory does not fit its network: {error}") from error
-    if len(memory.skipped) not in (0, len(network.parameters)):
-        raise ValueError("the optimizer's memory counts steps of other parameters")
+    n, own = len(memory.skipped), len(network.parameters)
+    require(n == own or (n == 0 and memory.arrays is None), estimator, "steps of other parameters")
+    require(all(one <= memory.steps for one in memory.skipped), estimator, "steps never taken")

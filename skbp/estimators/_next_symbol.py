@@ -1,5 +1,6 @@
 """What training on next symbols asks of an estimator."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from sklearn.utils import check_array
 from skbp._compat import Integer, StrOptions
 from skbp._engine.batches import Batches
 from skbp._engine.crops import Crops
+from skbp._forms import Array, Is
 from skbp._numbers import check_numbers
 from skbp.estimators._entry import FLOATS
 from skbp.estimators._fit import Fit, Given
@@ -57,6 +59,9 @@ class NextSymbolBase(BaseBackprop):
     n_symbols_: int
     _start_counts: np.ndarray
 
+    _kept_too = {
+        "n_symbols_": Is(Integral), "_start_counts": Array("f"), "start_proba_": Array("f"),
+    }  # fmt: skip
     _numeric_targets = True
     _judged_by_loss = True
     _targets_by_step = True

@@ -9,7 +9,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from skbp._compat import check_first_partial_fit
-from skbp._component import Range
+from skbp._component import Flag, OneOf, Range
+from skbp._forms import LABELS, Array, Is, require
 from skbp._numbers import plain_labels
 from skbp._plain import kept
 from skbp._quiet import quiet
@@ -38,6 +39,8 @@ class ClassTargets:
         Whether multilabel predictions come back as a sparse matrix, as the labels came in.
     """
 
+    _form = {"classes": Array(LABELS + "mM"), "kind": OneOf(sorted(KINDS)), "sparse": Flag()}
+
     def __init__(self, classes, kind, sparse=False):
         self.classes = classes
         self.kind = kind
@@ -56,6 +59,11 @@ class ClassTargets:
             )
         classes = np.unique(y) if classes is None else unique_labels(classes)
         return cls(classes, "binary" if len(classes) <= 2 else "multiclass")
+
+    def _check_parts(self):
+        n = len(self.classes)
+        fits = n > 2 if self.kind == "multiclass" else n in (1, 2) or self.kind != "binary"
+        require(fits and n > 0, self, f"{n} classes, and is of the kind {self.kind!r}")
 
     @property
     def n_outputs(self):
@@ -198,6 +206,7 @@ class ClassTargets:
 class ClassTargetsMixin:
     """How a classifier answers what `BaseBackprop` asks about targets."""
 
+    _kept_too = {"_targets": Is(ClassTargets), "classes_": Array(LABELS + "mM")}
     classes_: np.ndarray
     class_weight: Any
     predict: Any

@@ -92,6 +92,8 @@ class BaseBackprop(PlainState, CallbackSupportMixin, BaseEstimator, ABC):
     """Base class of the estimators; use `BackpropClassifier` or `BackpropRegressor`."""
 
     _parameter_constraints: dict = CONSTRAINTS
+    #: What else it has if it is fitted, in files; see `check_network`.
+    _kept_too: dict = {}
     _numeric_targets = False
     _keeps_unseen = False  # whether outputs of held-out rows are kept, chosen by the others
     _diagnoses = True  # whether a finished training is looked at, with warnings of what it shows
@@ -220,7 +222,7 @@ class BaseBackprop(PlainState, CallbackSupportMixin, BaseEstimator, ABC):
         return without_fit(super()._parts())
 
     def _check_parts(self):
-        check_network(self)
+        check_network(self, self._kept_too)
 
     def _hooks(self, given, incremental):
         """Return what calls scikit-learn's callbacks around each epoch, or None."""

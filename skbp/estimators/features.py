@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted
 
+from skbp._forms import ESTIMATOR, TEXT, Each, Is, fits_form, require
 from skbp._plain import PlainState
 from skbp._quiet import quiet
 from skbp._warnings import warn
@@ -171,6 +172,13 @@ class HiddenFeatures(PlainState, TransformerMixin, BaseEstimator):
         size = int(np.prod(fitted._network.shape_after(self._index + 1)))
         name = self.layer_names_[self._index]
         return np.array([f"{name}_{i}" for i in range(size)], dtype=object)
+
+    def _check_parts(self):
+        if fits_form(
+            self, {"estimator_": ESTIMATOR, "layer_names_": Each(TEXT), "_index": Is(int)}
+        ):
+            fits = 0 <= self._index < len(self.layer_names_)
+            require(fits, self, f"a layer of number {self._index}")
 
     def __sklearn_is_fitted__(self):
         """Whether there is a trained network."""

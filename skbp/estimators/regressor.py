@@ -1,5 +1,7 @@
 """The regressor."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.callback import with_callbacks
@@ -7,6 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import StrOptions
+from skbp._forms import Is
 from skbp._quiet import quiet
 from skbp.estimators._entry import targets_to_score
 from skbp.estimators._fit import Given
@@ -443,6 +446,8 @@ class BackpropRegressor(ToMLP, RegressorMixin, BaseBackprop):
         """
         check_is_fitted(self)
         return Predictor(self, "_values", max_rows)
+
+    _kept_too = {"_n_columns": Is(Integral)}
 
     def _encode_targets(self, y, fresh, incremental, classes):
         y = y.reshape(len(y), -1)

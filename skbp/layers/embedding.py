@@ -62,7 +62,7 @@ class _Lookup(Layer):
                 f"{type(self).__name__} got rows of shape {tuple(input_shape)}, and needs rows of "
                 "codes, (n_columns,)."
             )
-        if len(self._sizes(*input_shape)) != input_shape[0]:
+        if isinstance(self.n_codes, list | tuple) and len(self.n_codes) != input_shape[0]:
             raise ValueError(
                 f"{type(self).__name__} got rows of {input_shape[0]} columns, and n_codes has "
                 f"{len(self.n_codes)} numbers; give one for each column, or one int for all."

@@ -4,16 +4,17 @@ import io
 import zipfile
 from functools import cache
 from importlib import import_module
-from inspect import isfunction
+from inspect import Parameter, isfunction, signature
 
 import numpy as np
 import sklearn
 from sklearn import metrics, model_selection
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.utils import Bunch
 
-from skbp._archive import check_members
+from skbp._archive import check_members, read_header
 from skbp._plain import Unpacker, check_attribute
 from skbp._warnings import warn
 
@@ -36,11 +37,15 @@ CONTAINERS = {
     "_PassthroughScorer": "metrics._scorer",
     "_SigmoidCalibration": "calibration", "_TemperatureScaling": "calibration",
 }  # fmt: skip
+#: What is compressed inside may have so many bytes, or so many times its own.
+MOST_INFLATED, MOST_INFLATED_TIMES = 2**26, 20
 EXTRA = 'pip install "skbp[save]"'
 #: What skops does not know to be safe, and is: it holds data, and computes with them.
 SAFE = [
     "numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.metrics._scorer._Scorer",
+    "sklearn.metrics._scorer._Scorer", "sklearn.metrics._scorer._CurveScorer",
+    "sklearn.multiclass._ConstantPredictor", "sklearn.utils._metadata_requests.MetadataRequest",
+    "sklearn.utils._metadata_requests.MethodMetadataRequest",
 ]  # fmt: skip
 
 
@@ -76,6 +81,7 @@ class Foreign:
             "$sklearn": self._unpack_container, "$skops": self._unpack_skops,
             "$bunch": lambda value: Bunch(**self.unpacker.unpack(value["$bunch"])),
         }  # fmt: skip
+        self._read: set[str] = set()
         if archive is not None:
             self._archive = archive
             self.unpacker: Unpacker = Unpacker(archive.array, self.words, components)
@@ -108,16 +114,50 @@ class Foreign:
                 )
             )  # fmt: skip
         made = cls.__new__(cls)
+        for name, one in signature(cls.__init__).parameters.items():
+            if one.default is not Parameter.empty:
+                made.__dict__[name] = one.default
         for name, part in attributes.items():
             check_attribute(cls, name)
             made.__dict__[name] = part
+        _refuse_caches(made)
         return made
 
     def _unpack_skops(self, value):
-        content = self._archive.array(value["$skops"]).tobytes()
-        with zipfile.ZipFile(io.BytesIO(content)) as inside:
-            check_members(inside, len(content))
-        return _skops("load").loads(content, trusted=_safe())
+        name, skops = value["$skops"], _skops("load")
+        if name in self._read:
+            raise ValueError(f"{name} stands in two places")
+        self._read.add(name)
+        content = self._archive.array(name).tobytes()
+        _check_inside(content, name)
+        made = skops.loads(content, trusted=_safe())
+        _refuse_caches(made)
+        return made
+
+
+def _refuse_caches(made):
+    """Raise a ValueError if an estimator has a folder as its cache: fit would unpickle from it."""
+    own = made.get_params() if isinstance(made, BaseEstimator) else {}
+    for name, value in own.items():
+        if name.rpartition("__")[2] == "memory" and value is not None:
+            raise ValueError(f"{type(made).__name__} has a {name} that is a cache: {value!r:.100}")
+
+
+def _check_inside(content, name):
+    """Raise a ValueError if what skops has written would take memory beyond its size."""
+    with zipfile.ZipFile(io.BytesIO(content)) as inside:
+        for member, info in check_members(inside, len(content)).items():
+            if member.endswith(".npy"):
+                with inside.open(info) as file:
+                    read_header(file, info.file_size, f"{name}, {member}", records=True)
+            elif member.endswith(".npz"):  # a sparse matrix, compressed
+                with inside.open(info) as file, zipfile.ZipFile(file) as packed:
+                    n_bytes = sum(one.file_size for one in packed.infolist())
+                    if n_bytes > max(MOST_INFLATED, MOST_INFLATED_TIMES * info.file_size):
+                        raise ValueError(f"{name}, {member} has {n_bytes:,} bytes unpacked")
+                    for one in packed.infolist():
+                        with packed.open(one) as file_inside:
+                            read_header(file_inside, one.file_size, f"{name}, {one.filename}")
 
 
 def _skops(what):

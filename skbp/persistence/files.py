@@ -10,7 +10,8 @@ from sklearn.base import BaseEstimator
 from skbp._archive import Arrays, Kind, Reader, write_archive
 from skbp._component import Component
 from skbp._engine.history import OptimizerMemory
-from skbp._plain import KINDS, Packer, PlainState, name_of
+from skbp._forms import check_features
+from skbp._plain import KINDS, Packer, name_of
 from skbp._version import __version__
 from skbp._warnings import warn
 from skbp.persistence._sklearn import Foreign
@@ -20,8 +21,12 @@ MODEL = Kind("model file", "skbp model", 1, "model.json", "Use another copy of i
 WITHOUT = {
     "_skl_callbacks": lambda value: True,
     "init_from": lambda value: isinstance(value, str | PathLike),
+    "memory": lambda value: value is not None,
 }
-NOT_SAVED = {"_skl_callbacks": "callbacks are", "init_from": "init_from is a path, which is"}
+NOT_SAVED = {
+    "_skl_callbacks": "callbacks are", "init_from": "init_from is a path, which is",
+    "memory": "memory, a cache, is",
+}  # fmt: skip
 
 
 def save(estimator, path, *, optimizer=False):
@@ -54,7 +59,8 @@ def save(estimator, path, *, optimizer=False):
     Warns
     -----
     UserWarning
-        If there are callbacks, or `init_from` is a path: they are not saved.
+        If there are callbacks, or `init_from` is a path, or a Pipeline has a cache (`memory`): they
+        are not saved.
 
     See Also
     --------
@@ -72,7 +78,7 @@ def save(estimator, path, *, optimizer=False):
     >>> (again.predict_proba(X) == net.predict_proba(X)).all()
     np.True_
     """
-    if not isinstance(estimator, BaseEstimator):
+    if not is_estimator(estimator):
         raise TypeError(f"save takes an estimator. Got {estimator!r:.200} instead.")
     arrays, foreign = Arrays(), Foreign()
     own: dict[str, type] = {}
@@ -157,12 +163,19 @@ def _estimator(archive, own):
         estimator = unpacker.unpack(archive.content["model"])
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it has parts that do not go together ({error!r})") from error
-    if not isinstance(estimator, BaseEstimator):
+    if not is_estimator(estimator):
         raise ValueError(f"it holds a {type(estimator).__name__}, not an estimator")
     for one in unpacker.made:
-        if isinstance(one, PlainState):
+        if isinstance(one, BaseEstimator):
+            check_features(one)
+        if hasattr(one, "_check_parts"):
             one._check_parts()
     return estimator
+
+
+def is_estimator(value):
+    """Whether a value is an estimator: something with parameters, but no layer or the like."""
+    return isinstance(value, BaseEstimator) and not isinstance(value, Component)
 
 
 def _by_name(components):

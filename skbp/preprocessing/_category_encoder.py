@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbp._forms import Array, Is, require
 from skbp._plain import kept
 from skbp.preprocessing._coder import MISSING, RARE, UNSEEN, Coder
 from skbp.preprocessing._encoder import CODES, ONE_HOT, Encoder, Feature, digest_of
@@ -13,6 +14,9 @@ class CategoryEncoder(Encoder):
 
     Of two categories comes one column of -1 and 1, of a single one a column of 0 and 1.
     """
+
+    _form = Encoder._form | {"coder": Is(Coder), "is_one_hot": Is(bool), "numbers": Array("i")}
+    _optional = ("reason", "numbers")
 
     def __init__(self, column, settings):
         factor = column.factor
@@ -37,6 +41,15 @@ class CategoryEncoder(Encoder):
             self.features = [Feature(f"_{value}", ONE_HOT) for value in known]
             self.is_one_hot = True
             self.numbers = self._numbers_of(np.arange(1, len(known) + 1))
+
+    def _check_parts(self):
+        super()._check_parts()
+        if not self.features:
+            return
+        numbers, n = getattr(self, "numbers", np.empty(0, int)), self.coder.n_codes
+        low, high = (0, len(self.features)) if self.is_one_hot else (-1, n - 1)
+        fits = len(numbers) == n and numbers.min() >= low and numbers.max() <= high
+        require(fits and (self.is_one_hot or len(self.features) == 1), self, "other categories")
 
     def _numbers_of(self, numbers):
         """Return a number for each code: 0 if missing or unseen, but unseen is rare if any is."""

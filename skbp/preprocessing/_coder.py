@@ -6,6 +6,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skbp._forms import Is, require
 from skbp._plain import kept
 from skbp.preprocessing._values import in_order, text_of
 
@@ -42,6 +43,8 @@ class Coder:
         Those with codes of their own, from `FIRST` on in increasing order; the others.
     """
 
+    _form = {"values": Is(list), "rare": Is(list), "_code": Is(dict), "_code_of_text": Is(dict)}
+
     def __init__(self, factor, least=1, at_most=None):
         present = factor.codes[factor.codes >= 0]
         counts = np.bincount(present, minlength=len(factor.values)).tolist()
@@ -59,6 +62,11 @@ class Coder:
         texts = [(text_of(value), code) for value, code in self._code.items()]
         several = Counter(text for text, _ in texts)
         self._code_of_text = {text: code for text, code in texts if several[text] == 1}
+
+    def _check_parts(self):
+        codes, known = [*self._code.values(), *self._code_of_text.values()], range(self.n_codes)
+        fits = all(type(code) is int and code in known[RARE:] for code in codes)
+        require(fits, self, "codes that it lacks")
 
     @property
     def n_codes(self):

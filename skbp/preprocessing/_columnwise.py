@@ -4,8 +4,11 @@ import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skbp._component import Whole
+from skbp._forms import Each, fits_form, require
 from skbp._quiet import quiet
 from skbp.preprocessing._base import Preparation
+from skbp.preprocessing._scales import SCALES
 
 
 def sorted_present(values):
@@ -15,6 +18,10 @@ def sorted_present(values):
 
 class Columnwise(OneToOneFeatureMixin, Preparation):
     """Base class: a subclass says by `_scale_of` what maps a column."""
+
+    def _check_parts(self):
+        if fits_form(self, {"_scales": Each(SCALES), "n_features_in_": Whole(1)}):
+            require(len(self._scales) == self.n_features_in_, self, "scales of other columns")
 
     @quiet
     def fit(self, X, y=None):

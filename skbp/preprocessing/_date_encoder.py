@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skbp._component import OneOf
+from skbp._forms import Each, Is, require
 from skbp._plain import kept
 from skbp.preprocessing._encoder import CYCLIC, Encoder, Feature, digest_of
 from skbp.preprocessing._number_encoder import ScaledNumbers
@@ -15,6 +17,11 @@ CIRCLES = ("month", "weekday", "hour")
 class DateEncoder(Encoder):
     """Encodes a column of dates: days as numbers, and circles of those parts that vary."""
 
+    _form = Encoder._form | {
+        "zoned": Is(bool), "calendar": Is(Calendar), "days": Is(ScaledNumbers),
+        "circles": Each(OneOf(CIRCLES)),
+    }  # fmt: skip
+
     def __init__(self, column, settings):
         self.zoned = column.zoned
         moments = self._moments(column)
@@ -27,6 +34,11 @@ class DateEncoder(Encoder):
         self.features = self.days.features + [
             Feature(f"_{part}_{end}", CYCLIC) for part in self.circles for end in ("sin", "cos")
         ]
+
+    def _check_parts(self):
+        super()._check_parts()
+        n_features = len(self.days.features) + 2 * len(self.circles)
+        require(len(self.features) == n_features, self, "other features than parts")
 
     def write(self, column, out, at):
         """Write a column to the output; see `Encoder.write`."""

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from skbp._forms import TEXT, Each, Is, require
 from skbp._plain import kept
 
 #: Blocks of the output that come after those of the numbers.
 CYCLIC, ONE_HOT, CODES = "cyclic", "one_hot", "codes"
+#: Blocks of numbers.
+SCALED = ("quantile", "robust", "standard", "none")
 
 
 @kept
@@ -62,6 +65,13 @@ class Encoder:
     features: list[Feature]
     reason: str = "constant"
     digest: bytes
+    _form: ClassVar[dict] = {"digest": Is(bytes), "features": Each(Is(Feature)), "reason": TEXT}
+    _optional: ClassVar[tuple] = ("reason",)
+
+    def _check_parts(self):
+        known = (CYCLIC, ONE_HOT, CODES, *SCALED)
+        fits = all(one.block in known and one.suffix in TEXT for one in self.features)
+        require(fits, self, f"features of blocks that there are not: {self.features!r:.200}")
 
     def write(self, column: Any, out: np.ndarray, at: list[int]) -> None:
         """Write a column to the output.

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from skbp._forms import REAL, Each, Is, require
 from skbp._plain import kept
 from skbp.preprocessing._encoder import ONE_HOT, Encoder, Feature, digest_of
-from skbp.preprocessing._scales import Plain, Standard, quantiles_of
+from skbp.preprocessing._scales import SCALES, Plain, Standard, quantiles_of
 
 HALF = np.array([0.5])
 
@@ -29,6 +30,11 @@ class ScaledNumbers:
         Takes the place of missing values.
     """
 
+    _form = {
+        "is_empty": Is(bool), "median": REAL, "scales": Each(SCALES),
+        "features": Each(Is(Feature)),
+    }  # fmt: skip
+
     def __init__(self, values, settings, suffix=""):
         missing = np.isnan(values)
         ordered = np.sort(values[~missing])
@@ -44,6 +50,10 @@ class ScaledNumbers:
         ]
         if settings.indicates and missing.any() and not self.is_empty:
             self.features.append(Feature("_missing", ONE_HOT))
+
+    def _check_parts(self):
+        more = len(self.features) - len(self.scales)
+        require(more in (0, 1), self, "other features than scales")
 
     def write(self, values, out, at, where):
         """Write numbers to their places; `values` is changed."""
@@ -67,6 +77,11 @@ class NumberEncoder(Encoder):
 
     kinds: tuple[str, ...] = ("number", "bool")
     what = "numbers"
+    _form = Encoder._form | {"numbers": Is(ScaledNumbers)}
+
+    def _check_parts(self):
+        super()._check_parts()
+        require(self.features == self.numbers.features, self, "features of other numbers")
 
     def __init__(self, column, settings):
         values = self._values(column)

@@ -7,6 +7,7 @@ values; NaN becomes 0, and so does a column of which there is but one value.
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from skbp._forms import REAL, Array, Is, require
 from skbp._plain import kept
 
 #: Probabilities are kept so far from 0 and 1, as in scikit-learn's QuantileTransformer.
@@ -59,6 +60,8 @@ class Robust:
         Bound of the absolute value.
     """
 
+    _form = {"clip": REAL, "center": REAL, "scale": REAL}
+
     def __init__(self, ordered, clip):
         self.clip = clip
         self.center, self.scale = 0.0, np.inf
@@ -96,6 +99,8 @@ class Quantile:
         How many to interpolate between.
     """
 
+    _form = dict.fromkeys(("shares", "quantiles", "repeated", "middle"), Array("f"))
+
     def __init__(self, ordered, n_quantiles):
         self.shares = np.linspace(0, 1, n_quantiles)
         self.quantiles = (
@@ -110,6 +115,12 @@ class Quantile:
             part[several] for part in (self.repeated, first, first + count - 1)
         )
         self.middle = (self.shares[first] + self.shares[last]) / 2
+
+    def _check_parts(self):
+        fits = 0 < len(self.quantiles) == len(self.shares)
+        fits = fits and len(self.repeated) == len(self.middle)
+        fits = fits and bool((np.diff(self.quantiles) >= 0).all())
+        require(fits, self, "quantiles that are none")
 
     def apply(self, values):
         """Return the numbers, in [-5.2, 5.2]."""
@@ -139,6 +150,8 @@ class Quantile:
 class Standard:
     """``(x - mean) / standard deviation``."""
 
+    _form = {"center": REAL, "scale": REAL}
+
     def __init__(self, ordered):
         self.center, self.scale = 0.0, np.inf
         largest = np.abs(ordered).max() if len(ordered) else 0.0
@@ -163,6 +176,10 @@ class Plain:
     def apply(self, values):
         """Return the numbers."""
         return np.where(np.isnan(values), 0.0, values)
+
+
+#: What scales there are.
+SCALES = Is(Robust, Quantile, Standard, Plain)
 
 
 def n_quantiles_for(n_rows: int, at_most: int) -> int:

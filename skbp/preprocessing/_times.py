@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from skbp._component import Flag, Range
 from skbp._plain import kept
 from skbp.preprocessing._values import is_missing
 
@@ -136,6 +137,8 @@ class Calendar:
     has_times : bool
         Whether any is not at midnight.
     """
+
+    _form = {"start": Range(-(2**62), 2**62), "has_times": Flag()}
 
     def __init__(self, moments):
         present = moments[moments != MISSING]

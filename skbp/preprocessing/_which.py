@@ -11,6 +11,8 @@ from skbp._plain import kept
 class CategoricalFeatures:
     """What `categorical_features` may be; whether it fits the columns is looked at in `fit`."""
 
+    _form: dict = {}
+
     def __contains__(self, value):
         if value is None or isinstance(value, str):
             return value is None or value == "from_dtype"

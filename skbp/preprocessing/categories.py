@@ -5,6 +5,7 @@ from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skbp._component import AnyOf, Maybe, Range, Whole
+from skbp._forms import Each, Is, fits_form, require
 from skbp._quiet import quiet
 from skbp.preprocessing._base import NUMBERS, Preparation, objects
 from skbp.preprocessing._coder import FIRST, Coder, least_count
@@ -76,6 +77,12 @@ class CategoryCodes(OneToOneFeatureMixin, Preparation):
         self.min_frequency = min_frequency
         self.max_categories = max_categories
         self.dtype = dtype
+
+    def _check_parts(self):
+        if fits_form(self, {"_coders": Each(Is(Coder)), "cardinalities_": Each(Is(int))}):
+            require(len(self._coders) == self.n_features_in_, self, "codes of other columns")
+            sizes = [coder.n_codes for coder in self._coders]
+            require(self.cardinalities_ == sizes, self, "other cardinalities than codes")
 
     @quiet
     def fit(self, X, y=None):

@@ -1,9 +1,12 @@
 """Dates to numbers."""
 
+from types import NoneType
+
 import numpy as np
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skbp._compat import check_feature_names_in
+from skbp._forms import Each, Is, fits_form, require
 from skbp._plain import kept
 from skbp._quiet import quiet
 from skbp.preprocessing._base import FLOATS, Preparation, unique_names
@@ -16,6 +19,8 @@ PARTS = ("days", "month", "weekday", "hour")
 @kept(name="DatePart")
 class Parts:
     """What `parts` may be."""
+
+    _form: dict = {}
 
     def __contains__(self, value):
         return (
@@ -81,6 +86,11 @@ class DateParts(Preparation):
     def __init__(self, parts=PARTS, dtype="float32"):
         self.parts = parts
         self.dtype = dtype
+
+    def _check_parts(self):
+        if fits_form(self, {"_calendars": Each(Is(Calendar, NoneType)), "_zoned": Is(list)}):
+            numbers = {len(self._calendars), len(self._zoned), self.n_features_in_}
+            require(len(numbers) == 1, self, "calendars of other columns")
 
     @quiet
     def fit(self, X, y=None):

@@ -9,10 +9,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import check_feature_names_in
 from skbp._component import Flag, Maybe, OneOf, Range, Whole
+from skbp._forms import Each, Is, Values, fits_form, require
 from skbp._quiet import quiet
 from skbp.preprocessing._base import FLOATS, Preparation, objects, unique_names
 from skbp.preprocessing._category_encoder import CategoryEncoder
-from skbp.preprocessing._coder import least_count
+from skbp.preprocessing._coder import Coder, least_count
 from skbp.preprocessing._date_encoder import DateEncoder
 from skbp.preprocessing._encoder import CODES, CYCLIC, ONE_HOT, Encoder, Settings
 from skbp.preprocessing._number_encoder import DurationEncoder, NumberEncoder
@@ -169,6 +170,26 @@ class TableEncoder(Preparation):
         self.n_quantiles = n_quantiles
         self.clip = clip
         self.dtype = dtype
+
+    def _check_parts(self):
+        form = {
+            "_encoders": Values(Is(Encoder)), "_coders": Values(Is(Coder)),
+            "_places": Values(Each(Is(int))), "_sources": Each(Is(tuple)), "n_numeric_": Is(int),
+            "n_one_hot_": Is(int), "cardinalities_": Each(Is(int)),
+        }  # fmt: skip
+        if not fits_form(self, form):
+            return
+        encoders, places, n = self._encoders, self._places, len(self._sources)
+        fits = places.keys() == encoders.keys() and set(encoders) <= set(range(self.n_features_in_))
+        # Each column of the output is written, once.
+        fits = fits and sorted(one for own in places.values() for one in own) == list(range(n))
+        fits = fits and all(
+            len(at) == len(encoders[j].features)
+            and (not isinstance(encoders[j], CategoryEncoder) or at == _side_by_side(at))
+            for j, at in places.items()
+        )
+        fits = fits and self.n_numeric_ + self.n_one_hot_ + len(self.cardinalities_) == n
+        require(fits and self.n_numeric_ >= 0 <= self.n_one_hot_, self, "places of other columns")
 
     @quiet
     def fit(self, X, y=None):
@@ -383,3 +404,8 @@ def _kind_of(column, is_category):
             "'from_dtype', or turn it into numbers."
         )
     return column.kind
+
+
+def _side_by_side(at):
+    """Return as many numbers, each one more than the one before."""
+    return list(range(at[0], at[0] + len(at))) if at else []

@@ -4,10 +4,11 @@ import numpy as np
 from scipy.linalg import svd
 from sklearn.utils import check_array
 
+from skbp._forms import TEXT, Array, Is
 from skbp._numbers import check_numbers
 from skbp._plain import kept
 from skbp._warnings import warn
-from skbp.recommendation._ids import read_ids
+from skbp.recommendation._ids import Factor, read_ids
 
 #: Components that are smaller than this, beside the largest, are rounding.
 LEAST_SPREAD = 1e-7
@@ -34,6 +35,8 @@ class Features:
     ValueError
         If there are not as many ids as rows, if an id comes twice, or rows are no finite numbers.
     """
+
+    _form = {"_what": TEXT, "ids": Is(Factor), "rows": Array("f", 2)}
 
     def __init__(self, given, what):
         if hasattr(given, "index") and hasattr(given, "to_numpy"):

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from skbp._forms import Array, require
 from skbp._plain import kept
 
 #: Weights in a mean that are smaller than this are left out.
@@ -27,10 +28,19 @@ class Histories:
         Where each user's begin.
     """
 
+    _form = {"items": Array("i"), "starts": Array("i")}
+
     def __init__(self, users, items, n_users):
         order = np.argsort(users, kind="stable")
         self.items = items[order]
         self.starts = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=n_users))])
+
+    def _check_parts(self):
+        starts, items = self.starts, self.items
+        fits = items.dtype == starts.dtype == np.intp and len(starts) > 0
+        fits = fits and starts[0] == 0 and starts[-1] == len(items)
+        fits = fits and (np.diff(starts) >= 0).all() and items.min(initial=0) >= 0
+        require(fits, self, "items or beginnings of users that are none")
 
     def pairs(self):
         """Return users and items, user by user."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skbp._forms import Is, require
 from skbp._plain import kept
 from skbp.preprocessing._table import read_table
 from skbp.preprocessing._values import Factor, factorize, in_order
@@ -17,8 +18,15 @@ class Ids:
         Unique; their places are their numbers.
     """
 
+    _form = {"_number": Is(dict)}
+
     def __init__(self, ids):
         self._number = {one: number for number, one in enumerate(ids)}
+
+    def _check_parts(self):
+        numbers = list(self._number.values())
+        fits = numbers == list(range(len(numbers))) and all(type(n) is int for n in numbers)
+        require(fits, self, "numbers that are not those of its ids")
 
     def __len__(self):
         return len(self._number)

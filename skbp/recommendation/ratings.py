@@ -6,6 +6,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skbp._component import AnyOf, Flag, Range, Whole, check_allowed
+from skbp._forms import REAL, Array, Each, Is, fits_form, require
 from skbp._numbers import check_numbers
 from skbp._plain import PlainState
 from skbp.estimators._transaction import transaction
@@ -187,6 +188,18 @@ class RatingRegressor(PlainState, RegressorMixin, BaseEstimator):
             batch_size=min(self.batch_size, n_rows), dtype="float32", tol=0.0,
             n_iter_no_change=np.inf, random_state=seed, verbose=self.verbose,
         )  # fmt: skip
+
+    def _check_parts(self):
+        form = {
+            "estimators_": Each(Is(BackpropRegressor)), "_ids": Each(Is(Ids), 2),
+            "_tables": Each(Array("f", 2), 2), "_mean": REAL, "_scale": REAL,
+        }  # fmt: skip
+        if fits_form(self, form):
+            n_rows = [len(table) for table in self._tables]
+            require(n_rows == [len(ids) for ids in self._ids], self, "features of other ids")
+            n_columns = 2 + sum(table.shape[1] for table in self._tables)
+            fits = all(vars(one).get("n_features_in_") == n_columns for one in self.estimators_)
+            require(fits and self.estimators_, self, "networks for other pairs")
 
     def predict(self, X):
         """Predict ratings.

@@ -5,6 +5,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import AnyOf, Flag, Range, Whole, check_allowed
+from skbp._forms import LABELS, Array, Is, fits_form, require
 from skbp._plain import PlainState
 from skbp._warnings import warn
 from skbp.estimators._targets import ClassTargets
@@ -278,6 +279,22 @@ class TwoTowerRecommender(PlainState, BaseEstimator):
         )
         self._users, self.users_ = ids, ids.array()
         return self
+
+    def _check_parts(self):
+        form = {
+            "items_": Array(LABELS), "users_": Array(LABELS), "_items": Is(Ids), "_users": Is(Ids),
+            "_histories": Is(Histories), "item_vectors_": Array("f", 2), "item_bias_": Array("f"),
+            "_user_weight": Array("f", 2), "_user_bias": Array("f"),
+        }  # fmt: skip
+        if not fits_form(self, form):
+            return
+        n, dim = len(self._items), self.item_vectors_.shape[1]
+        shapes = self.items_.shape, self.item_vectors_.shape, self.item_bias_.shape
+        fits = shapes == ((n,), (n, dim), (n,)) and self._user_bias.shape == (dim,)
+        fits = fits and self._user_weight.shape == (len(self.decays) * n, dim)
+        history, n_users = self._histories, len(self._users)
+        fits = fits and len(self.users_) == n_users == len(history.starts) - 1
+        require(fits and history.items.max(initial=-1) < n, self, "parts of other ids")
 
     def user_vectors(self, users):
         """Return the vectors of users, given all their history.

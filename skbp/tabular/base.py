@@ -10,11 +10,14 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skbp._compat import InvalidParameterError, rows_of_any
 from skbp._component import Flag, Maybe, Range
+from skbp._forms import Is, fits_form, require
 from skbp._numbers import plain_labels
 from skbp.callbacks import TimeLimit
 from skbp.estimators._input_checks import check_weights
 from skbp.estimators._inside import Keeping
 from skbp.estimators._parameters import with_objects
+from skbp.estimators.base import BaseBackprop
+from skbp.preprocessing import TableEncoder
 from skbp.tabular._preset import Preset
 from skbp.tabular.presets import PRESETS
 
@@ -84,6 +87,12 @@ class BaseTabular(Keeping, BaseEstimator):
         self : estimator
         """
         return super().set_params(**with_objects(self, params, self._stands_for))
+
+    def _check_parts(self):
+        if fits_form(self, {"encoder_": Is(TableEncoder), "network_": Is(BaseBackprop)}):
+            n_columns = len(getattr(self.encoder_, "_sources", ()))
+            fits = getattr(self.network_, "n_features_in_", None) == n_columns
+            require(fits, self, "a network for other rows than its encoder makes")
 
     def _search_space(self):
         space = self._preset().search_space(is_classifier(self))

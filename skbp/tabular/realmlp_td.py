@@ -3,6 +3,7 @@
 import numpy as np
 
 from skbp._component import Range, Whole
+from skbp._forms import Each, Is, fits_form, require
 from skbp.layers import (
     CategoryEmbedding,
     Dense,
@@ -40,6 +41,11 @@ class _ScaledTable(TableEncoder):
         for column, scale in zip(rows[:, self._one_hot()].T, self._robust, strict=True):
             column[...] = scale.apply(column.astype(np.float64))
         return rows
+
+    def _check_parts(self):
+        super()._check_parts()
+        if fits_form(self, {"_robust": Each(Is(Robust))}):
+            require(len(self._robust) == self.n_one_hot_, self, "scales of other columns")
 
     def _one_hot(self):
         """Return where in a row the columns of 0 and 1 are."""

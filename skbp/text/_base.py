@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skbp._compat import rows_of_any
 from skbp._component import Flag, Maybe, OneOf, Range, Whole, check_allowed
+from skbp._forms import Array, Is, fits_form, require
 from skbp._warnings import warn
 from skbp.callbacks import Callback
 from skbp.estimators._entry import targets_to_score
@@ -57,6 +58,11 @@ class BaseText(Around, BaseEstimator):
     _network_class: type
     #: What parameters of its own may be.
     _allowed: dict
+
+    def _check_parts(self):
+        form = {"encoder_": Is(Encoder), "coef_": Array("f", 2), "intercept_": Array("f")}
+        if fits_form(self, form):
+            require(len(self.coef_) == len(self.intercept_), self, "a head that is none")
 
     @abstractmethod
     def _new_targets(self, y):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skbp._component import Whole
+from skbp._forms import TEXT, require
 from skbp._plain import kept
 from skbp.text._tokens import codes_of, in_pieces, tokenizer_of
 from skbp.text.trained_tokenizers import ANSWER, START
@@ -24,6 +26,8 @@ class Vocabulary:
         Marks: the end of a text, its beginning, and what stands between a prompt and an answer.
     """
 
+    _form = {"_described": TEXT} | dict.fromkeys(("n_codes", "end", "start", "answer"), Whole())
+
     def __init__(self, tokenizer):
         self._described, self.n_codes = tokenizer._text, tokenizer.n_codes_
         self.end = tokenizer.padding_index_
@@ -35,6 +39,11 @@ class Vocabulary:
             return code
         self.n_codes += 1
         return self.n_codes - 1
+
+    def _check_parts(self):
+        fits = max(self.end, self.start, self.answer) < self.n_codes
+        fits = fits and tokenizer_of(self._described).get_vocab_size() <= self.n_codes
+        require(fits, self, "marks that are none of its codes")
 
     def codes(self, texts):
         """Return the codes of each text, without marks: a list of ndarray, int32."""

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import InvalidParameterError
 from skbp._component import Whole
+from skbp._forms import ESTIMATOR, Is, fits_form, require
 from skbp.estimators._fit import Given
 from skbp.estimators._generation import Sampling, check_ranges
 from skbp.estimators._inside import Keeping
@@ -24,8 +25,9 @@ from skbp.text._language import (
     text_data,
     vocabulary_for,
 )
+from skbp.text._network import TextNetwork
 from skbp.text._texts import as_texts
-from skbp.text._vocabulary import answered, windows
+from skbp.text._vocabulary import Vocabulary, answered, windows
 from skbp.text._writing import written
 
 
@@ -255,6 +257,15 @@ class TextModel(Keeping, BaseEstimator):
         state = super()._parts()
         state.pop("_known", None)
         return state
+
+    def _check_parts(self):
+        form = {
+            "tokenizer_": ESTIMATOR, "_vocabulary": Is(Vocabulary), "network_": Is(TextNetwork),
+            "answers_": Is(bool),
+        }  # fmt: skip
+        if fits_form(self, form):
+            n_codes = vars(self.network_).get("n_symbols_")
+            require(n_codes == self._vocabulary.n_codes, self, "a network for other codes")
 
     def __sklearn_is_fitted__(self):
         """Whether there is a trained network."""

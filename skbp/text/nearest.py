@@ -1,5 +1,7 @@
 """Answers by the nearest example."""
 
+from types import NoneType
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -12,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skbp._compat import count_rows
 from skbp._component import Whole, check_allowed
+from skbp._forms import LABELS, Array, Is, fits_form, require
 from skbp._numbers import plain_labels
 from skbp._plain import PlainState
 from skbp.text._texts import refuse_gaps
@@ -177,6 +180,18 @@ class NearestExamples(PlainState, ClassifierMixin, BaseEstimator):
             _codes=codes,
         )
         return self
+
+    def _check_parts(self):
+        form = {
+            "examples_": Is(list), "labels_": Array(LABELS), "classes_": Array(LABELS),
+            "_codes": Array("i"), "vectors_": Is(np.ndarray, sparse.csr_matrix, sparse.csr_array),
+            "_templates": Is(list, NoneType),
+        }  # fmt: skip
+        if fits_form(self, form):
+            n, codes = len(self.examples_), self._codes
+            fits = n == len(self.labels_) == len(codes) == self.vectors_.shape[0] > 0
+            fits = fits and codes.min() >= 0 and codes.max() < len(self.classes_)
+            require(fits and self.vectors_.ndim == 2, self, "vectors of other examples")
 
     def _read_templates(self, vectorizer, classes):
         """Return for each class its templates and, if there are several, their vectors."""

@@ -1,5 +1,7 @@
 """A classifier that knows which rows are none of its business."""
 
+from types import FunctionType
+
 import numpy as np
 from scipy.special import logsumexp
 from sklearn import get_config
@@ -19,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_para
 
 from skbp._compat import check_sample_weight, count_rows, rows_of_any
 from skbp._component import OneOf, Range, Whole, check_allowed
+from skbp._forms import ESTIMATOR, REAL, Is, fits_form, require
 from skbp._numbers import plain_labels
 from skbp._plain import PlainState, kept
 
@@ -138,6 +141,10 @@ class RejectOption(PlainState, ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.criterion = criterion
         self.cv = cv
         self.outside = outside
+
+    def _check_parts(self):
+        form = {"_judge": Is(Judge), "classifier_": ESTIMATOR, "threshold_": REAL}
+        fits_form(self, form)
 
     def fit(self, X, y, sample_weight=None, **params):
         """Train the classifier, and find the threshold.
@@ -365,10 +372,20 @@ class Judge:
         The rows it was trained on.
     """
 
+    _form = {
+        "classifier": ESTIMATOR, "_criterion": Is(str, FunctionType, np.ufunc),
+        "_neighbors": Is(NearestNeighbors),
+    }  # fmt: skip
+    _optional = ("_neighbors",)
+
     def __init__(self, classifier, criterion, X):
         self.classifier, self._criterion = classifier, criterion
         if criterion == "nearest":
             self._neighbors = NearestNeighbors(n_neighbors=1).fit(self._last_rows(X))
+
+    def _check_parts(self):
+        fits = (self._criterion == "nearest") == hasattr(self, "_neighbors")
+        require(fits, self, "neighbors without need, or none")
 
     def __call__(self, X):
         """Return scores of rows, shape (n,), float64."""

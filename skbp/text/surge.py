@@ -11,7 +11,8 @@ from scipy.stats import beta
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skbp._component import Range, check_allowed
+from skbp._component import Range, Whole, check_allowed
+from skbp._forms import REAL, Is, Values, fits_form
 from skbp._plain import PlainState, kept
 
 #: The largest denominator of what a text that is not negative takes off the sum, save that small
@@ -222,6 +223,9 @@ class SurgeDetector(PlainState, BaseEstimator):
         """The sums now, in negative texts."""
         return {topic: chart.sum / chart.unit for topic, chart in self._charts.items()}
 
+    def _check_parts(self):
+        fits_form(self, {"_charts": Values(Is(_Chart)), "n_seen_": Whole()})
+
     def __sklearn_is_fitted__(self):
         """Whether there are thresholds."""
         return hasattr(self, "_charts")
@@ -243,6 +247,11 @@ class _Chart:
     odds_ratio, target : float
         As `SurgeDetector` has them; the target is in texts of this topic.
     """
+
+    _form = {
+        "share": REAL, "down": Whole(1), "unit": Whole(1), "height": Whole(1), "sum": Whole(),
+        "since": Whole(), "n_texts": Whole(), "n_negative": Whole(),
+    }  # fmt: skip
 
     def __init__(self, n_negative, n, odds_ratio, target):
         posterior = beta(n_negative + 0.5, n - n_negative + 0.5)

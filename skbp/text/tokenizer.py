@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import Maybe, Whole, check_allowed
+from skbp._forms import TEXT, fits_form, require
 from skbp._plain import PlainState
 from skbp.text._texts import as_texts
 from skbp.text._tokens import codes_of, padded, tokenizer_of
@@ -94,6 +95,15 @@ class Tokenizer(PlainState, ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
         self._text, self.n_codes_, self.padding_index_, self._limit = self._described(texts)
         self.n_steps_ = max(1, max(map(len, self._codes(texts))))
         return self
+
+    def _check_parts(self):
+        form = {
+            "_text": TEXT, "n_codes_": Whole(1), "padding_index_": Whole(),
+            "_limit": Maybe(Whole(1)), "n_steps_": Whole(1),
+        }  # fmt: skip
+        if fits_form(self, form):
+            fits = tokenizer_of(self._text).get_vocab_size() <= self.n_codes_
+            require(fits and self.padding_index_ < self.n_codes_, self, "other codes")
 
     def _described(self, texts):
         """Return the JSON text, number of tokens, padding code, and largest length.

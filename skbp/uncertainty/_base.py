@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._compat import rows_of_any
 from skbp._component import OneOf, Range, Whole, check_allowed
+from skbp._forms import ESTIMATOR, REAL, Each, Is, fits_form, require
 from skbp._numbers import check_container
 from skbp._plain import PlainState
 from skbp._sparse_format import check_sparse_format
@@ -48,6 +49,17 @@ class BaseConformal(PlainState, MetaEstimatorMixin, BaseEstimator, ABC):
     """Base class; use `ConformalRegressor` or `ConformalClassifier`."""
 
     estimator: Any
+
+    def _check_parts(self):
+        form = {
+            "estimators_": Each(ESTIMATOR), "_offsets": Each(REAL),
+            "_calibration": Is(Calibration),
+        }  # fmt: skip
+        if fits_form(self, form):
+            n = len(self.estimators_)
+            numbers = {len(self._offsets), len(self._calibration.by_group[0])}
+            require(n > 0 and numbers == {n}, self, "scores of other models")
+
     method: Any
     held_out: Any
     unseen_groups: Any

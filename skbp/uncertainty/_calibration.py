@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from skbp._component import Range
+from skbp._component import Range, Whole
+from skbp._forms import Array, Each, Values, require
 from skbp._numbers import group_labels
 from skbp._plain import kept
 from skbp._warnings import warn
@@ -101,6 +102,8 @@ class Calibration:
         From labels to places in `by_group`; empty without groups.
     """
 
+    _form = {"places": Values(Whole()), "by_group": Each(Each(Array("f")))}
+
     def __init__(self, scores, models, n_models, groups=None):
         place = np.zeros(len(scores), np.intp)
         self.places = {}
@@ -111,6 +114,14 @@ class Calibration:
             [np.sort(scores[(place == group) & (models == model)]) for model in range(n_models)]
             for group in range(max(1, len(self.places)))
         ]
+
+    def _check_parts(self):
+        fits = sorted(self.places.values()) == list(range(len(self.places)))
+        fits = fits and len(self.by_group) == max(1, len(self.places))
+        fits = fits and len({len(by_model) for by_model in self.by_group}) == 1
+        scores = [one for by_model in self.by_group for one in by_model]
+        fits = fits and all((one[:-1] <= one[1:]).all() for one in scores)  # of NaN too
+        require(fits, self, "places of other groups, or scores that are not sorted")
 
     def parts(self, n_rows, groups, unseen, confidence):
         """Yield the rows to predict of each group, and the scores that decide on them.
