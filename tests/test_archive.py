@@ -121,7 +121,8 @@ def test_attributes_that_no_file_may_set(name):
 
 @pytest.mark.parametrize("version", ["0.0.1", "999.0"])
 def test_pickles_of_other_versions_warn(version, monkeypatch):
-    content = pickle.dumps(BackpropRegressor())
     monkeypatch.setattr(_plain, "__version__", version)
+    content = pickle.dumps(BackpropRegressor())
+    monkeypatch.undo()
     with pytest.warns(_plain.VersionWarning, match=version):
         pickle.loads(content)

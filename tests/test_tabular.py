@@ -435,7 +435,7 @@ def test_any_order_of_rows_predicts_the_same(classifier, regressor):
 def test_a_loss_by_name_has_parameters():
     model = TabularRegressor(loss="quantile").set_params(loss__quantile=0.9)
     assert model.loss.quantile == 0.9
-    with pytest.raises(AttributeError):
+    with pytest.raises(ValueError, match="no parameters of its own"):
         model.set_params(loss="squares", loss__quantile=0.9)
 
 

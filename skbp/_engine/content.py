@@ -6,12 +6,16 @@ them unseen.
 
 from copy import deepcopy
 from dataclasses import dataclass, fields
+from math import prod
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from skbp._engine.history import Best, History, OptimizerMemory, Progressing
+
+#: Most values of a row, at any place of a network out of a file.
+LARGEST_ROW = 2**31
 
 
 class Misfit(ValueError):
@@ -275,3 +279,21 @@ def check_best(where, best, n_iter, keep_best):
     if best["epoch"] is not None:
         whole(f"{where}/epoch", best["epoch"], n_iter)
         require(best["epoch"] > 0, f"{where}/epoch", best["epoch"], "None, or counted from 1")
+
+
+def check_sizes(layers, shape, n_params):
+    """Raise a ValueError if layers ask for other parameters, or rows beyond all memory.
+
+    Binding a layer makes what its shapes ask for; so they are looked at before.
+    """
+    found = 0
+    for layer in layers:
+        found += sum(map(prod, layer.param_shapes(shape).values()))
+        if found > n_params or prod(shape) > LARGEST_ROW:
+            break
+        shape = layer.output_shape(shape)
+    if found != n_params or prod(shape) > LARGEST_ROW:
+        raise ValueError(
+            f"a network has {n_params} parameters, and layers that ask for others, or for rows of "
+            f"shape {shape!r:.100}"
+        )

@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from skbp._engine.content import check_sizes
 from skbp._engine.parameter import Parameter
 from skbp._plain import kept
 from skbp.layers._chains import absent_of_chain, init_chain
@@ -15,27 +16,6 @@ from skbp.layers._pass import Arrays, Pass, shape_and_dtype
 from skbp.layers._steps import enter
 from skbp.layers.base import REFUSE, Layer, checked_output, checked_shape, wanted
 from skbp.layers.members import MemberDense
-
-#: Most values of a row, at any place of a network out of a file.
-LARGEST_ROW = 2**31
-
-
-def check_sizes(layers, shape, n_params):
-    """Raise a ValueError if layers ask for other parameters, or rows beyond all memory.
-
-    Binding a layer makes what its shapes ask for; so they are looked at before.
-    """
-    found = 0
-    for layer in layers:
-        found += sum(map(prod, layer.param_shapes(shape).values()))
-        if found > n_params or prod(shape) > LARGEST_ROW:
-            break
-        shape = layer.output_shape(shape)
-    if found != n_params or prod(shape) > LARGEST_ROW:
-        raise ValueError(
-            f"a network has {n_params} parameters, and layers that ask for others, or for rows of "
-            f"shape {shape!r:.100}"
-        )
 
 
 @kept

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
@@ -195,7 +196,7 @@ class BaseTabular(Keeping, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        if isinstance(X, str | bytes | dict | set):
+        if isinstance(X, str | bytes | dict | set) and not issparse(X):
             raise ValueError(f"X is a {type(X).__name__}, expected a frame, an array or a list.")
         check_consistent_length(X, y)
         y = plain_labels(y) if is_classifier(self) else y
