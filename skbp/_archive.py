@@ -17,6 +17,7 @@ import shutil
 import stat
 import time
 import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from glob import escape
 from pathlib import Path
@@ -67,6 +68,14 @@ class Kind(NamedTuple):
     advice: str
 
 
+#: What to do about errors in writing.
+ADVICE = {
+    errno.ENOENT: "Make the folder first, or choose a folder that is there.",
+    errno.ENAMETOOLONG: "Give a shorter name.",
+    None: "Free some space on the disk, or choose a folder that can be written to.",
+}
+#: What reads whole files of a kind, by its name: the rooms above put it here.
+READERS: dict[str, Callable] = {}
 #: What goes through a `Reader` as it is: it is not the file's fault.
 NOT_THE_FILE = (MemoryError, ImportError)
 
@@ -82,6 +91,7 @@ class Arrays:
     def __init__(self):
         self.by_name: dict[str, np.ndarray] = {}
         self._names: dict[tuple, str] = {}
+        self._n_alike = 0
 
     def add(self, array, where):
         """Take an array down; return its name: the same for arrays that are the same memory."""
@@ -90,8 +100,10 @@ class Arrays:
         start = array.__array_interface__["data"][0]
         key = (start, array.shape, array.strides, array.dtype.str) if array.size else (id(array),)
         if key not in self._names:
-            name = re.sub(r"[^\w.\[\]-]", "_", where)[:100]
-            name = name if name not in self.by_name else f"{name}-{len(self.by_name)}"
+            name = stem = re.sub(r"[^\w.\[\]-]", "_", where)[:100]
+            while name in self.by_name:
+                self._n_alike += 1
+                name = f"{stem}-{self._n_alike}"
             self._names[key], self.by_name[name] = name, array
         return self._names[key]
 
@@ -123,6 +135,10 @@ def write_archive(path, kind, content, arrays):
         it is removed; other files are untouched.
     """
     path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        code = errno.EISDIR if path.is_dir() else errno.EINVAL
+        what = f"could not write the {kind.what} {path}"
+        raise OSError(code, f"{what}: it is no ordinary file. Give the name of one, or a new name.")
     aside = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
         with open(aside, "xb") as file:
@@ -140,9 +156,8 @@ def write_archive(path, kind, content, arrays):
         if isinstance(error, OSError):
             raise OSError(
                 error.errno,
-                f"could not write the {kind.what} {path}: {error.strerror or error}. Free some "
-                "space on the disk, or choose a folder that can be written to. Earlier "
-                f"{kind.what}s are untouched.",
+                f"could not write the {kind.what} {path}: {error.strerror or error}. "
+                f"{ADVICE.get(error.errno, ADVICE[None])} Earlier {kind.what}s are untouched.",
             ) from error
         raise
 
@@ -180,8 +195,12 @@ def _write_members(file, kind, content, arrays):
             info.extra = PADDING_FIELD.to_bytes(2, "little") + n.to_bytes(2, "little") + bytes(n)
             with archive.open(info, "w") as member:
                 member.write(head.getvalue())
+                digest = hashlib.sha256()
                 for chunk in _chunks(array):
+                    digest.update(chunk)
                     member.write(chunk)
+            if digest.hexdigest() != described[name]["sha256"]:
+                raise RuntimeError(f"{name} was changed while it was saved. Save again.")
 
 
 def _by_columns(array):

@@ -9,18 +9,14 @@ kinds are a closed list, `KINDS`. So nothing in a file names Python code.
 import base64
 import datetime
 import math
-from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from importlib import import_module
-from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from skbp._forms import check_form
-from skbp._version import __version__
-from skbp._warnings import VersionWarning, warn
 
 #: The objects that files may name: name to class.
 KINDS: dict[str, type] = {}
@@ -89,14 +85,17 @@ def parts_of(value):
     return dict(vars(value))
 
 
-def of_parts(cls, parts):
+def of_parts(cls, parts, trusted=False):
     """Return an object of a kind, made of its parts.
 
     Raises
     ------
     ValueError
-        If it has no such parts, or they do not go together.
+        If it has no such parts, or they do not go together. Parts that are `trusted`, those of a
+        pickle, are taken as they are: an estimator may hold what only `fit` refuses.
     """
+    if trusted:
+        return trusted_parts(cls, parts)
     if hasattr(cls, "_of_parts"):
         return cls._of_parts(parts)
     form = getattr(cls, "_form", {})
@@ -111,6 +110,17 @@ def of_parts(cls, parts):
     if missing:
         raise ValueError(f"a {cls.__name__} lacks its {missing}")
     made = object.__new__(cls)
+    made.__dict__.update(parts)
+    return made
+
+
+def trusted_parts(cls, parts):
+    """Return an object of a kind, made of parts as they are."""
+    if hasattr(cls, "_of_trusted"):
+        return cls._of_trusted(parts)
+    if hasattr(cls, "_fields") or is_dataclass(cls):
+        return cls(**parts)
+    made = cls.__new__(cls)
     made.__dict__.update(parts)
     return made
 
@@ -141,6 +151,9 @@ class Packer:
         Objects of these kinds are packed as new ones.
     without : dict of str to callable, default={}
         Attributes that are left out, if what is called with their value says so.
+    lenient : bool, default=False
+        Whether objects of kinds that have no plain form (they are part of themselves, or have more
+        than their parameters) are not plain either, instead of errors.
 
     Attributes
     ----------
@@ -148,8 +161,9 @@ class Packer:
         Those that were.
     """
 
-    def __init__(self, array, other, blank=(), without=None):
+    def __init__(self, array, other, blank=(), without=None, lenient=False):
         self._array, self._other, self._blank = array, other, blank
+        self._lenient = lenient
         self._without = without or {}
         self.left_out: set[str] = set()
         self._numbers: dict[int, int] = {}
@@ -212,7 +226,12 @@ class Packer:
         return {"$sparse": type(value).__name__, "shape": list(value.shape), "arrays": packed}
 
     def _stream(self, value, where):
-        return {"$random_state": self.pack(value.get_state(legacy=False), where)}
+        state = value.get_state(legacy=False)
+        if self._lenient or state["bit_generator"] != "MT19937":
+            return self._other(value, where)  # in a pickle: others may draw from it too
+        if id(value) in self._numbers:
+            return {"$same": self._numbers[id(value)]}
+        return self._numbered(value, {"$random_state": self.pack(state, where)})
 
     def _dtype(self, value, where):
         return {"$dtype": value.str} if value.kind in PLAIN_DTYPES else self._other(value, where)
@@ -261,15 +280,22 @@ class Packer:
         if name is None:
             return self._other(value, where)
         number = self._numbers.get(id(value))
-        if number is not None:
-            if number < 0:
-                raise ValueError(f"{where} is part of itself, which no file can hold")
+        if number is not None and number >= 0:
             return {"$same": number}
+        try:
+            if number is not None:
+                raise ValueError(f"{where} is part of itself, which no file can hold")
+            parts = {} if type(value) in self._blank else parts_of(value)
+        except (TypeError, ValueError):
+            if self._lenient:
+                return self._other(value, where)
+            raise
         self._numbers[id(value)] = -1
+        return self._numbered(value, {"$kind": name, "with": self.parts(parts, where)})
+
+    def _numbered(self, value, packed):
+        """Give an object its number when it is done, as it gets it when it is made again."""
         self._alive.append(value)
-        parts = {} if type(value) in self._blank else parts_of(value)
-        packed = {"$kind": name, "with": self.parts(parts, where)}
-        # Numbered when they are done, as they are when they are made again.
         self._numbers[id(value)] = self._n_done
         self._n_done += 1
         return packed
@@ -286,6 +312,8 @@ class Unpacker:
         More words, and what makes an object of a dict that begins with them.
     components : dict of str to type, default={}
         More kinds, by name.
+    trusted : bool, default=False
+        Whether parts of objects are taken as they are; see `of_parts`.
 
     Attributes
     ----------
@@ -293,8 +321,8 @@ class Unpacker:
         The objects of kinds, those inside others first.
     """
 
-    def __init__(self, array, other=None, components=None):
-        self._array, self._other = array, other or {}
+    def __init__(self, array, other=None, components=None, trusted=False):
+        self._array, self._other, self._trusted = array, other or {}, trusted
         self._components = components or {}
         self.made: list = []
         self._n_inside: list[int] = []  # of each: itself, and all in it
@@ -332,7 +360,10 @@ class Unpacker:
             raise ValueError("it has an object without a kind's name or without parts")
         before = self._n_seen
         parts = self.unpack(value["with"])
-        made = of_parts(kind_named(value["$kind"], self._components), parts)
+        made = of_parts(kind_named(value["$kind"], self._components), parts, self._trusted)
+        return self._numbered(made, before)
+
+    def _numbered(self, made, before):
         self.made.append(made)
         self._n_seen += 1
         self._n_inside.append(self._n_seen - before)
@@ -385,7 +416,7 @@ class Unpacker:
         if not 0 <= state["state"]["pos"] <= 624:  # NumPy would read beyond the end
             raise ValueError("it has a random state that is none")
         stream.set_state(state)
-        return stream
+        return self._numbered(stream, self._n_seen)
 
     def _scalar(self, value):
         content, dtype = self._bytes(value), self._dtype({"$dtype": value["$scalar"]})
@@ -423,64 +454,3 @@ class Unpacker:
         "$bytes": _bytes,
         "$timedelta": lambda self, value: datetime.timedelta(*self._items(value, "$timedelta", 3)),
     }  # fmt: skip
-
-
-class PlainState:
-    """An estimator whose pickles hold plain values, so that they name its own class alone.
-
-    What is no kind of skbp's, such as a caller's own layer, is in them as it is.
-    """
-
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        kept(cls)
-
-    def _parts(self):
-        """Return the attributes that are kept, by name."""
-        return dict(vars(self))
-
-    @classmethod
-    def _of_parts(cls, parts):
-        """Return an estimator with these parameters and attributes; missing ones are defaults."""
-        defaults = {
-            name: one.default
-            for name, one in signature(cls.__init__).parameters.items()
-            if name != "self"
-        }
-        for name in parts:
-            if name not in defaults:
-                check_attribute(cls, name)
-        missing = [
-            n for n, value in defaults.items() if value is Parameter.empty and n not in parts
-        ]
-        if missing:
-            raise ValueError(f"a {cls.__name__} is missing its {missing}")
-        made = cls.__new__(cls)
-        made.__dict__.update(defaults | parts)
-        return made
-
-    def _check_parts(self):
-        """Raise a ValueError if attributes out of a file do not go together."""
-
-    def __getstate__(self):
-        packer = Packer(lambda array, where: array, lambda value, where: {"$as_is": value})
-        attributes = packer.pack(self._parts(), type(self).__name__)
-        return {"skbp": __version__, "attributes": attributes}
-
-    def __setstate__(self, state):
-        if state["skbp"] != __version__:
-            warn(VersionWarning(type(self).__name__, state["skbp"]))
-        unpacker = Unpacker(lambda array: array, {"$as_is": lambda value: value["$as_is"]})
-        self.__dict__.update(unpacker.unpack(state["attributes"]))
-
-    # Copies in this process need no plain values.
-
-    def __copy__(self):
-        twin = type(self).__new__(type(self))
-        twin.__dict__.update(self._parts())
-        return twin
-
-    def __deepcopy__(self, memo):
-        twin = memo[id(self)] = type(self).__new__(type(self))
-        twin.__dict__.update(deepcopy(self._parts(), memo))
-        return twin

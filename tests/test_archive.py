@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from skbp import BackpropRegressor, _archive, _plain
+from skbp import BackpropRegressor, _archive, _plain_state
 from skbp._archive import Arrays, Kind, Reader, write_archive
 from skbp._plain import Unpacker, check_attribute
 
@@ -121,8 +121,8 @@ def test_attributes_that_no_file_may_set(name):
 
 @pytest.mark.parametrize("version", ["0.0.1", "999.0"])
 def test_pickles_of_other_versions_warn(version, monkeypatch):
-    monkeypatch.setattr(_plain, "__version__", version)
+    monkeypatch.setattr(_plain_state, "__version__", version)
     content = pickle.dumps(BackpropRegressor())
     monkeypatch.undo()
-    with pytest.warns(_plain.VersionWarning, match=version):
+    with pytest.warns(_plain_state.VersionWarning, match=version):
         pickle.loads(content)

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
+import skbp
 from skbp import BackpropClassifier, BackpropRegressor
 from skbp.callbacks import EarlyStopping
 from skbp.layers import BatchNorm, Conv2D, Dense, Flatten, Input, LoRA, MaxPool2D, Sequential
@@ -128,9 +129,9 @@ def test_fine_tuning_in_a_pipeline_and_a_search_saved_and_loaded(tmp_path):
         image_model(layers).fit(X[y < 5], y[y < 5])
         for layers in (image_layers(Dense(16)), Sequential(image_layers(Dense(16))))
     )
-    joblib.dump(first, tmp_path / "first.joblib")
+    skbp.save(first, tmp_path / "first.skbp")
     low_rank = image_layers(LoRA(Dense(16), rank=2))
-    starts = [FrozenEstimator(first), str(tmp_path / "first.joblib")]
+    starts = [FrozenEstimator(first), str(tmp_path / "first.skbp")]
     grid = [
         {"net__layers": [image_layers(Dense(16))], "net__init_from": [None]},
         {

@@ -2,7 +2,6 @@
 
 import pickle
 
-import joblib
 import numpy as np
 import pytest
 from sklearn import config_context
@@ -15,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 
+import skbp
 from skbp import BackpropClassifier, BackpropRegressor, HiddenFeatures
 from skbp.layers import Conv2D, Dense, Flatten, GaussianNoise, Input, LoRA, MaxPool2D
 
@@ -79,11 +79,11 @@ def test_tuning_beats_scratch(low):
 
 
 def test_from_a_file_and_from_a_pipeline(low, tmp_path):
-    joblib.dump(low, tmp_path / "low.joblib")
+    skbp.save(low, tmp_path / "low.skbp")
     layers = [Input((1, 8, 8), name="image"), *make().layers]
     pipeline = make_pipeline(MinMaxScaler(), make(layers=layers, max_iter=2))
     pipeline.fit(FLAT[LOW], Y[LOW])
-    for start in (str(tmp_path / "low.joblib"), FrozenEstimator(pipeline)):
+    for start in (str(tmp_path / "low.skbp"), FrozenEstimator(pipeline)):
         shaped = isinstance(start, FrozenEstimator)
         net = make(init_from=start, max_iter=1, layers=layers if shaped else layers[1:])
         net.fit(FLAT[HIGH] if shaped else X[HIGH], Y[HIGH])

@@ -22,6 +22,10 @@ class Curves(dict):
         return dict(self)
 
     @classmethod
+    def _of_trusted(cls, parts):
+        return cls(parts)
+
+    @classmethod
     def _of_parts(cls, parts):
         return cls(parts)
 

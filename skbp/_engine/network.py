@@ -448,6 +448,13 @@ class Network:
         }  # fmt: skip
 
     @classmethod
+    def _of_trusted(cls, parts):
+        layers, shape, params = parts["layers"], parts["input_shape"], parts["params"]
+        made = cls(layers, shape, params.dtype, params, parts["state"])
+        made.freeze(parts["frozen"])
+        return made
+
+    @classmethod
     def _of_parts(cls, parts):
         """Return a network of the parts in a file, once they go together.
 
@@ -466,12 +473,11 @@ class Network:
         if len(dtypes) > 1 or not dtypes <= {np.dtype(np.float32), np.dtype(np.float64)}:
             raise ValueError("a network has parameters or state of no dtype, or of two")
         check_sizes(layers, shape, params.size)
-        made = cls(layers, shape, params.dtype, params, parts["state"])
+        made = cls._of_trusted(parts)
         if not made.finite:
             raise ValueError("a network has parameters that are not finite")
-        if not set(parts["frozen"]) <= set(range(len(made.parameters))):
+        if not made.frozen <= set(range(len(made.parameters))):
             raise ValueError(f"a network has frozen parameters that it lacks: {parts['frozen']}")
-        made.freeze(parts["frozen"])
         return made
 
     def __getstate__(self):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sklearn.callback import CallbackSupportMixin
 
-from skbp._plain import PlainState
+from skbp._plain_state import PlainState
 from skbp.estimators._fit import Given
 from skbp.estimators._hooks import Hooks, begin_hooks, without_fit
 from skbp.estimators.base import BaseBackprop

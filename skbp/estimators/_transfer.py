@@ -2,10 +2,10 @@
 
 from os import PathLike
 
-import joblib
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from skbp._archive import READERS
 from skbp._compat import InvalidParameterError
 from skbp._engine.network import Network
 from skbp._numbers import finite_array
@@ -18,7 +18,7 @@ def source_of(init_from):
     ----------
     init_from : FrozenEstimator, path or dict of str to ndarray
         Around a fitted estimator of skbp or a Pipeline that ends with one; or of a file to which
-        joblib saved one of these; or arrays as of an estimator's `weights_`.
+        `skbp.save` saved one of these; or arrays as of an estimator's `weights_`.
 
     Raises
     ------
@@ -45,14 +45,13 @@ def source_of(init_from):
 
 
 def _loaded(path):
+    """Return what `skbp.save` wrote; a pickle could be code, where a path is a stranger's."""
     try:
-        return joblib.load(path)
-    except OSError:
-        raise
-    except Exception as error:
+        return READERS["model file"](path)
+    except ValueError as error:
         raise InvalidParameterError(
-            f"init_from={str(path)!r} holds no model that joblib saved: {type(error).__name__}: "
-            f"{error}."
+            f"init_from={str(path)!r} is no file of skbp.save: {error} Of a file of joblib's: "
+            "init_from=FrozenEstimator(joblib.load(path))."
         ) from error
 
 

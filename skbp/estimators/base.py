@@ -16,7 +16,7 @@ from skbp._engine.batches import CSR, Batches
 from skbp._engine.history import Curves, OptimizerMemory
 from skbp._engine.objective import predict_raw
 from skbp._numbers import finite_array
-from skbp._plain import PlainState
+from skbp._plain_state import PlainState
 from skbp._quiet import quiet_context
 from skbp._warnings import warn
 from skbp.estimators._architecture import (

@@ -11,7 +11,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.validation import check_is_fitted
 
 from skbp._forms import ESTIMATOR, TEXT, Each, Is, fits_form, require
-from skbp._plain import PlainState
+from skbp._plain_state import PlainState
 from skbp._quiet import quiet
 from skbp._warnings import warn
 from skbp.estimators.base import BaseBackprop

@@ -151,7 +151,7 @@ class BackpropRegressor(ToMLP, RegressorMixin, BaseBackprop):
         None for R2. Scorers also report the score on training rows (at most 10,000).
     init_from : FrozenEstimator, path, dict of str to ndarray or None, default=None
         Another fitted estimator of skbp (or a Pipeline that ends with one) in scikit-learn's
-        `FrozenEstimator`, a file to which joblib saved one, or `weights_`: training starts from its
+        `FrozenEstimator`, a file of `skbp.save`, or `weights_`: training starts from its
         weights, layer by layer where shapes fit; the output layer gets new ones if classes differ.
     freeze : str, list of str or None, default=None
         Names of parameters, or patterns for them or for a beginning up to a dot, that are kept as

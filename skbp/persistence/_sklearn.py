@@ -65,7 +65,7 @@ class Foreign:
 
     Parameters
     ----------
-    archive : Reader, optional
+    array : callable, optional
         To unpack from.
     components : dict of str to type, optional
         Kinds of a caller's own.
@@ -76,15 +76,15 @@ class Foreign:
         For the archive.
     """
 
-    def __init__(self, archive=None, components=None):
+    def __init__(self, array=None, components=None):
         self.words = {
             "$sklearn": self._unpack_container, "$skops": self._unpack_skops,
             "$bunch": lambda value: Bunch(**self.unpacker.unpack(value["$bunch"])),
         }  # fmt: skip
         self._read: set[str] = set()
-        if archive is not None:
-            self._archive = archive
-            self.unpacker: Unpacker = Unpacker(archive.array, self.words, components)
+        if array is not None:
+            self._array = array
+            self.unpacker: Unpacker = Unpacker(array, self.words, components)
 
     def pack(self, value, where, packer, arrays):
         """Return the plain form of an object, or raise a TypeError that says why there is none."""
@@ -128,7 +128,7 @@ class Foreign:
         if name in self._read:
             raise ValueError(f"{name} stands in two places")
         self._read.add(name)
-        content = self._archive.array(name).tobytes()
+        content = self._array(name).tobytes()
         _check_inside(content, name)
         made = skops.loads(content, trusted=_safe())
         _refuse_caches(made)

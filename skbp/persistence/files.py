@@ -7,7 +7,7 @@ import scipy
 import sklearn
 from sklearn.base import BaseEstimator
 
-from skbp._archive import Arrays, Kind, Reader, write_archive
+from skbp._archive import READERS, Arrays, Kind, Reader, write_archive
 from skbp._component import Component
 from skbp._engine.history import OptimizerMemory
 from skbp._forms import check_features
@@ -22,10 +22,11 @@ WITHOUT = {
     "_skl_callbacks": lambda value: True,
     "init_from": lambda value: isinstance(value, str | PathLike),
     "memory": lambda value: value is not None,
+    "_metadata_request": lambda value: True,
 }
 NOT_SAVED = {
     "_skl_callbacks": "callbacks are", "init_from": "init_from is a path, which is",
-    "memory": "memory, a cache, is",
+    "memory": "memory, a cache, is", "_metadata_request": "requests of metadata are",
 }  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def save(estimator, path, *, optimizer=False):
     >>> import tempfile, skbp
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> net = skbp.BackpropClassifier(max_iter=300, random_state=0).fit(X, y)
+    >>> net = skbp.BackpropClassifier((20,), solver="lbfgs", random_state=0).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     skbp.save(net, f"{folder}/iris.skbp")
     ...     again = skbp.load(f"{folder}/iris.skbp")
@@ -87,9 +88,10 @@ def save(estimator, path, *, optimizer=False):
         if isinstance(value, Component):
             name = type(value).__name__
             if name in KINDS or own.setdefault(name, type(value)) is not type(value):
+                other_one = KINDS.get(name, own.get(name))
                 raise TypeError(
-                    f"{where} is of a class {name} of your own, and another class has this name: "
-                    "give it another name."
+                    f"{where} is of a class {name} of your own, and "
+                    f"{other_one.__module__}.{name} has this name: give yours another one."
                 )
             return {"$kind": name, "with": packer.pack(value._parts(), where)}
         return foreign.pack(value, where, packer, arrays)
@@ -98,7 +100,8 @@ def save(estimator, path, *, optimizer=False):
     packer = Packer(arrays.add, other, blank, WITHOUT)
     model = packer.pack(estimator, type(estimator).__name__)
     for name in sorted(packer.left_out):
-        warn(f"{NOT_SAVED[name]} not saved. Set it again after load, if you train further.")
+        warn(f"{NOT_SAVED[name]} not saved. Set this again after load, if you need it.")
+    _check_loads(model, arrays, own)
     content = {
         "skbp": __version__,
         "libraries": {one.__name__: one.__version__ for one in (np, scipy, sklearn)},
@@ -106,6 +109,14 @@ def save(estimator, path, *, optimizer=False):
         "model": model,
     }
     write_archive(path, MODEL, content, arrays.by_name)
+
+
+def _check_loads(model, arrays, own):
+    """Raise a ValueError if a model is one that `load` would refuse."""
+    try:
+        _estimator(model, Foreign(arrays.by_name.__getitem__, own).unpacker)
+    except ValueError as error:
+        raise ValueError(f"load would refuse what is to be saved: {error}") from error
 
 
 def load(path, *, components=(), mmap=False):
@@ -149,18 +160,17 @@ def load(path, *, components=(), mmap=False):
     with Reader(path, MODEL, mapped=mmap) as archive:
         lacking = sorted(set(archive.content["components"]) - own.keys())
         if not lacking:
-            return _estimator(archive, own)
+            return _estimator(archive.content["model"], Foreign(archive.array, own).unpacker)
     raise ValueError(
         f"the model file {path} has components of a caller's own, {lacking}. Give their classes: "
         f"load(path, components=[{', '.join(lacking)}])."
     )
 
 
-def _estimator(archive, own):
-    """Return the estimator in an archive, once all its parts go together."""
-    unpacker = Foreign(archive, own).unpacker
+def _estimator(model, unpacker):
+    """Return the estimator of a plain form, once all its parts go together."""
     try:
-        estimator = unpacker.unpack(archive.content["model"])
+        estimator = unpacker.unpack(model)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it has parts that do not go together ({error!r})") from error
     if not is_estimator(estimator):
@@ -181,12 +191,20 @@ def is_estimator(value):
 def _by_name(components):
     """Return classes of a caller's own by name."""
     own = {}
-    for one in components:
+    for one in [components] if isinstance(components, type) else components:
         if not (isinstance(one, type) and issubclass(one, Component)):
             raise TypeError(
-                "components must be classes of layers, losses and so on, not instances. Got "
-                f"{one!r} instead."
+                "components must be classes of layers, losses and so on: not instances, nor other "
+                f"classes. Got {one!r} instead."
             )
         if name_of(one) is None:
+            if one.__name__ in KINDS:
+                raise TypeError(
+                    f"components: {KINDS[one.__name__].__module__}.{one.__name__} has the name of "
+                    "a class of your own. Give yours another one."
+                )
             own[one.__name__] = one
     return own
+
+
+READERS[MODEL.what] = load

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from skbp._component import check_allowed
-from skbp._plain import PlainState
+from skbp._plain_state import PlainState
 
 
 class Dtype(tuple):

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from skbp._component import AnyOf, Flag, Range, Whole, check_allowed
 from skbp._forms import REAL, Array, Each, Is, fits_form, require
 from skbp._numbers import check_numbers
-from skbp._plain import PlainState
+from skbp._plain_state import PlainState
 from skbp.estimators._transaction import transaction
 from skbp.estimators.regressor import BackpropRegressor
 from skbp.initializers import Normal

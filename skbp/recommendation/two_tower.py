@@ -6,7 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import AnyOf, Flag, Range, Whole, check_allowed
 from skbp._forms import LABELS, Array, Is, fits_form, require
-from skbp._plain import PlainState
+from skbp._plain_state import PlainState
 from skbp._warnings import warn
 from skbp.estimators._targets import ClassTargets
 from skbp.estimators._transaction import transaction

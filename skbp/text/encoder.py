@@ -209,6 +209,10 @@ class Encoder:
         }  # fmt: skip
 
     @classmethod
+    def _of_trusted(cls, parts):
+        return cls(**parts)
+
+    @classmethod
     def _of_parts(cls, parts):
         """Return an encoder of what a file has of it; a ValueError if its parts do not fit."""
         made = cls(**parts)

@@ -16,7 +16,7 @@ from skbp._compat import count_rows
 from skbp._component import Whole, check_allowed
 from skbp._forms import LABELS, Array, Is, fits_form, require
 from skbp._numbers import plain_labels
-from skbp._plain import PlainState
+from skbp._plain_state import PlainState
 from skbp.text._texts import refuse_gaps
 
 #: The most bytes of similarities that are computed at a time.

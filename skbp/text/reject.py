@@ -23,7 +23,8 @@ from skbp._compat import check_sample_weight, count_rows, rows_of_any
 from skbp._component import OneOf, Range, Whole, check_allowed
 from skbp._forms import ESTIMATOR, REAL, Is, fits_form, require
 from skbp._numbers import plain_labels
-from skbp._plain import PlainState, kept
+from skbp._plain import kept
+from skbp._plain_state import PlainState
 
 #: Share of the total weight that rounding may cost.
 ROUNDING = 1e-9

@@ -13,7 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import Range, Whole, check_allowed
 from skbp._forms import REAL, Is, Values, fits_form
-from skbp._plain import PlainState, kept
+from skbp._plain import kept
+from skbp._plain_state import PlainState
 
 #: The largest denominator of what a text that is not negative takes off the sum, save that small
 #: shares may need a larger one. With 30 that fraction is off by .01 at most.

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from skbp._component import AnyOf, Flag, Maybe, OneOf, Whole, check_allowed
-from skbp._plain import PlainState
+from skbp._plain_state import PlainState
 from skbp.layers import SequencePool, UnitLength
 from skbp.text._inference import run
 from skbp.text._progress import Progress

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skbp._component import Maybe, Whole, check_allowed
 from skbp._forms import TEXT, fits_form, require
-from skbp._plain import PlainState
+from skbp._plain_state import PlainState
 from skbp.text._texts import as_texts
 from skbp.text._tokens import codes_of, padded, tokenizer_of
 from skbp.text.encoder import PADDING, TOKENIZER, Encoder, padding_of, read_json

@@ -16,7 +16,7 @@ from skbp._compat import rows_of_any
 from skbp._component import OneOf, Range, Whole, check_allowed
 from skbp._forms import ESTIMATOR, REAL, Each, Is, fits_form, require
 from skbp._numbers import check_container
-from skbp._plain import PlainState
+from skbp._plain_state import PlainState
 from skbp._sparse_format import check_sparse_format
 from skbp.uncertainty._calibration import Calibration, as_groups
 
