@@ -392,7 +392,7 @@ def test_a_path_to_start_from_is_not_saved(path, tmp_path, monkeypatch):
         skbp.save(net, path)
     assert skbp.load(path).init_from is None
     monkeypatch.setattr(files, "WITHOUT", {})
-    with pytest.raises(ValueError, match="load would refuse .*init_from that is a path"):
+    with pytest.raises(ValueError, match=r"load would refuse .*init_from that is a path"):
         skbp.save(net, path)
 
 
