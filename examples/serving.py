@@ -108,6 +108,7 @@ def main():
     parser.add_argument("--workers", type=int, default=1, help="processes")
     options = parser.parse_args()
     os.environ["SKBP_MODEL"] = os.path.abspath(options.model)
+    Model(options.model)  # a file that is none ends it here, not each worker again and again
     uvicorn.run(
         "serving:make_app", factory=True, app_dir=os.path.dirname(os.path.abspath(__file__)),
         host=options.host, port=options.port, workers=options.workers, access_log=False,

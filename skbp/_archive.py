@@ -80,6 +80,10 @@ READERS: dict[str, Callable] = {}
 NOT_THE_FILE = (MemoryError, ImportError)
 
 
+class Later(ValueError):
+    """A file whose format is of a later version."""
+
+
 class Arrays:
     """The arrays of an archive that is to be written; each of them once.
 
@@ -286,10 +290,11 @@ class Reader:
         if not isinstance(error, Exception) or isinstance(error, NOT_THE_FILE):
             return False
         what, advice = self._kind.what, self._kind.advice  # zipfile raises a dozen kinds
-        raise ValueError(
-            f"the {what} {self._path} is damaged, or is none: {error or type(error).__name__}"
-            f"{'' if str(error).endswith('.') else '.'} {advice}"
-        ) from error
+        wrong = f"is damaged, or is none: {error or type(error).__name__}"
+        if isinstance(error, Later):
+            wrong, advice = f"was written by a later skbp: {error}", "Update skbp to read it."
+        stop = "" if wrong.endswith(".") else "."
+        raise ValueError(f"the {what} {self._path} {wrong}{stop} {advice}") from error
 
     def _checked_content(self):
         kind = self._kind
@@ -298,8 +303,10 @@ class Reader:
             raise ValueError(f"its {kind.member} has {n_bytes:,} bytes, at most {MAX_CONTENT:,}")
         content = strict_json(self._archive.read(kind.member))  # compares the CRC
         if content["format"] != kind.format or content["version"] not in range(1, kind.version + 1):
-            raise ValueError(
-                f"it is a {content['format']!r} of version {content['version']}; this skbp reads "
+            version = content["version"]
+            newer = content["format"] == kind.format and type(version) is int and version > 0
+            raise (Later if newer else ValueError)(
+                f"it is a {content['format']!r} of version {version}; this skbp reads "
                 f"{kind.format!r} up to version {kind.version}"
             )
         described = {f"{name}.npy" for name in content["arrays"]}

@@ -37,9 +37,11 @@ def _begin(estimator, opset, dtype):
         inputs = [(INPUT, graph.dtype, ["N", len(names)])]
         sources = {j: Source(graph.slice(INPUT, 1, j, j + 1), graph.dtype) for j in used}
         return graph, inputs, sources
-    taken = [names[j] for j in used if names[j] in OUTPUTS]
+    taken = [names[j] for j in used if names[j] in OUTPUTS or not names[j]]
     if taken:
-        raise ValueError(f"columns are called {taken}, as outputs of the model are. Rename them.")
+        raise ValueError(
+            f"columns are called {taken}: as outputs of the model are, or nothing. Rename them."
+        )
     inputs = [(names[j], dtypes[j], ["N", 1]) for j in used]
     return graph, inputs, {j: Source(names[j], dtypes[j]) for j in used}
 
