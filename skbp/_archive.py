@@ -1,7 +1,7 @@
 """Archives of arrays: files that are either complete or not there, and name no code.
 
 An archive is an ``.npz`` file: one ``.npy`` member an array, stored uncompressed at multiples of 64
-bytes, and before them one member of JSON with everything else. Each member has a CRC-32, each array
+bytes, and one member of JSON with everything else. Each member has a CRC-32, each array
 its SHA-256 too. One writer and one reader serve models and checkpoints.
 """
 
@@ -176,35 +176,39 @@ def _clear_away(path):
 
 
 def _write_members(file, kind, content, arrays):
-    described = {name: _described(array) for name, array in arrays.items()}
-    whole = {"format": kind.format, "version": kind.version, **content, "arrays": described}
-    text = json.dumps(whole, allow_nan=False).encode()
-    if len(text) > MAX_CONTENT or len(arrays) > MAX_ARRAYS:
-        raise ValueError(
-            f"a {kind.what} holds at most {MAX_ARRAYS:,} arrays, and {MAX_CONTENT:,} bytes of what "
-            f"is in none. Got {len(arrays):,} and {len(text):,}: save parts in files of their own."
-        )
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        described = {name: _write_array(archive, name, array) for name, array in arrays.items()}
+        whole = {"format": kind.format, "version": kind.version, **content, "arrays": described}
+        text = json.dumps(whole, allow_nan=False).encode()
+        if len(text) > MAX_CONTENT or len(arrays) > MAX_ARRAYS:
+            raise ValueError(
+                f"a {kind.what} holds at most {MAX_ARRAYS:,} arrays, and {MAX_CONTENT:,} bytes of "
+                f"what is in none. Got {len(arrays):,} and {len(text):,}: save parts in files of "
+                "their own."
+            )
         archive.writestr(zipfile.ZipInfo(kind.member), text)
-        for name, array in arrays.items():
-            head = io.BytesIO()
-            order = {"fortran_order": _by_columns(array), "shape": array.shape}
-            np.lib.format.write_array_header_1_0(head, order | {"descr": array.dtype.str})
-            info = zipfile.ZipInfo(f"{name}.npy")
-            info.file_size = head.tell() + array.nbytes
-            # As long as it takes for the array to begin at a multiple of ALIGNMENT.
-            taken = file.tell() + 30 + len(info.filename.encode()) + head.tell() + 4
-            taken += 20 * (info.file_size * 1.05 > zipfile.ZIP64_LIMIT)
-            n = -taken % ALIGNMENT
-            info.extra = PADDING_FIELD.to_bytes(2, "little") + n.to_bytes(2, "little") + bytes(n)
-            with archive.open(info, "w") as member:
-                member.write(head.getvalue())
-                digest = hashlib.sha256()
-                for chunk in _chunks(array):
-                    digest.update(chunk)
-                    member.write(chunk)
-            if digest.hexdigest() != described[name]["sha256"]:
-                raise RuntimeError(f"{name} was changed while it was saved. Save again.")
+
+
+def _write_array(archive, name, array):
+    """Write an array as a member; return what the content tells of it."""
+    head = io.BytesIO()
+    order = {"fortran_order": _by_columns(array), "shape": array.shape}
+    np.lib.format.write_array_header_1_0(head, order | {"descr": array.dtype.str})
+    info = zipfile.ZipInfo(f"{name}.npy")
+    info.file_size = head.tell() + array.nbytes
+    # As long as it takes for the array to begin at a multiple of ALIGNMENT.
+    taken = archive.fp.tell() + 30 + len(info.filename.encode()) + head.tell() + 4
+    taken += 20 * (info.file_size * 1.05 > zipfile.ZIP64_LIMIT)
+    n = -taken % ALIGNMENT
+    info.extra = PADDING_FIELD.to_bytes(2, "little") + n.to_bytes(2, "little") + bytes(n)
+    digest = hashlib.sha256()
+    with archive.open(info, "w") as member:
+        member.write(head.getvalue())
+        for chunk in _chunks(array):
+            digest.update(chunk)
+            member.write(chunk)
+    shape = list(array.shape)
+    return {"shape": shape, "dtype": array.dtype.str, "sha256": digest.hexdigest()}
 
 
 def _by_columns(array):
@@ -217,15 +221,6 @@ def _chunks(array):
     view = flat.view(np.uint8) if flat.size and flat.itemsize else np.empty(0, np.uint8)
     for start in range(0, len(view), CHUNK):
         yield view[start : start + CHUNK].data
-
-
-def _described(array):
-    digest = hashlib.sha256()
-    for chunk in _chunks(array):
-        digest.update(chunk)
-    return {
-        "shape": list(array.shape), "dtype": array.dtype.str, "sha256": digest.hexdigest()
-    }  # fmt: skip
 
 
 def _sync_folder(folder):
@@ -268,6 +263,7 @@ class Reader:
         self._path, self._kind, self._mapped = Path(path), kind, mapped
         self._found: dict[str, np.ndarray] = {}
         self._handed_out = 0
+        self._pages: mmap.mmap | None = None
 
     def __enter__(self):
         self._file = open(self._path, "rb", opener=_at_once)
@@ -354,8 +350,9 @@ class Reader:
         self._file.seek(info.header_offset + 26)
         n_name, n_extra = (int.from_bytes(self._file.read(2), "little") for _ in range(2))
         stop = info.header_offset + 30 + n_name + n_extra + info.file_size
-        pages = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
-        content = np.frombuffer(pages, np.uint8, n_bytes, stop - n_bytes)
+        if self._pages is None:
+            self._pages = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
+        content = np.frombuffer(self._pages, np.uint8, n_bytes, stop - n_bytes)
         return content, hashlib.sha256(content.data).hexdigest()
 
 

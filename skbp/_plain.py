@@ -11,6 +11,7 @@ import datetime
 import math
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -270,6 +271,8 @@ class Packer:
             return self._dtype(value, where)
         if value is np.float32 or value is np.float64:
             return {"$type": value.__name__}
+        if isinstance(value, PurePath) and not self._lenient:
+            return str(value)
         if isinstance(value, np.memmap):  # an array that lies in a file
             return self._ndarray(np.asarray(value), where)
         if isinstance(value, np.str_):

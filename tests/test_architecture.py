@@ -15,7 +15,8 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 FLOORS = [
     [
         "_kernels", "_component", "_compat", "_distributions", "_numbers", "_quiet", "_warnings",
-        "_archive", "_forms", "_plain", "_plain_state", "_version", "_sparse_format", "_engine",
+        "_archive", "_forms", "_plain", "_plain_state", "_version", "_optional",
+        "_sparse_format", "_engine",
     ],
     ["activations", "initializers", "losses", "optimizers", "schedules", "preprocessing"],
     ["layers"],

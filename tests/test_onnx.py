@@ -471,7 +471,7 @@ def test_without_the_package(monkeypatch):
     def refuse(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(importlib.import_module("skbp.persistence.onnx._library"), "import_module",
+    monkeypatch.setattr(importlib.import_module("skbp._optional"), "import_module",
                         refuse)  # fmt: skip
     with pytest.raises(ImportError, match=r'pip install "skbp\[onnx\]"'):
         to_onnx(BackpropClassifier())

@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+from robustness.helpers import Failing
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier
 from sklearn.feature_selection import RFE
 from sklearn.model_selection import (
@@ -42,38 +43,6 @@ def make(kind, **params):
 
 def given(kind):
     return ESTIMATORS[kind][1]
-
-
-class Failing(Callback):
-    """Raises an error in one of its methods."""
-
-    per_update = True
-
-    def __init__(self, where, error):
-        self.where = where
-        self.error = error
-
-    def _maybe(self, where):
-        if where == self.where:
-            raise self.error
-
-    def start(self, estimator, context):
-        self._maybe("start")
-
-    def state_to_resume(self, estimator, context, identity):
-        self._maybe("state_to_resume")
-
-    def on_epoch_begin(self, memory, context):
-        self._maybe("on_epoch_begin")
-
-    def on_update_end(self, memory):
-        self._maybe("on_update_end")
-
-    def on_epoch_end(self, epoch, memory, context):
-        self._maybe("on_epoch_end")
-
-    def finish(self, memory):
-        self._maybe("finish")
 
 
 METHODS = [

@@ -2,7 +2,6 @@
 
 from math import prod
 from numbers import Integral
-from os import PathLike
 
 import numpy as np
 
@@ -30,11 +29,6 @@ def check_network(estimator, more):
         What else it has if it is fitted.
     """
     has = vars(estimator)
-    if isinstance(has["init_from"], str | PathLike):  # fit would unpickle what is there
-        raise ValueError(
-            f"a {type(estimator).__name__} has an init_from that is a path: "
-            f"{has['init_from']!r:.100}"
-        )
     if "_network" not in has:
         return
     fits_form(estimator, FITTED | more)

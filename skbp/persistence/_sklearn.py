@@ -15,6 +15,7 @@ from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.utils import Bunch
 
 from skbp._archive import check_members, read_header
+from skbp._optional import library
 from skbp._plain import Unpacker, check_attribute
 from skbp._warnings import warn
 
@@ -39,7 +40,6 @@ CONTAINERS = {
 }  # fmt: skip
 #: What is compressed inside may have so many bytes, or so many times its own.
 MOST_INFLATED, MOST_INFLATED_TIMES = 2**26, 20
-EXTRA = 'pip install "skbp[save]"'
 #: What skops does not know to be safe, and is: it holds data, and computes with them.
 SAFE = [
     "numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
@@ -124,7 +124,7 @@ class Foreign:
         return made
 
     def _unpack_skops(self, value):
-        name, skops = value["$skops"], _skops("load")
+        name, skops = value["$skops"], library("skops.io", "save")
         if name in self._read:
             raise ValueError(f"{name} stands in two places")
         self._read.add(name)
@@ -160,15 +160,6 @@ def _check_inside(content, name):
                             read_header(file_inside, one.file_size, f"{name}, {one.filename}")
 
 
-def _skops(what):
-    """Return skops.io."""
-    try:
-        import skops.io
-    except ImportError as error:
-        raise ImportError(f"to {what} parts of scikit-learn's needs skops: {EXTRA}") from error
-    return skops.io
-
-
 @cache
 def _safe():
     """Return the names of what holds data only, or measures, beyond what skops knows."""
@@ -182,7 +173,7 @@ def _safe():
 
 def _by_skops(value, where):
     """Return an object as skops writes it; raise a TypeError if skops does not know it as safe."""
-    skops = _skops("save")
+    skops = library("skops.io", "save")
     try:
         content = skops.dumps(value)
         unknown = set(skops.get_untrusted_types(data=content)) - set(_safe())

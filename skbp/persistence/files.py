@@ -1,7 +1,5 @@
 """`save` and `load`: one file for a fitted estimator, which names no code."""
 
-from os import PathLike
-
 import numpy as np
 import scipy
 import sklearn
@@ -20,13 +18,12 @@ MODEL = Kind("model file", "skbp model", 1, "model.json", "Use another copy of i
 #: What a file must not say: what is called, or read, when training goes on.
 WITHOUT = {
     "_skl_callbacks": lambda value: True,
-    "init_from": lambda value: isinstance(value, str | PathLike),
     "memory": lambda value: value is not None,
     "_metadata_request": lambda value: True,
 }
 NOT_SAVED = {
-    "_skl_callbacks": "callbacks are", "init_from": "init_from is a path, which is",
-    "memory": "memory, a cache, is", "_metadata_request": "requests of metadata are",
+    "_skl_callbacks": "callbacks are", "memory": "memory, a cache, is",
+    "_metadata_request": "requests of metadata are",
 }  # fmt: skip
 
 
@@ -60,7 +57,7 @@ def save(estimator, path, *, optimizer=False):
     Warns
     -----
     UserWarning
-        If there are callbacks, or `init_from` is a path, or a Pipeline has a cache (`memory`): they
+        If there are callbacks, or requests of metadata, or a Pipeline has a cache (`memory`): they
         are not saved.
 
     See Also

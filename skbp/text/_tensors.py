@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skbp.text._optional import library
+from skbp._optional import library
 
 #: Types of numbers that are read, by the file's names.
 TYPES = ("F32", "F16", "BF16", "F64")
@@ -28,7 +28,7 @@ class Tensors:
 
     def __init__(self, path):
         self.path = path
-        self._library = library("safetensors")
+        self._library = library("safetensors", "text")
         try:
             self._file = self._library.safe_open(path, framework="np")
         except self._library.SafetensorError as error:

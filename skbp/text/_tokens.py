@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from skbp.text._optional import library
+from skbp._optional import library
 
 #: Texts that the library gets at a time: what it returns is many times as large as the codes.
 CHUNK = 4096
@@ -36,7 +36,7 @@ def tokenizer_of(text, max_length=None, plain=False):
         If the text describes none, or the length leaves no room for a token.
     """
     try:
-        tokenizer = library("tokenizers").Tokenizer.from_str(text)
+        tokenizer = library("tokenizers", "text").Tokenizer.from_str(text)
     except ImportError:
         raise
     except Exception as error:  # the library knows no other

@@ -4,7 +4,7 @@ import json
 from abc import abstractmethod
 
 from skbp._component import Whole, check_allowed
-from skbp.text._optional import library
+from skbp._optional import library
 from skbp.text._tokens import in_pieces, refuse_surrogates
 from skbp.text.tokenizer import Tokenizer
 
@@ -84,7 +84,7 @@ class CharacterTokenizer(_Trained):
         self.max_length = max_length
 
     def _trained(self, texts):
-        lib = library("tokenizers")
+        lib = library("tokenizers", "text")
         tokenizer = lib.Tokenizer(lib.models.WordLevel(unk_token=UNKNOWN))
         tokenizer.pre_tokenizer = lib.pre_tokenizers.Split(lib.Regex(r"[\s\S]"), "isolated")
         tokenizer.decoder = lib.decoders.Fuse()
@@ -147,7 +147,7 @@ class BytePairTokenizer(_Trained):
 
     def _trained(self, texts):
         check_allowed(self, {"n_codes": Whole(256 + len(SPECIAL))})
-        lib = library("tokenizers")
+        lib = library("tokenizers", "text")
         tokenizer = lib.Tokenizer(lib.models.BPE())
         tokenizer.pre_tokenizer = lib.pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = lib.decoders.ByteLevel()

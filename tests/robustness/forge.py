@@ -17,11 +17,11 @@ MODEL, STATE = "model.json", "state.json"
 def take_apart(path):
     """Return (content, arrays): what the JSON member holds, and the arrays by name."""
     with zipfile.ZipFile(path) as archive:
-        member = archive.namelist()[0]
+        *names, member = archive.namelist()
         content = json.loads(archive.read(member))
         del content["arrays"]  # `put_together` describes them anew
         arrays = {}
-        for name in archive.namelist()[1:]:
+        for name in names:
             with archive.open(name) as file:
                 arrays[name.removesuffix(".npy")] = np.lib.format.read_array(file)
     return content, arrays

@@ -87,7 +87,7 @@ def _renamed(content, arrays, name):
 
 several(
     {
-        "../": "../../evil", "absolute": "/tmp/evil", "drive": "C:\\evil", "empty": "",
+        "../": "../../evil", "absolute": "/nowhere/evil", "drive": "C:\\evil", "empty": "",
         "NUL": "a\0b", "line break": "a\nb", "very long": "a" * 5000,
     },
     "net", _renamed, "name of a member",
@@ -387,7 +387,6 @@ several(
         "another loss": ("_loss", {"$kind": "SquaredError", "with": {}}),
         "another loss of more outputs": ("_loss", {"$kind": "GaussianNLL", "with": {}}),
         "input dtype of texts": ("_input_dtype", {"$dtype": "<U3"}),
-        "init_from a path": ("init_from", "/tmp/evil.joblib"),
         "no targets": ("_targets", None),
         "targets that are a layer": ("_targets", {"$kind": "Dense", "with": {"units": 1}}),
     },
@@ -637,7 +636,7 @@ several(
         "a function transformer": ("FunctionTransformer", {}), "a function": ("check_array", {}),
         "a module": ("os", {}), "dunder": ("__class__", {}),
         "hides predict": (None, {"predict": 3}),
-        "hides steps": (None, {"named_steps": 3}), "a cache": (None, {"memory": "/tmp/evil"}),
+        "hides steps": (None, {"named_steps": 3}), "a cache": (None, {"memory": "/nowhere/evil"}),
         "hides what is checked": (None, {"_parameter_constraints": {}}),
         "callbacks": (None, {"__class__": 3}),
     },

@@ -5,6 +5,7 @@ from contextlib import suppress
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skbp._optional import library
 from skbp._version import __version__
 from skbp.estimators import (
     BackpropClassifier,
@@ -13,7 +14,6 @@ from skbp.estimators import (
     HiddenFeatures,
 )
 from skbp.persistence.onnx import tabular
-from skbp.persistence.onnx._library import library
 from skbp.persistence.onnx.graph import Value
 from skbp.persistence.onnx.layers import add_layer
 from skbp.persistence.onnx.losses import face_of
@@ -118,7 +118,7 @@ def to_onnx(estimator, *, opset=DEFAULT_OPSET, dtype="float32"):
 
 
 def _checked(opset, dtype):
-    highest = library("onnx.defs").onnx_opset_version()
+    highest = library("onnx.defs", "onnx").onnx_opset_version()
     whole = isinstance(opset, int | np.integer) and not isinstance(opset, bool)
     if not whole or not LOWEST_OPSET <= opset <= highest:
         raise ValueError(f"opset must be an int from {LOWEST_OPSET} to {highest}. Got {opset!r}.")
@@ -143,7 +143,7 @@ def model_of(graph, sources, outputs):
     for name, output in outputs.items():
         graph.add("Identity", output.name, name=name)
     infos = [(name, one.dtype, ["N", *one.shape]) for name, one in outputs.items()]
-    helper = library("onnx.helper")
+    helper = library("onnx.helper", "onnx")
     versions = dict.fromkeys(graph.domains, ML_OPSET) | {"": int(graph.opset)}
     imports = [helper.make_opsetid(*one) for one in sorted(versions.items())]
     return helper.make_model(

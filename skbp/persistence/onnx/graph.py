@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skbp.persistence.onnx._library import library
+from skbp._optional import library
 
 #: Constants of up to so many values are kept once, however often they are used.
 SMALL = 64
@@ -54,8 +54,8 @@ class Graph:
     def __init__(self, opset, dtype, *, may_be_absent=False, any_length=False, prefix=""):
         self.opset, self.dtype, self.prefix = opset, np.dtype(dtype), prefix
         self.may_be_absent, self.any_length = may_be_absent, any_length
-        self._helper = library("onnx.helper")
-        self._numpy_helper = library("onnx.numpy_helper")
+        self._helper = library("onnx.helper", "onnx")
+        self._numpy_helper = library("onnx.numpy_helper", "onnx")
         self._numbers = count()
         self._nodes: list[Any] = []
         self._arrays: list[Any] = []
@@ -153,7 +153,7 @@ class Graph:
 
     def _kind(self, dtype):
         if np.dtype(dtype) == object:
-            return library().TensorProto.STRING
+            return library("onnx", "onnx").TensorProto.STRING
         return self._helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
 
     # ------------------------------------------------------------ operators by what they do

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skbp._optional import library
 from skbp.estimators import BackpropClassifier, BackpropRegressor, HiddenFeatures
-from skbp.persistence.onnx._library import library
 from skbp.persistence.onnx.convert import LOWEST_OPSET, ML_OPSET, network_and_depth
 from skbp.persistence.onnx.encoder import Source, add_encoded
 from skbp.persistence.onnx.graph import Graph
