@@ -1,9 +1,26 @@
 """What test files share."""
 
+import importlib
 import itertools
 import random
+import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+
+
+@contextmanager
+def benchmarks(*names):
+    """Import modules as the benchmarks do, and leave the search path as it was."""
+    known = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        yield [importlib.import_module(name) for name in names]
+    for name in {path.stem for path in BENCHMARKS.glob("*.py")} - known:
+        sys.modules.pop(name, None)
 
 
 def each(**axes):

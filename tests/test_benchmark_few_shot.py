@@ -1,22 +1,16 @@
 """The few-shot benchmark: its parts share no text, its draws are balanced, its table is right."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from _common import benchmarks
 
 pytest.importorskip("tokenizers", reason="needs skbp[text]")
 
 
 @pytest.fixture(scope="module")
 def modules():
-    sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
-    import few_shot
-    import few_shot_texts
-
-    yield few_shot, few_shot_texts
-    sys.path.pop(0)
+    with benchmarks("few_shot", "few_shot_texts") as found:
+        yield found
 
 
 def test_no_text_is_in_two_parts(modules):

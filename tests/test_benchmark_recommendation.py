@@ -1,28 +1,19 @@
 """The benchmark of recommendation: its splits and its measures; nothing is downloaded."""
 
-import importlib
-import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from _common import benchmarks
 from sklearn.metrics import ndcg_score
 
 from skbp.recommendation import TwoTowerRecommender
 
-BENCHMARKS = Path(__file__).parent / "benchmarks"
-
 
 @pytest.fixture(scope="module")
 def movielens():
-    """Import the module as the benchmarks do, and leave the search path as it was."""
-    known = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield importlib.import_module("movielens")
-    for name in {path.stem for path in BENCHMARKS.glob("*.py")} - known:
-        sys.modules.pop(name, None)
+    with benchmarks("movielens") as (module,):
+        yield module
 
 
 def test_the_last_ones_are_left_out(movielens):

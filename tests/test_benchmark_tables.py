@@ -1,17 +1,13 @@
 """The benchmark on tables: its choice of rows, its splits, its sums; nothing is downloaded."""
 
-import importlib
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from _common import benchmarks
 from sklearn.metrics import log_loss
 
 pd = pytest.importorskip("pandas")
-
-BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
 MODULES = (
@@ -21,13 +17,8 @@ MODULES = (
 
 @pytest.fixture(scope="module")
 def modules():
-    """Import the modules as the benchmarks do, and leave the search path as it was."""
-    known = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield {name: importlib.import_module(name) for name in MODULES}
-    for name in {path.stem for path in BENCHMARKS.glob("*.py")} - known:
-        sys.modules.pop(name, None)
+    with benchmarks(*MODULES) as found:
+        yield dict(zip(MODULES, found, strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -1,27 +1,18 @@
 """The benchmark of coverage: its groups, and its count of what is held; nothing is downloaded."""
 
-import importlib
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from _common import benchmarks
 
 pd = pytest.importorskip("pandas")
-
-BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
 @pytest.fixture(scope="module")
 def bench():
-    """Import the module as the benchmarks do, and leave the search path as it was."""
-    known = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield importlib.import_module("uncertainty")
-    for name in {path.stem for path in BENCHMARKS.glob("*.py")} - known:
-        sys.modules.pop(name, None)
+    with benchmarks("uncertainty") as (module,):
+        yield module
 
 
 def test_groups_are_levels_or_quarters(bench):

@@ -5,16 +5,15 @@ import io
 import json
 import os
 import signal
-import struct
 import time
 import tracemalloc
 import warnings
 import zipfile
-import zlib
 from dataclasses import fields
 
 import numpy as np
 import pytest
+from robustness.forge import overlapping
 
 from skbp._engine import checkpoint
 from skbp._engine.checkpoint import TrainingState, latest, read_epoch, read_state, write_state
@@ -204,39 +203,12 @@ def test_pickles_are_never_loaded(path):
     assert assert_same_or_refused(path, None)
 
 
-def member(name, content):
-    """Return the local header of a stored zip member, and its entry of the archive's directory."""
-    name, crc, size = name.encode(), zlib.crc32(content), len(content)
-    local = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 33, crc, size, size, len(name), 0)
-    entry = struct.pack(
-        "<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 0, 0, 33, crc, size, size, len(name), 0, 0, 0, 0, 0, 0
-    )  # fmt: skip
-    return local + name, entry[:-4], name
-
-
 def header(shape, dtype="|u1"):
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         file, {"descr": dtype, "fortran_order": False, "shape": shape}
     )
     return file.getvalue()
-
-
-def archive_of(members):
-    """Return an archive of members, each of which has in its content all those after it."""
-    rest, entries = bytes(20_000), []
-    for name, make in reversed(members):
-        content = make(rest)
-        local, entry, name = member(name, content)
-        rest = local + content
-        entries = [(entry, name, len(rest)), *entries]
-    directory = b"".join(
-        entry + struct.pack("<I", len(rest) - after) + name for entry, name, after in entries
-    )
-    n = len(entries)
-    return rest + directory + struct.pack(
-        "<4s4H2IH", b"PK\5\6", 0, 0, n, n, len(directory), len(rest), 0
-    )  # fmt: skip
 
 
 def with_json(names):
@@ -256,7 +228,7 @@ def test_members_that_overlap_are_not_read(path):
     names = [f"a{i}" for i in range(300)]
     members = [(f"{name}.npy", lambda rest: header((len(rest),)) + rest) for name in names]
     last = [("state.json", lambda rest: with_json(names))]
-    path.write_bytes(archive_of([*members, *last]))
+    path.write_bytes(overlapping([*members, *last]))
     assert sum(i.file_size for i in zipfile.ZipFile(path).infolist()) > 100 * path.stat().st_size
     assert_refused_in_little_memory(path, "overlap")
 

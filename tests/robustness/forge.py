@@ -6,8 +6,10 @@ Nothing of the package writes them: what a hostile hand could write is here writ
 import hashlib
 import io
 import json
+import struct
 import warnings
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -89,3 +91,30 @@ def places(value, kind=None, found=None):
 def first(content, kind):
     """Return the parts of the first object of a kind."""
     return places(content, kind)[0]["with"]
+
+
+def stored(name, content):
+    """Return the local header of a stored zip member, and its entry of the archive's directory."""
+    name, crc, size = name.encode(), zlib.crc32(content), len(content)
+    local = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 33, crc, size, size, len(name), 0)
+    entry = struct.pack(
+        "<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 0, 0, 33, crc, size, size, len(name), 0, 0, 0, 0, 0, 0
+    )  # fmt: skip
+    return local + name, entry[:-4], name
+
+
+def overlapping(members):
+    """Return an archive of members, each of which has in its content all those after it."""
+    rest, entries = bytes(20_000), []
+    for name, make in reversed(members):
+        content = make(rest)
+        local, entry, name = stored(name, content)
+        rest = local + content
+        entries = [(entry, name, len(rest)), *entries]
+    directory = b"".join(
+        entry + struct.pack("<I", len(rest) - after) + name for entry, name, after in entries
+    )
+    n = len(entries)
+    return rest + directory + struct.pack(
+        "<4s4H2IH", b"PK\5\6", 0, 0, n, n, len(directory), len(rest), 0
+    )  # fmt: skip

@@ -5,39 +5,20 @@ import json
 import os
 import struct
 import zipfile
-import zlib
 
 import numpy as np
 
-from robustness.forge import MODEL, description, first, npy, places
+from robustness.forge import MODEL, description, first, npy, overlapping, places, stored
 from robustness.hostile import case, several
 
 # ------------------------------------------------------------ the archive
 
 
-def _local(name, content):
-    """Return a stored member: its local header and content, and its entry of the directory."""
-    name, crc, size = name.encode(), zlib.crc32(content), len(content)
-    local = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 33, crc, size, size, len(name), 0)
-    entry = struct.pack(
-        "<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 0, 0, 33, crc, size, size, len(name), 0, 0, 0, 0, 0, 0
-    )  # fmt: skip
-    return local + name, entry[:-4], name
-
-
 @case()
 def _overlapping_entries(content, arrays, path):
-    rest, entries, names = bytes(20_000), [], [f"a{i}" for i in range(300)]
-    members = [(f"{name}.npy", None) for name in names] + [(MODEL, json.dumps(content).encode())]
-    for name, text in reversed(members):
-        made = text or npy(np.frombuffer(rest, np.uint8))
-        local, entry, coded = _local(name, made)
-        rest = local + made
-        entries.append((entry, coded, len(rest)))
-    told = [entry + struct.pack("<I", len(rest) - n) + coded for entry, coded, n in entries]
-    size = sum(map(len, told))
-    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, len(told), len(told), size, len(rest), 0)
-    path.write_bytes(rest + b"".join(told) + end)
+    members = [(f"a{i}.npy", lambda rest: npy(np.frombuffer(rest, np.uint8))) for i in range(300)]
+    text = json.dumps(content).encode()
+    path.write_bytes(overlapping([*members, (MODEL, lambda rest: text)]))
 
 
 @case()
@@ -247,7 +228,7 @@ def _3_GB_list_of_members(content, arrays, path):
 @case()
 def _3_GB_of_JSON(content, arrays, path):
     size, name = 29 * 10**8, MODEL.encode()
-    local, entry, _ = _local(MODEL, b"")
+    local, entry, _ = stored(MODEL, b"")
     sizes = struct.pack("<3I", 0, size, size)
     local = local[:14] + sizes + local[26:]
     entry = entry[:16] + sizes + entry[28:] + struct.pack("<I", 0) + name
