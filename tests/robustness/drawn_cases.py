@@ -327,7 +327,7 @@ def data(draw, kind, shape):
     is_classifier = kind.endswith("classifier")
     spoiled = ["constant", "doubled"] + ["nan", "inf", "short y", "nan in y"] * wild
     weights = list(WEIGHTS)[: len(WEIGHTS) if wild else 5]
-    if kind == "sequence model" or shape == "absent":
+    if shape in ("absent", "codes"):
         weights.remove("zeros")  # nobody says that such rows can be predicted
     targets = LABELS if is_classifier else NUMBERS
     return Data(
